@@ -1,0 +1,28 @@
+# What `cmake --install` lays down: the headers and libraries of the layers, a package file for
+# find_package(instep), the command and the licences.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)
+foreach(layer IN LISTS layers)
+  install(TARGETS instep_${layer} EXPORT instep_targets)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${layer}/"
+          DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep/${layer}"
+          FILES_MATCHING PATTERN "*.h")
+endforeach()
+install(EXPORT instep_targets NAMESPACE instep::
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/instep")
+
+configure_package_config_file(
+  "${PROJECT_SOURCE_DIR}/toolchains/cmake/instepConfig.cmake.in"
+  "${PROJECT_BINARY_DIR}/instepConfig.cmake"
+  INSTALL_DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/instep")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/instepConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/instepConfig.cmake" "${PROJECT_BINARY_DIR}/instepConfigVersion.cmake"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/instep")
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/THIRD_PARTY_NOTICES.md"
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+if(TARGET instep_command)
+  install(TARGETS instep_command)
+endif()
