@@ -1,6 +1,5 @@
 # What `cmake --install` lays down: the headers and libraries of the layers, a package file for
 # find_package(instep), the command and the licences.
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)

@@ -12,6 +12,20 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 
+# Warnings are errors; `cmake --compile-no-warning-as-error` lets a newer compiler say more than ours.
+set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+
+if(INSTEP_TIDY)
+  find_program(INSTEP_CLANG_TIDY NAMES clang-tidy-14 clang-tidy)
+  if(INSTEP_CLANG_TIDY)
+    # GCC's warning options, which clang does not all know, stay with GCC.
+    set(CMAKE_CXX_CLANG_TIDY "${INSTEP_CLANG_TIDY};--quiet;--extra-arg=-Wno-unknown-warning-option")
+  else()
+    message(WARNING "clang-tidy is not installed: building without it")
+  endif()
+endif()
+
+include(GNUInstallDirs)
 find_program(INSTEP_CCACHE ccache)
 if(INSTEP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${INSTEP_CCACHE}")
@@ -20,7 +34,7 @@ endif()
 # Options of every target of this project; not passed on to those who install it.
 add_library(instep_build_options INTERFACE)
 target_compile_options(instep_build_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Werror
+  -Wall -Wextra -Wpedantic -Wshadow
   # One rounding per operation as written: the compiler may not fuse a*b+c behind our back.
   -ffp-contract=off
   # sqrt() need not set errno, so that it can be one instruction. It changes no result.
@@ -55,7 +69,7 @@ function(instep_layer name)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_compile_features(${target} ${scope} cxx_std_20)
   target_include_directories(${target} ${scope}
-    "$<BUILD_INTERFACE:${root}>" "$<INSTALL_INTERFACE:include/instep>")
+    "$<BUILD_INTERFACE:${root}>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/instep>")
   foreach(lower IN LISTS layer_USES)
     target_link_libraries(${target} ${scope} instep_${lower})
   endforeach()
