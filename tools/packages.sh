@@ -1,0 +1,77 @@
+# The Debian packages this project needs, and the one place that installs them. Sourced by tools/learn
+# and tools/check, not run by itself.
+
+# Names hold for Debian 12. Those of Ubuntu 24.04 should be the same but have not been tried there.
+packages_needed=(
+  g++ cmake ninja-build
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
+  libgtest-dev libgmock-dev
+)
+# Without it everything builds, but the MuJoCo tasks are missing. Not every release has a package of it.
+package_mujoco=libmujoco-dev
+
+stage() { printf '==> %s\n' "$*"; }
+
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+package_installed() {
+  [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+package_known() { [[ -n $(apt-cache show "$1" 2>/dev/null) ]]; }
+
+# Runs apt-get as root, through sudo where need be.
+apt_get() {
+  local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@")
+  if [[ $EUID -ne 0 ]]; then
+    command=(sudo "${command[@]}")
+  fi
+  "${command[@]}"
+}
+
+# Installs what is missing; touches neither the network nor sudo when nothing is.
+install_packages() {
+  local package missing=()
+  if ! command -v dpkg-query apt-get >/dev/null; then
+    stage "no apt here: taking for granted what these Debian packages hold: ${packages_needed[*]}"
+    return
+  fi
+  for package in "${packages_needed[@]}" "$package_mujoco"; do
+    package_installed "$package" || missing+=("$package")
+  done
+  # Where package lists are at hand and have no MuJoCo, there is none to install.
+  if [[ ${missing[*]} == "$package_mujoco" ]] && package_known g++ &&
+    ! package_known "$package_mujoco"; then
+    missing=()
+  fi
+  if [[ ${#missing[@]} -gt 0 ]]; then
+    if [[ $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
+      fail "missing: ${missing[*]}. Install them as root with: apt-get install ${missing[*]}"
+    fi
+    stage "installing ${missing[*]}"
+    apt_get update || fail "apt-get update failed; is the network up?"
+    local available=()
+    for package in "${missing[@]}"; do
+      if [[ $package != "$package_mujoco" ]] || package_known "$package"; then
+        available+=("$package")
+      fi
+    done
+    if [[ ${#available[@]} -gt 0 ]]; then
+      apt_get install --yes --no-install-recommends "${available[@]}" ||
+        fail "could not install ${available[*]}"
+    fi
+  fi
+  package_installed "$package_mujoco" ||
+    stage "no package $package_mujoco in this release: building without the MuJoCo tasks"
+}
+
+# Called through sudo, only the packages need root: the build and the runs shall belong to the caller,
+# who then goes on by itself, unless the source tree is not theirs to write to.
+leave_sudo() {
+  if [[ $EUID -eq 0 && ${SUDO_UID:-0} -ne 0 ]] && sudo -u "#$SUDO_UID" test -w "$root"; then
+    exec sudo -u "#$SUDO_UID" -- "$root/tools/${0##*/}" "$@"
+  fi
+}
