@@ -1,0 +1,138 @@
+// Sixteen floats at once, on whatever the compiler was told the processor has. Included only by the
+// sources of the CPU paths, once per path, each time inside that path's own namespace.
+//
+// The virtual width is 16 on every path: a sum over lanes has the same order everywhere, so with
+// Arithmetic::kPortable all paths give the same bits.
+#pragma once
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace instep::INSTEP_PATH_NAMESPACE {
+
+#define INSTEP_LANE [[gnu::always_inline]] inline
+
+inline constexpr int kLanes = 16;
+
+// The processor's own vector, and the few operations that have no operator.
+#if defined(__AVX512F__)
+using Native = __m512;
+INSTEP_LANE Native native_load(const float* p) { return _mm512_load_ps(p); }
+INSTEP_LANE void native_store(float* p, Native a) { _mm512_store_ps(p, a); }
+INSTEP_LANE Native native_set(float x) { return _mm512_set1_ps(x); }
+INSTEP_LANE Native native_sqrt(Native a) { return _mm512_sqrt_ps(a); }
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return _mm512_fmadd_ps(a, b, c); }
+INSTEP_LANE Native native_reciprocal_estimate(Native a) { return _mm512_rcp14_ps(a); }
+#define INSTEP_LANES_HAVE_FMA 1
+#elif defined(__AVX2__)
+using Native = __m256;
+INSTEP_LANE Native native_load(const float* p) { return _mm256_load_ps(p); }
+INSTEP_LANE void native_store(float* p, Native a) { _mm256_store_ps(p, a); }
+INSTEP_LANE Native native_set(float x) { return _mm256_set1_ps(x); }
+INSTEP_LANE Native native_sqrt(Native a) { return _mm256_sqrt_ps(a); }
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return _mm256_fmadd_ps(a, b, c); }
+#define INSTEP_LANES_HAVE_FMA 1
+#elif defined(__ARM_NEON)
+using Native = float32x4_t;
+INSTEP_LANE Native native_load(const float* p) { return vld1q_f32(p); }
+INSTEP_LANE void native_store(float* p, Native a) { vst1q_f32(p, a); }
+INSTEP_LANE Native native_set(float x) { return vdupq_n_f32(x); }
+INSTEP_LANE Native native_sqrt(Native a) { return vsqrtq_f32(a); }
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return vfmaq_f32(c, a, b); }
+#define INSTEP_LANES_HAVE_FMA 1
+#else
+using Native = float;
+INSTEP_LANE Native native_load(const float* p) { return *p; }
+INSTEP_LANE void native_store(float* p, Native a) { *p = a; }
+INSTEP_LANE Native native_set(float x) { return x; }
+INSTEP_LANE Native native_sqrt(Native a) { return __builtin_sqrtf(a); }
+#define INSTEP_LANES_HAVE_FMA 0
+#endif
+
+inline constexpr int kNativeLanes = sizeof(Native) / sizeof(float);
+inline constexpr int kParts = kLanes / kNativeLanes;
+
+struct Lanes {
+  Native part[kParts];
+};
+
+// Applies an operation part by part.
+#define INSTEP_PARTWISE(expression)                \
+  Lanes result;                                    \
+  for (int i = 0; i < kParts; ++i) {               \
+    result.part[i] = (expression);                 \
+  }                                                \
+  return result
+
+// Memory is 64-byte aligned throughout.
+INSTEP_LANE Lanes load(const float* p) { INSTEP_PARTWISE(native_load(p + i * kNativeLanes)); }
+INSTEP_LANE void store(float* p, const Lanes& a) {
+  for (int i = 0; i < kParts; ++i) native_store(p + i * kNativeLanes, a.part[i]);
+}
+INSTEP_LANE Lanes set(float x) { INSTEP_PARTWISE(native_set(x)); }
+INSTEP_LANE Lanes operator+(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] + b.part[i]); }
+INSTEP_LANE Lanes operator-(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] - b.part[i]); }
+INSTEP_LANE Lanes operator*(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] * b.part[i]); }
+INSTEP_LANE Lanes square_root(const Lanes& a) { INSTEP_PARTWISE(native_sqrt(a.part[i])); }
+// a where x > 0, else b.
+INSTEP_LANE Lanes where_positive(const Lanes& x, const Lanes& a, const Lanes& b) {
+  INSTEP_PARTWISE(x.part[i] > native_set(0.0F) ? a.part[i] : b.part[i]);
+}
+INSTEP_LANE Lanes larger(const Lanes& a, const Lanes& b) {
+  INSTEP_PARTWISE(a.part[i] > b.part[i] ? a.part[i] : b.part[i]);
+}
+
+// a * b + c: one rounding where the fast arithmetic has the instruction, two otherwise.
+INSTEP_LANE Lanes multiply_add(const Lanes& a, const Lanes& b, const Lanes& c) {
+#if INSTEP_LANES_HAVE_FMA && !INSTEP_ARITHMETIC_PORTABLE
+  INSTEP_PARTWISE(native_fma(a.part[i], b.part[i], c.part[i]));
+#else
+  INSTEP_PARTWISE(a.part[i] * b.part[i] + c.part[i]);
+#endif
+}
+
+// a / b. The fast AVX-512 path refines the 14-bit estimate of 1 / b by one Newton step (relative error
+// below 2^-23 and a rounding); the raw estimate alone fails the golden tolerances.
+INSTEP_LANE Lanes divide(const Lanes& a, const Lanes& b) {
+#if defined(__AVX512F__) && !INSTEP_ARITHMETIC_PORTABLE
+  Lanes result;
+  for (int i = 0; i < kParts; ++i) {
+    const Native estimate = native_reciprocal_estimate(b.part[i]);
+    const Native error = _mm512_fnmadd_ps(b.part[i], estimate, native_set(1.0F));
+    result.part[i] = a.part[i] * native_fma(estimate, error, estimate);
+  }
+  return result;
+#else
+  INSTEP_PARTWISE(a.part[i] / b.part[i]);
+#endif
+}
+
+// Sum of the lanes in a fixed order: i with i + 8, then + 4, + 2, + 1.
+INSTEP_LANE float sum_lanes(const Lanes& a) {
+#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__AVX512F__)
+  const __m256 low = _mm512_castps512_ps256(a.part[0]);
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.part[0]), 1));
+  const __m256 eight = low + high;
+#else
+  const __m256 eight = a.part[0] + a.part[1];
+#endif
+  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return two[0] + two[1];
+#else
+  alignas(64) float lane[kLanes];
+  store(lane, a);
+  for (int half = kLanes / 2; half >= 1; half /= 2) {
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  }
+  return lane[0];
+#endif
+}
+
+#undef INSTEP_PARTWISE
+
+}  // namespace instep::INSTEP_PATH_NAMESPACE
