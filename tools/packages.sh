@@ -13,19 +13,23 @@ package_mujoco=libmujoco-dev
 stage() { printf '==> %s\n' "$*"; }
 
 fail() {
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  printf 'tools/%s: %s\n' "${0##*/}" "$*" >&2
   exit 1
 }
 
 package_installed() {
-  [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+  [[ " $(dpkg-query --show --showformat='${db:Status-Status} ' "$1" 2>/dev/null)" == *" installed "* ]]
 }
 
 package_known() { [[ -n $(apt-cache show "$1" 2>/dev/null) ]]; }
 
+may_install() { [[ $EUID -eq 0 ]] || command -v sudo >/dev/null; }
+
+have_package_lists() { compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; }
+
 # Runs apt-get as root, through sudo where need be.
 apt_get() {
-  local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@")
+  local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq --option Dpkg::Use-Pty=0 "$@")
   if [[ $EUID -ne 0 ]]; then
     command=(sudo "${command[@]}")
   fi
@@ -35,24 +39,24 @@ apt_get() {
 # Installs what is missing; touches neither the network nor sudo when nothing is.
 install_packages() {
   local package missing=()
-  if ! command -v dpkg-query apt-get >/dev/null; then
+  if ! command -v apt-get >/dev/null; then
     stage "no apt here: taking for granted what these Debian packages hold: ${packages_needed[*]}"
     return
   fi
   for package in "${packages_needed[@]}" "$package_mujoco"; do
     package_installed "$package" || missing+=("$package")
   done
-  # Where package lists are at hand and have no MuJoCo, there is none to install.
-  if [[ ${missing[*]} == "$package_mujoco" ]] && package_known g++ &&
-    ! package_known "$package_mujoco"; then
+  # MuJoCo alone is not worth an error, nor a look at the network where this release is known to lack it.
+  if [[ ${missing[*]} == "$package_mujoco" ]] &&
+    { ! may_install || { have_package_lists && ! package_known "$package_mujoco"; }; }; then
     missing=()
   fi
-  if [[ ${#missing[@]} -gt 0 ]]; then
-    if [[ $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
-      fail "missing: ${missing[*]}. Install them as root with: apt-get install ${missing[*]}"
-    fi
+  if [[ ${#missing[@]} -eq 0 ]]; then
+    stage "packages: nothing to install"
+  else
+    may_install || fail "packages are missing; install them as root: apt-get install ${missing[*]}"
     stage "installing ${missing[*]}"
-    apt_get update || fail "apt-get update failed; is the network up?"
+    apt_get update || fail "apt-get update failed: no network, or no right to install"
     local available=()
     for package in "${missing[@]}"; do
       if [[ $package != "$package_mujoco" ]] || package_known "$package"; then
@@ -65,7 +69,7 @@ install_packages() {
     fi
   fi
   package_installed "$package_mujoco" ||
-    stage "no package $package_mujoco in this release: building without the MuJoCo tasks"
+    stage "no package $package_mujoco: unless MuJoCo is installed by hand, its tasks will be missing"
 }
 
 # Called through sudo, only the packages need root: the build and the runs shall belong to the caller,
