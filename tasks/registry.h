@@ -15,17 +15,17 @@ namespace instep {
 // What is known of a task before it is made. Plain data with static lifetime.
 struct TaskInfo {
   std::string_view name;
-  std::string_view summary;      // one line for `instep tasks`
+  std::string_view summary;  // one line for `instep tasks`
   int observation_dim = 0;
   int action_dim = 0;
-  double period_s = 0.0;         // one control step, in seconds of the task's world
-  double action_limit = 1.0;     // actions are clipped to [-limit, limit], never rescaled
-  int episode_steps_max = 0;     // the time limit, in control steps
+  double period_s = 0.0;      // one control step, in seconds of the task's world
+  double action_limit = 1.0;  // actions are clipped to [-limit, limit], never rescaled
+  int episode_steps_max = 0;  // the time limit, in control steps
   std::int64_t default_steps = 0;
-  LearnerSettings settings;      // published settings of this task
+  LearnerSettings settings;  // published settings of this task
   // Makes the world; null when this build cannot (then `missing` says what to install).
   std::unique_ptr<Environment> (*make)() = nullptr;
-  std::string_view missing;
+  std::string_view missing{};
 };
 
 // Every task this program knows, available or not, in the order they are listed to users.

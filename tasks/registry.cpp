@@ -1,0 +1,103 @@
+#include "tasks/registry.h"
+
+#include <algorithm>
+#include <array>
+
+#include "tasks/dot_reacher/dot_reacher.h"
+#include "tasks/mujoco/mujoco_task.h"
+
+namespace instep {
+namespace {
+
+// Step sizes published for AVG (the reference's README): hyper-parameter seed 122 for hopper and
+// walker2d, 129 for the others.
+constexpr LearnerSettings kCautious = {
+    .discount = 0.99, .entropy_coef = 0.3, .actor_lr = 1.1e-5, .critic_lr = 7.7e-5, .beta1 = 0.0};
+constexpr LearnerSettings kBold = {
+    .discount = 0.99, .entropy_coef = 0.07, .actor_lr = 6.3e-3, .critic_lr = 8.7e-3, .beta1 = 0.0};
+// Chosen by this project's golden curves; none are published.
+constexpr LearnerSettings kDotReacher = {
+    .discount = 0.99, .entropy_coef = 0.07, .actor_lr = 6.3e-4, .critic_lr = 8.7e-3, .beta1 = 0.0};
+
+enum class Robot { kHopper, kHalfCheetah, kWalker2d, kAnt, kHumanoid };
+constexpr std::array<std::string_view, 5> kGymnasiumNames = {"Hopper", "HalfCheetah", "Walker2d",
+                                                             "Ant", "Humanoid"};
+
+template <Robot robot>
+std::unique_ptr<Environment> make_robot() {
+  return make_mujoco_task(kGymnasiumNames[static_cast<std::size_t>(robot)]);
+}
+
+constexpr bool kHaveMujoco = INSTEP_HAVE_MUJOCO != 0;
+constexpr std::string_view kMissing =
+    kHaveMujoco
+        ? ""
+        : "this build has no MuJoCo: install libmujoco-dev (2.2 or 2.3), then configure and "
+          "build again";
+
+template <Robot robot>
+constexpr TaskInfo robot_task(TaskInfo info) {
+  info.episode_steps_max = kMujocoStepsMax;
+  info.default_steps = 1'000'000;
+  info.make = kHaveMujoco ? make_robot<robot> : nullptr;
+  info.missing = kMissing;
+  return info;
+}
+
+constexpr std::array kTasks = {
+    TaskInfo{.name = "dot_reacher",
+             .summary = "a point in a box comes to rest in its middle",
+             .observation_dim = kDotReacherObservationDim,
+             .action_dim = kDotReacherActionDim,
+             .period_s = kDotReacherPeriodS,
+             .episode_steps_max = kDotReacherStepsMax,
+             .default_steps = 100'000,
+             .settings = kDotReacher,
+             .make = make_dot_reacher},
+    robot_task<Robot::kHopper>({.name = "hopper",
+                                .summary = "one leg hops forward (Gymnasium's Hopper-v4)",
+                                .observation_dim = 11,
+                                .action_dim = 3,
+                                .period_s = 0.008,
+                                .settings = kCautious}),
+    robot_task<Robot::kHalfCheetah>(
+        {.name = "half_cheetah",
+         .summary = "a two-legged body runs forward (Gymnasium's HalfCheetah-v4)",
+         .observation_dim = 17,
+         .action_dim = 6,
+         .period_s = 0.05,
+         .settings = kBold}),
+    robot_task<Robot::kWalker2d>({.name = "walker2d",
+                                  .summary = "two legs walk forward (Gymnasium's Walker2d-v4)",
+                                  .observation_dim = 17,
+                                  .action_dim = 6,
+                                  .period_s = 0.008,
+                                  .settings = kCautious}),
+    robot_task<Robot::kAnt>({.name = "ant",
+                             .summary = "a four-legged body runs forward (Gymnasium's Ant-v4)",
+                             .observation_dim = 27,
+                             .action_dim = 8,
+                             .period_s = 0.05,
+                             .settings = kBold}),
+    robot_task<Robot::kHumanoid>({.name = "humanoid",
+                                  .summary = "a figure walks forward (Gymnasium's Humanoid-v4)",
+                                  .observation_dim = 376,
+                                  .action_dim = 17,
+                                  .period_s = 0.015,
+                                  .action_limit = 0.4,
+                                  .settings = kBold}),
+};
+
+}  // namespace
+
+std::span<const TaskInfo> all_tasks() {
+  return kTasks;
+}
+
+const TaskInfo* find_task(std::string_view name) {
+  const auto found = std::find_if(kTasks.begin(), kTasks.end(),
+                                  [name](const TaskInfo& task) { return task.name == name; });
+  return found == kTasks.end() ? nullptr : &*found;
+}
+
+}  // namespace instep
