@@ -1,0 +1,114 @@
+#include "tools/instep/verify.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "tools/instep/error.h"
+#include "tools/instep/names.h"
+#include "tools/instep/verify_learner.h"
+#include "tools/instep/verify_tasks.h"
+
+namespace instep {
+namespace {
+
+void finish(VerifyResult& result, const WorstError& worst) {
+  result.worst = worst.ratio();
+  result.tensor = worst.tensor();
+  result.step = worst.step();
+  result.pass = worst.ratio() <= 1.0;
+}
+
+void verify_learner_file(const TensorFile& file, const VerifyOptions& options, VerifyResult result,
+                         std::vector<VerifyResult>& results) {
+  const Executor& executor = choose_executor(options.path, options.arithmetic);
+  result.kind = file.config.value("algo", "avg");
+  result.path = std::string(executor.path);
+  std::vector<Schedule> schedules = {Schedule::kActFirst, Schedule::kThroughput};
+  if (options.schedule) schedules = {*options.schedule};
+  if (result.kind == "iac") schedules = {Schedule::kActFirst};
+  std::vector<std::uint8_t> first_block;
+  for (const Schedule schedule : schedules) {
+    result.schedule = schedule_name(schedule);
+    WorstError worst;
+    const std::vector<std::uint8_t> block = replay_learner(file, schedule, executor, worst);
+    finish(result, worst);
+    if (first_block.empty()) first_block = block;
+    if (block != first_block) {
+      result.pass = false;
+      result.problem = "the schedules differ in the learner's final bytes";
+    }
+    results.push_back(result);
+  }
+}
+
+nlohmann::json to_json(const VerifyResult& result) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::json() : nlohmann::json(text);
+  };
+  return {{"file", result.file},
+          {"kind", text_or_null(result.kind)},
+          {"schedule", text_or_null(result.schedule)},
+          {"backend", text_or_null(result.path.empty() ? "" : "cpu")},
+          {"path", text_or_null(result.path)},
+          {"worst", std::isfinite(result.worst) ? nlohmann::json(result.worst) : nlohmann::json()},
+          {"tensor", text_or_null(result.tensor)},
+          {"step", result.step},
+          {"problem", text_or_null(result.problem)},
+          {"pass", result.pass}};
+}
+
+void print(const VerifyResult& result) {
+  std::printf("%s  %-8s %-10s worst %.3g of tolerance (%s, step %lld)  %s\n",
+              result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(), result.worst,
+              result.tensor.c_str(), static_cast<long long>(result.step), result.file.c_str());
+  if (!result.problem.empty()) {
+    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
+  }
+}
+
+}  // namespace
+
+std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options) {
+  VerifyResult result;
+  result.file = file;
+  result.tensor = "-";
+  std::vector<VerifyResult> results;
+  try {
+    const TensorFile tensors = read_safetensors(file);
+    if (tensors.format == "avg-golden-1") {
+      verify_learner_file(tensors, options, result, results);
+    } else if (tensors.format == "mujoco-golden-1") {
+      result.kind = "mujoco";
+      WorstError worst;
+      replay_task(tensors, worst);
+      finish(result, worst);
+      results.push_back(result);
+    } else {
+      throw DataError("format '" + tensors.format + "' is neither avg-golden-1 nor mujoco-golden-1");
+    }
+  } catch (const DataError& error) {
+    result.pass = false;
+    result.problem = error.what();
+    results.push_back(result);
+  }
+  return results;
+}
+
+int run_verify(const VerifyOptions& options) {
+  nlohmann::json files = nlohmann::json::array();
+  int failed = 0;
+  for (const std::string& file : options.files) {
+    for (const VerifyResult& result : verify_file(file, options)) {
+      print(result);
+      files.push_back(to_json(result));
+      if (!result.pass) ++failed;
+    }
+  }
+  std::printf("%zu comparisons, %d failed\n", files.size(), failed);
+  if (options.json) {
+    std::printf("%s\n", nlohmann::json{{"files", files}, {"pass", failed == 0}}.dump().c_str());
+  }
+  return failed == 0 ? kDone : kCheckFailed;
+}
+
+}  // namespace instep

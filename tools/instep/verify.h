@@ -1,0 +1,41 @@
+// Comparing the learner and the tasks with golden files: independent truth and its tolerances.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/learner.h"
+
+namespace instep {
+
+// What to verify and with which executor.
+struct VerifyOptions {
+  std::vector<std::string> files;
+  std::optional<Schedule> schedule;  // both, and their equality bit for bit, when not given
+  Arithmetic arithmetic = Arithmetic::kFast;
+  std::string path;                  // best of this machine when empty
+  bool json = false;
+};
+
+// How close one file came. worst is error / tolerance; above 1 fails.
+struct VerifyResult {
+  std::string file;
+  std::string kind;      // "avg", "iac" or "mujoco"
+  std::string schedule;  // empty where there is none
+  std::string path;
+  double worst = 0.0;
+  std::string tensor;    // where it was
+  std::int64_t step = 0;
+  std::string problem;   // why the file could not be compared; empty when it was
+  bool pass = false;
+};
+
+// Replays one golden file; one result a schedule. Never throws for a bad file: the result says why.
+std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options);
+
+// The verify command: prints a line a file (and JSON last), answers kDone or kCheckFailed.
+int run_verify(const VerifyOptions& options);
+
+}  // namespace instep

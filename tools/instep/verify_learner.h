@@ -1,0 +1,32 @@
+// Replays of learner golden files ("avg-golden-1").
+#pragma once
+
+#include <vector>
+
+#include "tools/instep/safetensors.h"
+#include "tools/instep/verify.h"
+
+namespace instep {
+
+// Keeps the worst error / tolerance of a comparison and where it was.
+class WorstError {
+ public:
+  // Compares one number; anything but a finite error within a tolerance above 0 fails.
+  void compare(double ours, double truth, double tolerance, const std::string& tensor,
+               std::int64_t step);
+  double ratio() const { return ratio_; }
+  const std::string& tensor() const { return tensor_; }
+  std::int64_t step() const { return step_; }
+
+ private:
+  double ratio_ = 0.0;
+  std::string tensor_ = "-";
+  std::int64_t step_ = 0;
+};
+
+// Runs the file's transitions through an agent of the given schedule, and answers the learner's whole
+// block at the end, so that schedules can be compared. Throws DataError for an inconsistent file.
+std::vector<std::uint8_t> replay_learner(const TensorFile& file, Schedule schedule,
+                                         const Executor& executor, WorstError& worst);
+
+}  // namespace instep
