@@ -3,6 +3,8 @@
 include(CMakePackageConfigHelpers)
 
 get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)
+# The tools are a program, not a library for others: their JSON and TOML are not to be asked for.
+list(REMOVE_ITEM layers tools)
 foreach(layer IN LISTS layers)
   install(TARGETS instep_${layer} EXPORT instep_targets)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${layer}/"
