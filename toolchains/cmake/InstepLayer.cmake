@@ -35,6 +35,8 @@ endif()
 add_library(instep_build_options INTERFACE)
 target_compile_options(instep_build_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow
+  # GCC 12 warns of overlapping copies inside std::string operations (GCC bug 105651).
+  -Wno-restrict
   # One rounding per operation as written: the compiler may not fuse a*b+c behind our back.
   -ffp-contract=off
   # sqrt() need not set errno, so that it can be one instruction. It changes no result.

@@ -12,6 +12,11 @@ std::string_view algorithm_name(Algorithm algorithm) {
   return algorithm == Algorithm::kAvg ? "avg" : "iac";
 }
 
+void check_backend(std::string_view backend) {
+  if (backend == "auto" || backend == "cpu") return;
+  throw UsageError("--backend " + std::string(backend) + ": this version has the backends auto and cpu");
+}
+
 const Executor& choose_executor(std::string_view path, Arithmetic arithmetic) {
   if (path.empty()) return *executors(arithmetic).front();
   if (const Executor* executor = find_executor(path, arithmetic)) return *executor;

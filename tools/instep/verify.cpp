@@ -95,6 +95,7 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
 }
 
 int run_verify(const VerifyOptions& options) {
+  check_backend(options.backend);
   nlohmann::json files = nlohmann::json::array();
   int failed = 0;
   for (const std::string& file : options.files) {

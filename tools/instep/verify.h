@@ -15,6 +15,7 @@ struct VerifyOptions {
   std::vector<std::string> files;
   std::optional<Schedule> schedule;  // both, and their equality bit for bit, when not given
   Arithmetic arithmetic = Arithmetic::kFast;
+  std::string backend = "auto";
   std::string path;                  // best of this machine when empty
   bool json = false;
 };

@@ -1,0 +1,174 @@
+#include "runtime/checkpoint.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "kernels/check.h"
+
+namespace instep {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
+
+constexpr std::int64_t kPageBytes = 4096;
+constexpr char kMagic[8] = {'I', 'N', 'S', 'T', 'E', 'P', 'C', 'K'};
+
+// At the start of a slot. It fits one disk sector, so it is written whole or not at all.
+struct SlotHeader {
+  char magic[8] = {};
+  std::uint32_t version = 0;
+  std::uint32_t algorithm = 0;
+  std::int32_t observation_dim = 0;
+  std::int32_t action_dim = 0;
+  std::int32_t hidden_dim = 0;
+  std::uint32_t reserved = 0;
+  std::uint64_t settings_hash = 0;
+  std::int64_t step = 0;
+  std::uint64_t snapshot_bytes = 0;
+  std::uint64_t checksum = 0;  // of the header with this field zero, then of the snapshot
+};
+static_assert(sizeof(SlotHeader) == 64);
+
+// FNV-1a, 64 bits, eight bytes a step: every step is a bijection of the state, so a change in a single
+// word is always seen; any other change with probability 1 - 2^-64.
+std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t state) {
+  constexpr std::uint64_t kPrime = 0x100000001B3;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i, sizeof word);
+    state = (state ^ word) * kPrime;
+    state ^= state >> 29;  // lets high bits reach low ones
+  }
+  for (; i < bytes.size(); ++i) state = (state ^ bytes[i]) * kPrime;
+  return state;
+}
+
+std::span<const std::uint8_t> bytes_of(const SlotHeader& header) {
+  return {reinterpret_cast<const std::uint8_t*>(&header), sizeof header};
+}
+
+std::uint64_t checksum(SlotHeader header, std::span<const std::uint8_t> snapshot) {
+  header.checksum = 0;
+  return hash(snapshot, hash(bytes_of(header), 0xCBF29CE484222325));
+}
+
+std::int64_t slot_bytes(std::size_t snapshot_bytes) {
+  const auto snapshot = static_cast<std::int64_t>(snapshot_bytes);
+  return kPageBytes + (snapshot + kPageBytes - 1) / kPageBytes * kPageBytes;
+}
+
+}  // namespace
+
+std::int64_t CheckpointFile::slot_offset(int slot) const {
+  return slot * slot_bytes(snapshot_bytes_);
+}
+
+int CheckpointFile::create(const std::string& path, const CheckpointIdentity& identity,
+                           std::size_t snapshot_bytes) {
+  identity_ = identity;
+  snapshot_bytes_ = snapshot_bytes;
+  if (const int error = file_.open(path, File::Mode::kCreate)) return error;
+  if (const int error = file_.lock()) return error;
+  if (const int error = file_.reserve(2 * slot_bytes(snapshot_bytes))) return error;
+  return file_.sync();
+}
+
+int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snapshot) {
+  INSTEP_CHECK(snapshot.size() == snapshot_bytes_);
+  // Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes where the
+  // next regular one will go, so that it leaves no trace in a run that is later continued.
+  const auto slot = static_cast<int>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
+  SlotHeader header;
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  header.version = kCheckpointVersion;
+  header.algorithm = static_cast<std::uint32_t>(identity_.algorithm);
+  header.observation_dim = identity_.shape.observation_dim;
+  header.action_dim = identity_.shape.action_dim;
+  header.hidden_dim = identity_.shape.hidden_dim;
+  header.settings_hash = identity_.settings_hash;
+  header.step = step;
+  header.snapshot_bytes = snapshot_bytes_;
+  header.checksum = checksum(header, snapshot);
+  if (const int error = file_.write_at(snapshot, slot_offset(slot) + kPageBytes)) return error;
+  if (const int error = file_.sync()) return error;
+  if (const int error = file_.write_at(bytes_of(header), slot_offset(slot))) return error;
+  if (const int error = file_.sync()) return error;
+  step_ = step;
+  return 0;
+}
+
+CheckpointStatus CheckpointFile::open(const std::string& path, bool writable) {
+  error_ = file_.open(path, writable ? File::Mode::kWrite : File::Mode::kRead);
+  if (error_ == 0 && writable) error_ = file_.lock();
+  if (error_ != 0) return CheckpointStatus::kSystemError;
+  return read_newest();
+}
+
+// Judges one slot and, when it is whole, takes its snapshot.
+CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t half,
+                                               std::vector<std::uint8_t>& snapshot) {
+  Slot slot;
+  SlotHeader header;
+  error_ = file_.read_at({reinterpret_cast<std::uint8_t*>(&header), sizeof header}, offset);
+  if (error_ != 0) return slot;
+  const auto bytes = bytes_of(header);
+  slot.is_empty = std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
+  slot.has_magic = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0;
+  slot.version = header.version;
+  slot.step = header.step;
+  const Shape shape{header.observation_dim, header.action_dim, header.hidden_dim};
+  if (!slot.has_magic || header.version != kCheckpointVersion || !is_valid(shape) ||
+      header.algorithm > 1 || header.step < 0 ||
+      header.snapshot_bytes > static_cast<std::uint64_t>(half) ||
+      slot_bytes(header.snapshot_bytes) != half) {
+    return slot;
+  }
+  snapshot.resize(header.snapshot_bytes);
+  error_ = file_.read_at(snapshot, offset + kPageBytes);
+  if (error_ != 0 || checksum(header, snapshot) != header.checksum) return slot;
+  slot.is_whole = true;
+  slot.identity = {shape, static_cast<Algorithm>(header.algorithm), header.settings_hash};
+  return slot;
+}
+
+CheckpointStatus CheckpointFile::read_newest() {
+  std::int64_t file_bytes = 0;
+  error_ = file_.size(file_bytes);
+  if (error_ != 0) return CheckpointStatus::kSystemError;
+  // Both slots have the same size, so the file's size tells where the second one begins.
+  const std::int64_t half = file_bytes / 2;
+  if (file_bytes % (2 * kPageBytes) != 0 || half <= kPageBytes) return CheckpointStatus::kNotACheckpoint;
+
+  Slot slots[2];
+  std::vector<std::uint8_t> snapshots[2];
+  for (int i = 0; i < 2; ++i) {
+    slots[i] = read_slot(i * half, half, snapshots[i]);
+    if (error_ != 0) return CheckpointStatus::kSystemError;
+  }
+  int newest = slots[0].is_whole ? 0 : 1;
+  if (slots[0].is_whole && slots[1].is_whole && slots[1].step > slots[0].step) newest = 1;
+  const Slot& other = slots[1 - newest];
+  if (!slots[newest].is_whole) {
+    if (!slots[0].has_magic && !slots[1].has_magic) return CheckpointStatus::kNotACheckpoint;
+    for (const Slot& slot : slots) {
+      if (!slot.has_magic || slot.version == kCheckpointVersion) continue;
+      found_version_ = slot.version;
+      return CheckpointStatus::kOtherVersion;
+    }
+    return CheckpointStatus::kBothDamaged;
+  }
+  identity_ = slots[newest].identity;
+  step_ = slots[newest].step;
+  snapshot_ = std::move(snapshots[newest]);
+  snapshot_bytes_ = snapshot_.size();
+  // A slot that a crash left half-written still has the header of an older step: no loss worth a word.
+  const bool may_be_newer = !other.is_whole && !other.is_empty &&
+                            (!other.has_magic || other.version != kCheckpointVersion ||
+                             other.step > step_);
+  return may_be_newer ? CheckpointStatus::kOkButNewestDamaged : CheckpointStatus::kOk;
+}
+
+}  // namespace instep

@@ -1,0 +1,89 @@
+// The checkpoint file of a run: two slots, of which one is always whole.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/shape.h"
+#include "runtime/file.h"
+
+namespace instep {
+
+inline constexpr std::uint32_t kCheckpointVersion = 1;
+
+// What a run must have in common with a checkpoint to go on from it.
+struct CheckpointIdentity {
+  Shape shape;
+  Algorithm algorithm = Algorithm::kAvg;
+  std::uint64_t settings_hash = 0;  // of task, seed and everything else that decides the run's bits
+
+  friend bool operator==(const CheckpointIdentity&, const CheckpointIdentity&) = default;
+};
+
+// How opening a checkpoint ended. Where a system call failed, error() of the file says why.
+enum class CheckpointStatus {
+  kOk,
+  kOkButNewestDamaged,  // the older slot was taken
+  kSystemError,
+  kNotACheckpoint,   // another kind of file, or cut short
+  kOtherVersion,     // written by another format version
+  kBothDamaged,      // neither slot passes its checksum
+};
+
+// A checkpoint file holds two slots of a header and a snapshot each. A slot is written, synced, then its
+// header is written and synced, so that a crash at any moment leaves the other slot whole. The slot
+// follows from the step alone, and no time, path or host is stored: equal runs have equal files. Writing
+// allocates nothing. One thread.
+class CheckpointFile {
+ public:
+  // `every`: the period of regular checkpoints, in steps; it decides which slot a step goes to.
+  explicit CheckpointFile(std::int64_t every, const FileOperations& operations = system_file_operations())
+      : every_(every), file_(operations) {}
+
+  // Makes the file with room for two snapshots of that size, and takes it for this process alone. Answers
+  // 0 or an errno value.
+  [[nodiscard]] int create(const std::string& path, const CheckpointIdentity& identity,
+                           std::size_t snapshot_bytes);
+
+  // Opens an existing file and reads its newest whole slot. `writable` also takes it for this process.
+  [[nodiscard]] CheckpointStatus open(const std::string& path, bool writable);
+
+  // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an errno value;
+  // after an error the previous checkpoint still stands.
+  [[nodiscard]] int write(std::int64_t step, std::span<const std::uint8_t> snapshot);
+
+  // What open() or the last write() left as the newest checkpoint.
+  std::int64_t step() const { return step_; }
+  const CheckpointIdentity& identity() const { return identity_; }
+  std::span<const std::uint8_t> snapshot() const { return snapshot_; }  // only after open()
+  int error() const { return error_; }
+  std::uint32_t found_version() const { return found_version_; }
+
+ private:
+  // What one slot was found to hold.
+  struct Slot {
+    bool is_empty = false;   // never written
+    bool has_magic = false;
+    bool is_whole = false;   // of this version, and its checksum fits
+    std::uint32_t version = 0;
+    std::int64_t step = 0;
+    CheckpointIdentity identity;
+  };
+
+  std::int64_t slot_offset(int slot) const;
+  Slot read_slot(std::int64_t offset, std::int64_t half, std::vector<std::uint8_t>& snapshot);
+  CheckpointStatus read_newest();
+
+  std::int64_t every_;
+  File file_;
+  CheckpointIdentity identity_;
+  std::size_t snapshot_bytes_ = 0;
+  std::int64_t step_ = -1;
+  std::vector<std::uint8_t> snapshot_;
+  int error_ = 0;
+  std::uint32_t found_version_ = 0;
+};
+
+}  // namespace instep

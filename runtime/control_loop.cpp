@@ -1,0 +1,74 @@
+#include "runtime/control_loop.h"
+
+#include <cstring>
+
+namespace instep {
+
+ControlLoop::ControlLoop(Agent& agent, Environment& world, const Clock& clock,
+                         const Random& reset_random)
+    : agent_(agent),
+      world_(world),
+      clock_(clock),
+      reset_random_(reset_random),
+      observation_(static_cast<std::size_t>(agent.config().shape.observation_dim)) {}
+
+bool ControlLoop::start() { return begin_episode(); }
+
+bool ControlLoop::begin_episode() {
+  state_.episode_return = 0.0;
+  state_.episode_length = 0;
+  world_.reset(reset_random_, agent_.step(), observation_.data());
+  action_ = agent_.begin_episode(observation_.data());
+  agent_.update();
+  return action_ != nullptr;
+}
+
+ControlLoop::Status ControlLoop::tick() {
+  const Outcome outcome = world_.step(action_, observation_.data());
+
+  const std::int64_t sensed_ns = clock_.now_ns();
+  action_ = agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
+  const bool was_dropped = agent_.was_dropped();
+  const std::int64_t acted_ns = clock_.now_ns();
+  agent_.update();
+  const std::int64_t learned_ns = clock_.now_ns();
+  latency_.observation_to_action.record(acted_ns - sensed_ns);
+  latency_.update.record(learned_ns - sensed_ns);
+
+  // A dropped transition carries no step: its reward, which may be the culprit, is not counted.
+  if (!was_dropped) state_.episode_return += outcome.reward;
+  ++state_.episode_length;
+  if (!outcome.terminated && !outcome.truncated && !was_dropped) return Status::kRunning;
+
+  ++state_.episodes;
+  last_episode_ = {state_.episodes, steps(), state_.episode_return, state_.episode_length,
+                   outcome.terminated && !was_dropped};
+  return begin_episode() ? Status::kEpisodeFinished : Status::kFaulted;
+}
+
+std::size_t ControlLoop::snapshot_bytes() const {
+  return sizeof state_ + world_.state_bytes() + agent_.learner().layout.bytes;
+}
+
+void ControlLoop::save_snapshot(std::span<std::uint8_t> out) {
+  agent_.flush();
+  const Learner& learner = agent_.learner();
+  const std::size_t world_bytes = world_.state_bytes();
+  std::memcpy(out.data(), &state_, sizeof state_);
+  world_.save_state(out.subspan(sizeof state_, world_bytes));
+  std::memcpy(out.data() + sizeof state_ + world_bytes, learner.block, learner.layout.bytes);
+}
+
+bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps) {
+  if (in.size() != snapshot_bytes() || steps < 0) return false;
+  const Learner& learner = agent_.learner();
+  const std::size_t world_bytes = world_.state_bytes();
+  if (!world_.load_state(in.subspan(sizeof state_, world_bytes))) return false;
+  std::memcpy(&state_, in.data(), sizeof state_);
+  std::memcpy(learner.block, in.data() + sizeof state_ + world_bytes, learner.layout.bytes);
+  agent_.set_step(static_cast<std::uint64_t>(steps));
+  action_ = learner.open_actor_tape() + learner.layout.actor_tape.action;
+  return true;
+}
+
+}  // namespace instep

@@ -1,0 +1,94 @@
+// One control step after another: where the world, the agent and the clock meet. Read this first.
+//
+// A tick is one interaction. The action that the agent chose last is applied for one control period; what
+// is sensed afterwards goes to the agent, which answers with the next action at once, before it learns. On
+// a robot the command leaves here, and the learning happens while the robot moves; on simulated time
+// nothing moves meanwhile, but the order is the same:
+//
+//      world            agent                                what it costs (half_cheetah, one core)
+//   1  step(action)                                          the physics
+//   2                   sense(observation, reward) -> action  one actor forward
+//   3                   update()                              the rest of the update
+//   4  reset()          begin_episode() -> action, update()   only when the episode has ended
+//
+// Nothing in a tick allocates, locks, formats text or opens a file. One thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/agent.h"
+#include "runtime/clock.h"
+#include "runtime/environment.h"
+#include "runtime/latency_histogram.h"
+
+namespace instep {
+
+// One finished episode, as a line of episodes.csv.
+struct EpisodeRecord {
+  std::int64_t episode = 0;     // counted from 1
+  std::int64_t step = 0;        // control steps of the run when it ended
+  double episode_return = 0.0;  // undiscounted sum of rewards
+  std::int64_t length = 0;      // control steps
+  bool terminated = false;      // false: a time limit, or a number that was not finite
+};
+
+// The loop's own part of a checkpoint.
+struct LoopState {
+  std::int64_t episodes = 0;
+  double episode_return = 0.0;
+  std::int64_t episode_length = 0;
+};
+
+// How long the two halves of a tick's computation took.
+struct LoopLatency {
+  LatencyHistogram observation_to_action;  // sense(): what lies between sensor and command
+  LatencyHistogram update;                 // sense() and update() together
+};
+
+class ControlLoop {
+ public:
+  enum class Status { kRunning, kEpisodeFinished, kFaulted };
+
+  // The loop borrows all three. `reset_random` is the randomness of episode starts.
+  ControlLoop(Agent& agent, Environment& world, const Clock& clock, const Random& reset_random);
+
+  // Opens the first episode. False when it cannot: an observation or action is not finite.
+  [[nodiscard]] bool start();
+
+  // One control step. kEpisodeFinished: last_episode() is new, and the next episode is open already.
+  // kFaulted: not even a fresh episode gives finite numbers, and there is nothing more to do.
+  Status tick();
+
+  const EpisodeRecord& last_episode() const { return last_episode_; }
+  const LoopLatency& latency() const { return latency_; }
+  // Forgets the latencies so far (after a warm-up).
+  void clear_latency() { latency_ = {}; }
+  std::int64_t steps() const { return static_cast<std::int64_t>(agent_.step()); }
+  const LoopState& state() const { return state_; }
+
+  // Everything that decides what the loop does next, for checkpoints: its own state, the world's and the
+  // learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off first.
+  std::size_t snapshot_bytes() const;
+  void save_snapshot(std::span<std::uint8_t> out);
+
+  // Goes on from a snapshot taken after `steps` control steps. False when the bytes do not fit this task
+  // and learner.
+  [[nodiscard]] bool load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps);
+
+ private:
+  bool begin_episode();
+
+  Agent& agent_;
+  Environment& world_;
+  const Clock& clock_;
+  Random reset_random_;
+  std::vector<double> observation_;
+  const float* action_ = nullptr;
+  LoopState state_;
+  EpisodeRecord last_episode_;
+  LoopLatency latency_;
+};
+
+}  // namespace instep

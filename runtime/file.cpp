@@ -1,0 +1,91 @@
+#include "runtime/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace instep {
+namespace {
+
+int system_write_at(void*, int descriptor, std::span<const std::uint8_t> bytes, std::int64_t offset) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = pwrite(descriptor, bytes.data() + done, bytes.size() - done,
+                                 offset + static_cast<std::int64_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    done += static_cast<std::size_t>(count);
+  }
+  return 0;
+}
+
+int system_sync(void*, int descriptor) {
+  // Pipes and some test file systems cannot sync; that is not a loss of data.
+  return fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
+}
+
+}  // namespace
+
+const FileOperations& system_file_operations() {
+  static const FileOperations operations{nullptr, system_write_at, system_sync};
+  return operations;
+}
+
+File::~File() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+int File::open(const std::string& path, Mode mode) {
+  int flags = O_CLOEXEC;
+  if (mode == Mode::kRead) flags |= O_RDONLY;
+  if (mode == Mode::kWrite) flags |= O_RDWR;
+  if (mode == Mode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = ::open(path.c_str(), flags, 0644);
+  return descriptor_ >= 0 ? 0 : errno;
+}
+
+int File::size(std::int64_t& bytes) const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return errno;
+  bytes = status.st_size;
+  return 0;
+}
+
+int File::read_at(std::span<std::uint8_t> out, std::int64_t offset) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count = pread(descriptor_, out.data() + done, out.size() - done,
+                                offset + static_cast<std::int64_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    if (count == 0) return EIO;
+    done += static_cast<std::size_t>(count);
+  }
+  return 0;
+}
+
+int File::write_at(std::span<const std::uint8_t> bytes, std::int64_t offset) const {
+  return operations_.write_at(operations_.self, descriptor_, bytes, offset);
+}
+
+int File::sync() const { return operations_.sync(operations_.self, descriptor_); }
+
+int File::reserve(std::int64_t bytes) const { return posix_fallocate(descriptor_, 0, bytes); }
+
+int File::truncate(std::int64_t bytes) const { return ftruncate(descriptor_, bytes) == 0 ? 0 : errno; }
+
+int File::lock() const { return flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+
+int sync_folder(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  const int error = system_sync(nullptr, descriptor);
+  close(descriptor);
+  return error;
+}
+
+}  // namespace instep

@@ -1,0 +1,128 @@
+#include "tools/instep/profile.h"
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "tools/instep/error.h"
+#include "tools/instep/machine.h"
+#include "tools/instep/names.h"
+#include "tools/instep/session.h"
+#include "tools/instep/settings_io.h"
+#include "tools/instep/summary.h"
+
+namespace instep {
+namespace {
+
+// The executor under measurement and the time spent in each of its phases. An Executor is a table of plain
+// functions, so the timed one finds its own through this.
+struct Phases {
+  const Executor* executor = nullptr;
+  MonotonicClock clock;
+  LatencyHistogram observe;
+  LatencyHistogram act;
+  LatencyHistogram learn;
+  LatencyHistogram prepare;
+};
+Phases* phases = nullptr;
+
+template <typename Phase>
+void time_phase(LatencyHistogram& histogram, const Phase& phase) {
+  const std::int64_t begin_ns = phases->clock.now_ns();
+  phase();
+  histogram.record(phases->clock.now_ns() - begin_ns);
+}
+
+Executor timed_executor(const Executor& executor) {
+  Executor timed = executor;
+  timed.observe = [](const Learner& learner, const double* observation) {
+    time_phase(phases->observe, [&] { phases->executor->observe(learner, observation); });
+  };
+  timed.act = [](const Learner& learner, const float* noise) {
+    time_phase(phases->act, [&] { phases->executor->act(learner, noise); });
+  };
+  timed.learn = [](const Learner& learner, double reward, bool terminated, bool truncated,
+                   const float* noise) {
+    time_phase(phases->learn,
+               [&] { phases->executor->learn(learner, reward, terminated, truncated, noise); });
+  };
+  timed.prepare = [](const Learner& learner) {
+    time_phase(phases->prepare, [&] { phases->executor->prepare(learner); });
+  };
+  return timed;
+}
+
+void run_ticks(Session& session, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (session.loop().tick() == ControlLoop::Status::kFaulted) {
+      throw DataError("the learner's numbers are no longer finite after " +
+                      std::to_string(session.loop().steps()) + " steps; check the settings");
+    }
+  }
+}
+
+void print_row(const char* name, const nlohmann::json& us) {
+  if (us.is_null()) return;
+  std::printf("%-24s %9.2f %9.2f %9.2f %9.2f\n", name, us.at("p50").get<double>(),
+              us.at("p99").get<double>(), us.at("p999").get<double>(), us.at("max").get<double>());
+}
+
+}  // namespace
+
+int run_profile(const ProfileOptions& options) {
+  if (options.updates < 1) throw UsageError("--updates must be at least 1");
+  check_backend(options.backend);
+  RunConfig config;
+  config.task = options.task;
+  config.settings.learner = require_task(options.task).settings;
+  apply_set_options(config.settings, options.set);
+  config.seed = options.seed;
+  config.schedule = options.schedule.value_or(Schedule::kActFirst);
+  const Executor& executor = choose_executor(options.path, config.settings.learner.arithmetic);
+  config.path = executor.path;
+
+  const auto warm_up = std::make_unique<Phases>();
+  const auto measured = std::make_unique<Phases>();
+  warm_up->executor = measured->executor = &executor;
+  phases = warm_up.get();
+  const Executor timed = timed_executor(executor);
+  Session session(config, &timed);
+  if (!session.loop().start()) throw DataError("the first action is not finite");
+  constexpr std::int64_t kWarmUpTicks = 1000;
+  run_ticks(session, kWarmUpTicks);
+  phases = measured.get();
+  session.loop().clear_latency();
+  run_ticks(session, options.updates);
+
+  const LoopLatency& latency = session.loop().latency();
+  const nlohmann::json phases_us = {{"observe", percentiles_us(measured->observe)},
+                                    {"act", percentiles_us(measured->act)},
+                                    {"learn", percentiles_us(measured->learn)},
+                                    {"prepare", percentiles_us(measured->prepare)}};
+  const nlohmann::json result = {
+      {"task", config.task},
+      {"updates", options.updates},
+      {"update_us", percentiles_us(latency.update)},
+      {"observation_to_action_us", percentiles_us(latency.observation_to_action)},
+      {"wakeup_us", nullptr},
+      {"phases_us", phases_us},
+      {"bound_us", nullptr},
+      {"state_bytes", session.agent().learner().layout.bytes},
+      {"backend", "cpu"},
+      {"path", executor.path},
+      {"schedule", schedule_name(config.schedule)},
+      {"arithmetic", format_value(config.settings, "arithmetic")},
+      {"machine", machine_text()}};
+  std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n", config.task.c_str(),
+              static_cast<long long>(options.updates), std::string(executor.path).c_str(),
+              std::string(schedule_name(config.schedule)).c_str(),
+              session.agent().learner().layout.bytes, machine_text().c_str());
+  std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
+  print_row("update", result.at("update_us"));
+  print_row("observation to action", result.at("observation_to_action_us"));
+  for (const auto& [name, us] : phases_us.items()) print_row(("  " + name).c_str(), us);
+  if (options.json) std::printf("%s\n", result.dump().c_str());
+  return kDone;
+}
+
+}  // namespace instep

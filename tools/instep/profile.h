@@ -1,0 +1,28 @@
+// The profile command: where the time of a tick goes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/learner.h"
+
+namespace instep {
+
+struct ProfileOptions {
+  std::string task;
+  std::int64_t updates = 20'000;
+  std::uint64_t seed = 0;
+  std::string backend = "auto";
+  std::string path;
+  std::optional<Schedule> schedule;
+  std::vector<std::string> set;
+  bool json = false;
+};
+
+// Learns on the task for that many updates after a warm-up and prints percentiles of every phase. Writes no
+// file. Answers an exit code; throws CommandError.
+int run_profile(const ProfileOptions& options);
+
+}  // namespace instep

@@ -1,0 +1,70 @@
+#include "tools/instep/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+
+namespace instep {
+
+Progress::Progress(const std::string& task, std::uint64_t seed, std::int64_t steps,
+                   std::int64_t first_step, bool is_shown)
+    : steps_(steps),
+      first_step_(first_step),
+      is_shown_(is_shown),
+      is_terminal_(isatty(STDERR_FILENO) == 1),
+      period_ns_(is_terminal_ ? 200'000'000 : 10'000'000'000) {
+  std::snprintf(name_.data(), name_.size(), "%s, seed %llu", task.c_str(),
+                static_cast<unsigned long long>(seed));
+}
+
+void Progress::start(std::int64_t now_ns) {
+  begin_ns_ = now_ns;
+  next_ns_ = is_shown_ ? now_ns + period_ns_ : std::numeric_limits<std::int64_t>::max();
+}
+
+void Progress::add_return(double episode_return) {
+  returns_[static_cast<std::size_t>(return_count_++ % returns_.size())] = episode_return;
+}
+
+void Progress::print(std::int64_t step, std::int64_t now_ns) {
+  next_ns_ = now_ns + period_ns_;
+  const double seconds = std::max(1e-9, static_cast<double>(now_ns - begin_ns_) * 1e-9);
+  const double rate = static_cast<double>(step - first_step_) / seconds;
+  const auto count = std::min<std::uint64_t>(return_count_, returns_.size());
+  char mean[48] = "no episode yet";
+  if (count > 0) {
+    double sum = 0.0;
+    for (std::uint64_t i = 0; i < count; ++i) sum += returns_[static_cast<std::size_t>(i)];
+    std::snprintf(mean, sizeof mean, "return %.1f (last %d)", sum / static_cast<double>(count),
+                  static_cast<int>(count));
+  }
+  char left[48] = "";
+  if (step < steps_ && rate > 0.0) {
+    const double seconds_left = static_cast<double>(steps_ - step) / rate;
+    if (seconds_left < 120.0) {
+      std::snprintf(left, sizeof left, ", %.0f s left", seconds_left);
+    } else {
+      std::snprintf(left, sizeof left, ", %.0f min left", seconds_left / 60.0);
+    }
+  }
+  char line[256];
+  const int length = std::snprintf(line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s",
+                                   is_terminal_ ? "\r" : "", name_.data(),
+                                   static_cast<long long>(step), static_cast<long long>(steps_), rate,
+                                   mean, left, is_terminal_ ? "\x1b[K" : "\n");
+  if (length > 0) {
+    // A progress line that cannot be written (a closed pipe) is no reason to stop learning.
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(length), sizeof line - 1));
+  }
+}
+
+void Progress::finish(std::int64_t step, std::int64_t now_ns) {
+  if (!is_shown_) return;
+  print(step, now_ns);
+  if (is_terminal_) std::fputc('\n', stderr);
+}
+
+}  // namespace instep

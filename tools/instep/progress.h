@@ -1,0 +1,40 @@
+// The line that shows how a run is going.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace instep {
+
+// On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds; on
+// stderr, without allocating. Does nothing when not shown.
+class Progress {
+ public:
+  Progress(const std::string& task, std::uint64_t seed, std::int64_t steps, std::int64_t first_step,
+           bool is_shown);
+
+  void start(std::int64_t now_ns);
+  // The return of an episode that has just ended; the last ten are averaged.
+  void add_return(double episode_return);
+  void update(std::int64_t step, std::int64_t now_ns) {
+    if (now_ns >= next_ns_) print(step, now_ns);
+  }
+  void finish(std::int64_t step, std::int64_t now_ns);
+
+ private:
+  void print(std::int64_t step, std::int64_t now_ns);
+
+  std::array<char, 64> name_{};
+  std::int64_t steps_;
+  std::int64_t first_step_;
+  bool is_shown_;
+  bool is_terminal_;
+  std::int64_t period_ns_;
+  std::int64_t begin_ns_ = 0;
+  std::int64_t next_ns_ = 0;
+  std::array<double, 10> returns_{};
+  std::uint64_t return_count_ = 0;
+};
+
+}  // namespace instep

@@ -1,0 +1,78 @@
+#include "tools/instep/run_folder.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "runtime/file.h"
+#include "tools/instep/error.h"
+
+namespace instep {
+namespace {
+
+std::string local_time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
+  return text;
+}
+
+[[noreturn]] void throw_io_error(const std::string& path, const std::string& reason) {
+  throw IoError(path + ": " + reason);
+}
+
+}  // namespace
+
+void make_folders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw_io_error(path, "cannot be made: " + error.message());
+}
+
+std::string make_run_folder(const std::string& out, const RunConfig& config) {
+  if (!out.empty()) {
+    std::error_code error;
+    if (std::filesystem::exists(out, error) && !std::filesystem::is_directory(out, error)) {
+      throw UsageError("--out " + out + ": is not a folder");
+    }
+    make_folders(out);
+    if (!std::filesystem::is_empty(out, error)) {
+      throw UsageError("--out " + out + ": is not empty; choose another folder, or continue the run in it with --resume " +
+                       out);
+    }
+    return out;
+  }
+  const std::string base = "runs/" + config.task;
+  make_folders(base);
+  const std::string name = base + '/' + local_time_text() + "-s" + std::to_string(config.seed);
+  // Two runs of one second: the folder that could be made is ours.
+  for (int attempt = 1; attempt < 1000; ++attempt) {
+    const std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
+    std::error_code error;
+    if (std::filesystem::create_directory(folder, error)) return folder;
+    if (error) throw_io_error(folder, "cannot be made: " + error.message());
+  }
+  throw_io_error(name, "a thousand folders of this name exist");
+}
+
+void write_file(const std::string& path, const std::string& contents) {
+  const std::string temporary = path + ".new";
+  std::remove(temporary.c_str());
+  File file;
+  int error = file.open(temporary, File::Mode::kCreate);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(contents.data());
+  if (error == 0) error = file.write_at({bytes, contents.size()}, 0);
+  if (error == 0) error = file.sync();
+  if (error == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0) error = sync_folder(std::filesystem::path(path).parent_path().string());
+  if (error != 0) {
+    std::remove(temporary.c_str());
+    throw_io_error(path, std::string("cannot be written: ") + std::strerror(error));
+  }
+}
+
+}  // namespace instep

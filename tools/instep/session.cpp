@@ -1,0 +1,102 @@
+#include "tools/instep/session.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "tools/instep/error.h"
+#include "tools/instep/names.h"
+
+namespace instep {
+namespace {
+
+// FNV-1a over what, beside the settings, decides a run's bits.
+std::uint64_t identity_hash(const RunConfig& config) {
+  std::uint64_t state = settings_hash(config.settings);
+  const std::string text = config.task + '\n' + std::to_string(config.seed);
+  for (const char c : text) {
+    state = (state ^ static_cast<std::uint8_t>(c)) * std::uint64_t{0x100000001B3};
+  }
+  return state;
+}
+
+}  // namespace
+
+const TaskInfo& require_task(std::string_view name) {
+  const TaskInfo* task = find_task(name);
+  if (task == nullptr) {
+    std::vector<std::string_view> names;
+    for (const TaskInfo& known : all_tasks()) names.push_back(known.name);
+    throw UsageError("unknown task '" + printable(name) + "'; did you mean '" +
+                     std::string(nearest_word(name, names)) + "'? `instep tasks` lists them");
+  }
+  if (task->make == nullptr) {
+    throw UsageError("task '" + std::string(name) + "' is not available: " + std::string(task->missing));
+  }
+  return *task;
+}
+
+Session::Session(const RunConfig& config, const Executor* executor)
+    : config_(config), task_(require_task(config.task)) {
+  const LearnerSettings& settings = config.settings.learner;
+  AgentConfig agent;
+  agent.shape = {task_.observation_dim, task_.action_dim, settings.hidden};
+  agent.settings = settings;
+  agent.schedule = config.schedule;
+  agent.executor =
+      executor != nullptr ? executor : &choose_executor(config.path, settings.arithmetic);
+  agent.seed = config.seed;
+  world_ = task_.make();
+  agent_ = std::make_unique<Agent>(agent);
+  loop_ = std::make_unique<ControlLoop>(
+      *agent_, *world_, clock_,
+      Random{config.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});
+}
+
+CheckpointIdentity Session::identity() const {
+  const AgentConfig& agent = agent_->config();
+  return {agent.shape, agent.settings.algorithm, identity_hash(config_)};
+}
+
+void Session::load(const CheckpointFile& checkpoint, const std::string& path) {
+  if (checkpoint.identity() != identity()) {
+    throw DataError(path + ": belongs to a run with another task, seed or settings than config.toml " +
+                    "beside it says; restore the config.toml it was made with");
+  }
+  if (!loop_->load_snapshot(checkpoint.snapshot(), checkpoint.step())) {
+    throw DataError(path + ": its contents do not fit task " + config_.task);
+  }
+}
+
+void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable) {
+  const std::string path = folder + "/checkpoint";
+  switch (checkpoint.open(path, writable)) {
+    case CheckpointStatus::kOk:
+      return;
+    case CheckpointStatus::kOkButNewestDamaged:
+      std::fprintf(stderr,
+                   "instep: warning: %s: the newest checkpoint is damaged; going on from the one before, "
+                   "of step %lld\n",
+                   path.c_str(), static_cast<long long>(checkpoint.step()));
+      return;
+    case CheckpointStatus::kSystemError:
+      if (checkpoint.error() == EWOULDBLOCK) {
+        throw IoError(path + ": another process is training in this folder; wait for it or stop it");
+      }
+      if (checkpoint.error() == ENOENT) {
+        throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
+      }
+      throw IoError(path + ": " + std::strerror(checkpoint.error()));
+    case CheckpointStatus::kNotACheckpoint:
+      throw DataError(path + ": is not a checkpoint of instep, or has been cut short");
+    case CheckpointStatus::kOtherVersion:
+      throw DataError(path + ": has format version " + std::to_string(checkpoint.found_version()) +
+                      ", this program reads version " + std::to_string(kCheckpointVersion) +
+                      "; use the program that wrote it");
+    case CheckpointStatus::kBothDamaged:
+      throw DataError(path + ": both checkpoints in it are damaged; the run cannot be continued");
+  }
+}
+
+}  // namespace instep

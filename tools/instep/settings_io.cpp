@@ -1,0 +1,342 @@
+#include "tools/instep/settings_io.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "kernels/check.h"
+#include "tools/instep/error.h"
+#include "tools/instep/names.h"
+
+namespace instep {
+namespace {
+
+// Functions here that read answer what is wrong, as ":line: what", or nothing: the caller puts the
+// file's name in front and knows whether it is wrong use or damaged data.
+std::string at_line(const toml::source_region& source, const std::string& text) {
+  return ":" + std::to_string(source.begin.line) + ": " + text;
+}
+
+// Names of tasks, backends and paths: short enough and plain enough to need no escapes.
+bool is_name(std::string_view text) {
+  constexpr std::size_t kLengthMax = 64;
+  return !text.empty() && text.size() <= kLengthMax &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
+
+std::string toml_name(std::string_view name) {
+  INSTEP_CHECK(is_name(name));
+  return "\"" + std::string(name) + "\"";
+}
+
+bool read_name(const toml::node& node, std::string& name) {
+  name = node.value_exact<std::string>().value_or("");
+  return is_name(name);
+}
+
+// Finds the one of `choices` that has that name.
+template <typename Choice>
+bool read_choice(const toml::node& node, std::initializer_list<Choice> choices,
+                 std::string_view (*name_of)(Choice), Choice& choice) {
+  const std::string name = node.value_exact<std::string>().value_or("");
+  const auto* const found = std::find_if(choices.begin(), choices.end(),
+                                         [&](Choice each) { return name_of(each) == name; });
+  if (found == choices.end()) return false;
+  choice = *found;
+  return true;
+}
+
+// TOML's integers end at 2^63 - 1; larger seeds are written as strings.
+std::string seed_text(std::uint64_t seed) {
+  const std::string digits = std::to_string(seed);
+  return seed <= std::numeric_limits<std::int64_t>::max() ? digits : toml_name(digits);
+}
+
+bool read_seed(const toml::node& node, std::uint64_t& seed) {
+  if (const auto integer = node.value_exact<std::int64_t>()) {
+    seed = static_cast<std::uint64_t>(*integer);
+    return *integer >= 0;
+  }
+  const std::string digits = node.value_exact<std::string>().value_or("");
+  const char* const end = digits.data() + digits.size();
+  const auto result = std::from_chars(digits.data(), end, seed);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+bool read_steps(const toml::node& node, std::int64_t& steps) {
+  steps = node.value_exact<std::int64_t>().value_or(-1);
+  return steps >= 0;
+}
+
+// One key of the table [run].
+struct RunKey {
+  std::string_view name;
+  std::string_view help;
+  std::string_view allowed;
+  std::string (*write)(const RunConfig&) = nullptr;
+  bool (*read)(const toml::node&, RunConfig&) = nullptr;
+};
+
+constexpr std::string_view kNameAllowed = "lower-case letters, digits and underscores";
+
+constexpr std::array kRunKeys = {
+    RunKey{"task", "what is learnt", kNameAllowed,
+           [](const RunConfig& config) { return toml_name(config.task); },
+           [](const toml::node& node, RunConfig& config) { return read_name(node, config.task); }},
+    RunKey{"algo", "the learner", "avg or iac",
+           [](const RunConfig& config) {
+             return toml_name(algorithm_name(config.settings.learner.algorithm));
+           },
+           [](const toml::node& node, RunConfig& config) {
+             return read_choice(node, {Algorithm::kAvg, Algorithm::kIac}, algorithm_name,
+                                config.settings.learner.algorithm);
+           }},
+    RunKey{"seed", "key of every random number", "0 to 18446744073709551615",
+           [](const RunConfig& config) { return seed_text(config.seed); },
+           [](const toml::node& node, RunConfig& config) { return read_seed(node, config.seed); }},
+    RunKey{
+        "steps", "length of the whole run", "at least 0",
+        [](const RunConfig& config) { return std::to_string(config.steps); },
+        [](const toml::node& node, RunConfig& config) { return read_steps(node, config.steps); }},
+    RunKey{"schedule", "when the actor's update is done", "act_first or throughput",
+           [](const RunConfig& config) { return toml_name(schedule_name(config.schedule)); },
+           [](const toml::node& node, RunConfig& config) {
+             return read_choice(node, {Schedule::kActFirst, Schedule::kThroughput}, schedule_name,
+                                config.schedule);
+           }},
+    RunKey{
+        "backend", "what computes", kNameAllowed,
+        [](const RunConfig& config) { return toml_name(config.backend); },
+        [](const toml::node& node, RunConfig& config) { return read_name(node, config.backend); }},
+    RunKey{"path", "instruction set of the backend", kNameAllowed,
+           [](const RunConfig& config) { return toml_name(config.path); },
+           [](const toml::node& node, RunConfig& config) { return read_name(node, config.path); }},
+};
+
+constexpr std::array<std::string_view, 2> kTables = {"learner", "run"};
+
+const RunKey* find_run_key(std::string_view name) {
+  const auto* const found = std::find_if(kRunKeys.begin(), kRunKeys.end(),
+                                         [&](const RunKey& key) { return key.name == name; });
+  return found == kRunKeys.end() ? nullptr : found;
+}
+
+std::string_view nearest_run_key(std::string_view text) {
+  std::array<std::string_view, kRunKeys.size()> names;
+  std::transform(kRunKeys.begin(), kRunKeys.end(), names.begin(),
+                 [](const RunKey& key) { return key.name; });
+  return nearest_word(text, names);
+}
+
+// Answers what is wrong with the file itself, as ": what", or nothing.
+std::string read_text(const std::string& path, std::string& text) {
+  constexpr std::size_t kBytesMax = std::size_t{1} << 20;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return ": is a folder, not a file";
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> bytes(kBytesMax + 1);
+  if (file) file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!file && !file.eof()) return std::string(": cannot be read: ") + std::strerror(errno);
+  const auto count = static_cast<std::size_t>(file.gcount());
+  if (count > kBytesMax) return ": is larger than 1 MiB; settings are not";
+  text.assign(bytes.data(), count);
+  return "";
+}
+
+std::string parse_file(const std::string& path, toml::table& root) {
+  std::string text;
+  std::string problem = read_text(path, text);
+  if (!problem.empty()) return problem;
+  try {
+    root = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return at_line(error.source(), std::string(error.description()));
+  }
+  return "";
+}
+
+std::string_view type_name(toml::node_type type) {
+  switch (type) {
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a real number";
+    case toml::node_type::boolean:
+      return "a boolean";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    default:
+      return "a date or time";
+  }
+}
+
+toml::node_type type_of(SettingKind kind) {
+  switch (kind) {
+    case SettingKind::kReal:
+      return toml::node_type::floating_point;
+    case SettingKind::kInteger:
+      return toml::node_type::integer;
+    case SettingKind::kBoolean:
+      return toml::node_type::boolean;
+    case SettingKind::kChoice:
+      break;
+  }
+  return toml::node_type::string;
+}
+
+// The value as set_value() takes it.
+std::string plain_text(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (const auto boolean = node.value_exact<bool>()) return *boolean ? "true" : "false";
+  if (const auto integer = node.value_exact<std::int64_t>()) return std::to_string(*integer);
+  std::array<char, 32> digits;
+  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                    node.value_exact<double>().value_or(0.0));
+  return {digits.data(), result.ptr};
+}
+
+// Every table and key of the file has a name we know.
+std::string check_names(const toml::table& root) {
+  for (const auto& [key, node] : root) {
+    const std::string_view name = key.str();
+    const bool is_known = std::find(kTables.begin(), kTables.end(), name) != kTables.end();
+    if (!is_known && find_setting(name) != nullptr) {
+      return at_line(key.source(), "'" + std::string(name) + "' belongs into the table [learner]");
+    }
+    if (!is_known) {
+      return at_line(key.source(), "unknown table '" + printable(name) + "'; did you mean '" +
+                                       std::string(nearest_word(name, kTables)) + "'?");
+    }
+    if (!node.is_table()) return at_line(key.source(), std::string(name) + " must be a table");
+  }
+  if (const toml::table* const learner = root["learner"].as_table()) {
+    for (const auto& [key, node] : *learner) {
+      if (find_setting(key.str()) == nullptr) {
+        return at_line(key.source(), unknown_key_text(key.str()));
+      }
+    }
+  }
+  if (const toml::table* const run = root["run"].as_table()) {
+    for (const auto& [key, node] : *run) {
+      if (find_run_key(key.str()) != nullptr) continue;
+      return at_line(key.source(), "unknown key '" + printable(key.str()) +
+                                       "' in [run]; did you mean '" +
+                                       std::string(nearest_run_key(key.str())) + "'?");
+    }
+  }
+  return "";
+}
+
+std::string read_setting(const toml::node& node, const Setting& setting, RunSettings& settings) {
+  const toml::node_type wanted = type_of(setting.kind);
+  const bool is_whole_real = setting.kind == SettingKind::kReal && node.is_integer();
+  if (node.type() != wanted && !is_whole_real) {
+    return at_line(node.source(), std::string(setting.name) + " is " +
+                                      std::string(type_name(node.type())) + ", not " +
+                                      std::string(type_name(wanted)) + ": must be " +
+                                      allowed_values(setting));
+  }
+  const std::string problem = set_value(settings, setting.name, plain_text(node));
+  return problem.empty() ? "" : at_line(node.source(), problem);
+}
+
+// Sets what [learner] holds. With `all`, it must hold every key.
+std::string read_learner(const toml::table& root, bool all, RunSettings& settings) {
+  for (const Setting& setting : all_settings()) {
+    const toml::node* const node = root["learner"][setting.name].node();
+    if (node == nullptr && all) return ": [learner] has no " + std::string(setting.name);
+    if (node == nullptr) continue;
+    std::string problem = read_setting(*node, setting, settings);
+    if (!problem.empty()) return problem;
+  }
+  return "";
+}
+
+std::string read_run(const toml::table& root, RunConfig& config) {
+  for (const RunKey& key : kRunKeys) {
+    const toml::node* const node = root["run"][key.name].node();
+    if (node == nullptr) return ": [run] has no " + std::string(key.name);
+    if (!key.read(*node, config)) {
+      return at_line(node->source(),
+                     std::string(key.name) + " is not valid: must be " + std::string(key.allowed));
+    }
+  }
+  return "";
+}
+
+// The value as TOML: words in quotes, and every real number recognisable as one.
+std::string toml_text(const Setting& setting, const RunSettings& settings) {
+  const std::string text = format_value(settings, setting.name);
+  if (setting.kind == SettingKind::kChoice) return toml_name(text);
+  const bool looks_whole = text.find_first_of(".e") == std::string::npos;
+  return setting.kind == SettingKind::kReal && looks_whole ? text + ".0" : text;
+}
+
+}  // namespace
+
+void apply_config_file(RunSettings& settings, const std::string& path) {
+  toml::table root;
+  std::string problem = parse_file(path, root);
+  if (problem.empty()) problem = check_names(root);
+  if (problem.empty()) problem = read_learner(root, false, settings);
+  if (!problem.empty()) throw UsageError(path + problem);
+}
+
+void apply_set_options(RunSettings& settings, std::span<const std::string> options) {
+  std::set<std::string> seen;
+  for (const std::string& option : options) {
+    const std::string shown = "--set " + printable(option) + ": ";
+    const std::size_t equals = option.find('=');
+    if (equals == std::string::npos) throw UsageError(shown + "must be key=value");
+    const std::string key = option.substr(0, equals);
+    const std::string problem = set_value(settings, key, option.substr(equals + 1));
+    if (!problem.empty()) throw UsageError(shown + problem);
+    if (!seen.insert(key).second) throw UsageError(shown + key + " is set twice");
+  }
+}
+
+std::string write_config_toml(const RunConfig& config) {
+  std::string text =
+      "# What this run was started with. `instep train TASK --config FILE` takes [learner] from "
+      "it.\n"
+      "\n[run]\n";
+  for (const RunKey& key : kRunKeys) {
+    text += "# " + std::string(key.help) + " (" + std::string(key.allowed) + ")\n" +
+            std::string(key.name) + " = " + key.write(config) + "\n";
+  }
+  text += "\n[learner]\n";
+  for (const Setting& setting : all_settings()) {
+    const std::string unit = setting.unit.empty() ? "" : "; " + std::string(setting.unit);
+    text += "# " + std::string(setting.help) + " (" + allowed_values(setting) + unit + ")\n" +
+            std::string(setting.name) + " = " + toml_text(setting, config.settings) + "\n";
+  }
+  return text;
+}
+
+RunConfig read_config_toml(const std::string& path) {
+  RunConfig config;
+  toml::table root;
+  std::string problem = parse_file(path, root);
+  if (problem.empty()) problem = check_names(root);
+  if (problem.empty()) problem = read_run(root, config);
+  if (problem.empty()) problem = read_learner(root, true, config.settings);
+  if (!problem.empty()) throw DataError(path + problem);
+  return config;
+}
+
+}  // namespace instep

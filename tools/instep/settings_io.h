@@ -1,0 +1,29 @@
+// Settings from files and options, and config.toml, which keeps what a run was started with.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "runtime/settings.h"
+
+namespace instep {
+
+// Sets what the table [learner] of a TOML file says; other settings stay. A run's own config.toml
+// is such a file: its table [run] may hold the keys that write_config_toml() writes there, which
+// have no effect. Throws UsageError naming file, line, key and what is allowed.
+void apply_config_file(RunSettings& settings, const std::string& path);
+
+// Sets what `--set key=value` options say, each key at most once. Throws UsageError naming the
+// option.
+void apply_set_options(RunSettings& settings, std::span<const std::string> options);
+
+// The text of config.toml: every value with a comment, the same text for the same config. Names in
+// it (task, backend, path) are lower-case letters, digits and underscores.
+std::string write_config_toml(const RunConfig& config);
+
+// Reads what write_config_toml() has written; every value comes back bit for bit. Throws DataError
+// naming file, line and key when the file cannot be read, lacks a value or holds one that is not
+// allowed.
+RunConfig read_config_toml(const std::string& path);
+
+}  // namespace instep
