@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
-// A function for host and device. On the host it is always inlined: the sources of the CPU paths are
-// compiled for several instruction sets, and an out-of-line copy could be the wrong one for the machine.
+// A function for host and device. On the host it is always inlined: the sources of the CPU paths
+// are compiled for several instruction sets, and an out-of-line copy could be the wrong one for the
+// machine.
 #ifdef __CUDACC__
 #define INSTEP_HD __host__ __device__ inline
 #else
@@ -37,7 +38,8 @@ INSTEP_HD double exp_double(double x) {
   return sum * power_of_two(n);
 }
 
-// ln x for finite normal x > 0, relative error below 1e-14 away from x = 1, absolute below 1e-16 there.
+// ln x for finite normal x > 0, relative error below 1e-14 away from x = 1, absolute below 1e-16
+// there.
 INSTEP_HD double log_double(double x) {
   constexpr double kLn2High = 0.693147180369123816490;
   constexpr double kLn2Low = 1.90821492927058770002e-10;
@@ -108,10 +110,18 @@ INSTEP_HD void sincos_turns(double t, double* sine, double* cosine) {
   }
   s *= r;
   switch (quadrant & 3) {
-    case 0: *sine = s, *cosine = c; break;
-    case 1: *sine = c, *cosine = -s; break;
-    case 2: *sine = -s, *cosine = -c; break;
-    default: *sine = -c, *cosine = s; break;
+    case 0:
+      *sine = s, *cosine = c;
+      break;
+    case 1:
+      *sine = c, *cosine = -s;
+      break;
+    case 2:
+      *sine = -s, *cosine = -c;
+      break;
+    default:
+      *sine = -c, *cosine = s;
+      break;
   }
 }
 

@@ -8,15 +8,16 @@
 
 namespace instep {
 
-// Count, mean and sum of squared deviations of a stream of numbers (Welford); variance = sum / count.
+// Count, mean and sum of squared deviations of a stream of numbers (Welford); variance = sum /
+// count.
 struct Moments {
   double count = 0.0;
   double mean = 0.0;
   double sum_squares = 0.0;
 };
 
-// The scalars at the head of the block: all that a learner knows besides its arrays. Plain data, saved
-// and restored as bytes (little-endian).
+// The scalars at the head of the block: all that a learner knows besides its arrays. Plain data,
+// saved and restored as bytes (little-endian).
 struct LearnerState {
   // Adam's counters and the powers beta^t that its bias corrections need.
   std::int64_t actor_updates = 0;
@@ -25,9 +26,9 @@ struct LearnerState {
   double actor_beta2_power = 1.0;
   double critic_beta1_power = 1.0;
   double critic_beta2_power = 1.0;
-  std::int64_t actor_updates_dropped = 0;   // non-finite gradient
+  std::int64_t actor_updates_dropped = 0;  // non-finite gradient
   std::int64_t critic_updates_dropped = 0;
-  std::int64_t transitions_dropped = 0;     // non-finite observation or reward
+  std::int64_t transitions_dropped = 0;  // non-finite observation or reward
 
   // Statistics (double throughout).
   double normalizer_count = 1e-4;  // Gymnasium's start: mean 0, variance 1, count 1e-4
@@ -37,20 +38,20 @@ struct LearnerState {
   Moments return_moments;
   Moments return_square_moments;
 
-  // Which of two buffers holds what: actor weights that acted last and the newest ones; the tape of the
-  // open transition (the other one belongs to the observation that closes it).
+  // Which of two buffers holds what: actor weights that acted last and the newest ones; the tape of
+  // the open transition (the other one belongs to the observation that closes it).
   std::uint32_t actor_acted = 0;
   std::uint32_t actor_newest = 0;
   std::uint32_t open_tape = 0;
   // Progress within a tick; booleans as words so that the bytes are the same everywhere.
-  std::uint32_t is_open = 0;               // a transition (s, a) awaits its reward
-  std::uint32_t has_action = 0;            // the newest observation has been acted upon
-  std::uint32_t has_old_forward = 0;       // actor(old) has been evaluated at the newest observation
-  std::uint32_t has_critic_forward = 0;    // the critic has been evaluated at the newest (s', A')
+  std::uint32_t is_open = 0;             // a transition (s, a) awaits its reward
+  std::uint32_t has_action = 0;          // the newest observation has been acted upon
+  std::uint32_t has_old_forward = 0;     // actor(old) has been evaluated at the newest observation
+  std::uint32_t has_critic_forward = 0;  // the critic has been evaluated at the newest (s', A')
   std::uint32_t has_pending_actor_update = 0;  // throughput schedule: step 7 is still to be done
 
   // What the last tick computed, for records and verification.
-  double reward_stat = 0.0;    // what entered the reward statistics
+  double reward_stat = 0.0;  // what entered the reward statistics
   double return_before_clear = 0.0;
   double td_error_scale = 1.0;  // sigma, also where the scaling is off
   float td_error = 0.0F;
@@ -60,8 +61,8 @@ struct LearnerState {
 };
 
 // Offsets, in floats from the network's start, of the arrays of one network: two hidden layers and
-// `rows` linear outputs. `width` is hidden_dim rounded up to whole output blocks; padding is zero and
-// stays zero.
+// `rows` linear outputs. `width` is hidden_dim rounded up to whole output blocks; padding is zero
+// and stays zero.
 struct NetworkLayout {
   int inputs = 0;
   int rows = 0;
@@ -83,20 +84,20 @@ constexpr std::size_t hidden_weight_index(int inputs, int i, int j) {
 
 // Offsets of the vectors that one forward pass of a network leaves for its backward pass.
 struct TapeLayout {
-  std::size_t input = 0;     // [inputs]; actor: the normalised observation
-  std::size_t hidden1 = 0;   // [width]
-  std::size_t feature = 0;   // [width], unit length when feature_norm is on
-  std::size_t d_hidden2 = 0;  // [width] gradient before the second LeakyReLU; critic: of Q itself
-  std::size_t d_hidden1 = 0;  // [width]
-  std::size_t d_head = 0;     // [rows]
-  std::size_t head = 0;       // [rows]: actor: mean then raw log variance; critic: Q
-  std::size_t scalars = 0;    // [16]: see TapeScalar
-  std::size_t action_pre = 0;    // the rest [kActionDimMax] each: actor only
+  std::size_t input = 0;       // [inputs]; actor: the normalised observation
+  std::size_t hidden1 = 0;     // [width]
+  std::size_t feature = 0;     // [width], unit length when feature_norm is on
+  std::size_t d_hidden2 = 0;   // [width] gradient before the second LeakyReLU; critic: of Q itself
+  std::size_t d_hidden1 = 0;   // [width]
+  std::size_t d_head = 0;      // [rows]
+  std::size_t head = 0;        // [rows]: actor: mean then raw log variance; critic: Q
+  std::size_t scalars = 0;     // [16]: see TapeScalar
+  std::size_t action_pre = 0;  // the rest [kActionDimMax] each: actor only
   std::size_t action = 0;
   std::size_t noise = 0;
   std::size_t log_variance = 0;  // after the clamp
   std::size_t std_dev = 0;
-  std::size_t d_action = 0;      // dQ/da, critic only
+  std::size_t d_action = 0;  // dQ/da, critic only
   std::size_t floats = 0;
 };
 
@@ -120,10 +121,10 @@ struct Layout {
   std::size_t critic_first = 0;
   std::size_t actor_tapes[3] = {0, 0, 0};   // open, newest (by open_tape), scratch of actor(old)
   std::size_t critic_tapes[3] = {0, 0, 0};  // open, newest, scratch of (s', a')
-  std::size_t normalizer_mean = 0;      // double [observation_dim]
-  std::size_t normalizer_variance = 0;  // double [observation_dim]
-  std::size_t scratch = 0;              // float [2 * kHiddenDimMax]
-  std::size_t bytes = 0;                // of the whole block, a multiple of 64
+  std::size_t normalizer_mean = 0;          // double [observation_dim]
+  std::size_t normalizer_variance = 0;      // double [observation_dim]
+  std::size_t scratch = 0;                  // float [2 * kHiddenDimMax]
+  std::size_t bytes = 0;                    // of the whole block, a multiple of 64
 };
 
 namespace detail {

@@ -21,12 +21,12 @@ void clear(const Learner& learner) {
   for (int i = 0; i < learner.layout.shape.observation_dim; ++i) variance[i] = 1.0;
 }
 
-#define INSTEP_DECLARE_PATH(path)           \
-  namespace path##_fast {                   \
-  extern const Executor kExecutor;          \
-  }                                         \
-  namespace path##_portable {               \
-  extern const Executor kExecutor;          \
+#define INSTEP_DECLARE_PATH(path)    \
+  namespace path##_fast {            \
+    extern const Executor kExecutor; \
+  }                                  \
+  namespace path##_portable {        \
+    extern const Executor kExecutor; \
   }
 INSTEP_DECLARE_PATH(scalar)
 #if defined(__x86_64__)

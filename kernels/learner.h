@@ -1,7 +1,8 @@
-// The incremental learner: one Adam update of actor and critic per control step, from the newest sample.
+// The incremental learner: one Adam update of actor and critic per control step, from the newest
+// sample.
 //
-// One tick of AVG (Vasan et al., "Deep Policy Gradient Methods Without Batch Updates, Target Networks, or
-// Replay Buffers", NeurIPS 2024), numbered as in docs/algorithm.md:
+// One tick of AVG (Vasan et al., "Deep Policy Gradient Methods Without Batch Updates, Target
+// Networks, or Replay Buffers", NeurIPS 2024), numbered as in docs/algorithm.md:
 //
 //   observe   1  normalise the newest observation s'
 //   act       2  actor(newest) at s' -> A', log pi(A'|s')            the command can be sent now
@@ -12,11 +13,13 @@
 //             7  actor update for (s', A')
 //
 // At an ended s' the tick is observe, learn; then the reset observation is observed, acted upon and
-// prepared. The actor's step (7) needs neither reward nor s', which is why it may come before them: between
-// learn and prepare the learner is exactly the reference's after k updates. IAC's actor needs the TD error,
-// so its tick is observe, learn, act, prepare and its actor update is part of learn.
+// prepared. The actor's step (7) needs neither reward nor s', which is why it may come before them:
+// between learn and prepare the learner is exactly the reference's after k updates. IAC's actor
+// needs the TD error, so its tick is observe, learn, act, prepare and its actor update is part of
+// learn.
 //
-// Nothing here allocates, locks, reads a clock or a file. A learner belongs to one thread at a time.
+// Nothing here allocates, locks, reads a clock or a file. A learner belongs to one thread at a
+// time.
 #pragma once
 
 #include <span>
@@ -27,12 +30,13 @@
 
 namespace instep {
 
-// When step 7 is done. kActFirst: at once. kThroughput: fused into the next tick's pass over the actor's
-// weights (for simulation, where nothing moves meanwhile). The same bits either way; IAC has one schedule.
+// When step 7 is done. kActFirst: at once. kThroughput: fused into the next tick's pass over the
+// actor's weights (for simulation, where nothing moves meanwhile). The same bits either way; IAC
+// has one schedule.
 enum class Schedule : std::uint32_t { kActFirst = 0, kThroughput = 1 };
 
-// A learner is its settings, its layout and one 64-byte-aligned block of layout.bytes bytes, owned by
-// the caller.
+// A learner is its settings, its layout and one 64-byte-aligned block of layout.bytes bytes, owned
+// by the caller.
 struct Learner {
   LearnerSettings settings;
   Schedule schedule = Schedule::kActFirst;
@@ -53,22 +57,22 @@ struct Learner {
   float* newest_critic_tape() const { return floats(layout.critic_tapes[1 - state().open_tape]); }
 };
 
-// Overwrites the block with a learner that has seen nothing: all zero but the start of the statistics.
-// Weights are to be filled in by the caller, both actor buffers alike.
+// Overwrites the block with a learner that has seen nothing: all zero but the start of the
+// statistics. Weights are to be filled in by the caller, both actor buffers alike.
 void clear(const Learner& learner);
 
-// One way of executing a learner: the same functions compiled for one instruction set and arithmetic.
-// Every executor is bit-identical with itself over repeats and between schedules.
+// One way of executing a learner: the same functions compiled for one instruction set and
+// arithmetic. Every executor is bit-identical with itself over repeats and between schedules.
 struct Executor {
   std::string_view path;  // "scalar", "avx2", "avx512", "neon"
   Arithmetic arithmetic = Arithmetic::kFast;
 
-  // 1. Takes raw observation [observation_dim], all finite: updates the statistics, then normalises. It
-  // becomes the newest observation.
+  // 1. Takes raw observation [observation_dim], all finite: updates the statistics, then
+  // normalises. It becomes the newest observation.
   void (*observe)(const Learner&, const double* observation) = nullptr;
-  // 2. Draws an action at the newest observation by noise [action_dim] (standard normal). It stands in
-  // newest_actor_tape() at layout.actor_tape.action [action_dim], in [-1, 1]; NaN if the actor's feature
-  // has length 0.
+  // 2. Draws an action at the newest observation by noise [action_dim] (standard normal). It stands
+  // in newest_actor_tape() at layout.actor_tape.action [action_dim], in [-1, 1]; NaN if the actor's
+  // feature has length 0.
   void (*act)(const Learner&, const float* noise) = nullptr;
   // 3-5. Closes the open transition with a finite reward and the newest observation. next_noise
   // [action_dim] draws the target's action (unused by IAC).
@@ -76,7 +80,8 @@ struct Executor {
                 const float* next_noise) = nullptr;
   // 6-7. Opens the next transition from the newest observation and action.
   void (*prepare)(const Learner&) = nullptr;
-  // Does what the throughput schedule has put off; afterwards the block does not tell the schedules apart.
+  // Does what the throughput schedule has put off; afterwards the block does not tell the schedules
+  // apart.
   void (*flush)(const Learner&) = nullptr;
   // Drops the open transition (non-finite data): its reward and successor are never used.
   void (*drop)(const Learner&) = nullptr;

@@ -8,7 +8,9 @@ namespace instep {
 namespace {
 
 // The middle of the word's cell of width 2^-32: never 0, never 1.
-double to_uniform(std::uint32_t word) { return (word + 0.5) * 0x1p-32; }
+double to_uniform(std::uint32_t word) {
+  return (word + 0.5) * 0x1p-32;
+}
 
 // Words 4b .. 4b+3 of a step give the four normals of the same indices, two per Box-Muller pair.
 std::array<double, 4> normal_block(const PhiloxBlock& words) {
@@ -27,7 +29,8 @@ std::array<double, 4> normal_block(const PhiloxBlock& words) {
 template <typename Real>
 void fill_normal(const Random& random, std::uint64_t step, Real* out, int count, int first) {
   for (int i = 0; i < count; i += 4) {
-    const auto normals = normal_block(random.bits(step, static_cast<std::uint32_t>((first + i) / 4)));
+    const auto normals =
+        normal_block(random.bits(step, static_cast<std::uint32_t>((first + i) / 4)));
     for (int k = 0; k < 4 && i + k < count; ++k) {
       out[i + k] = static_cast<Real>(normals[static_cast<unsigned>(k)]);
     }

@@ -1,6 +1,6 @@
-// Philox4x32-10, the counter-based random generator of Salmon, Moraes, Dror and Shaw, "Parallel random
-// numbers: as easy as 1, 2, 3" (SC 2011). A draw is a pure function of (seed, stream, step, index): the
-// same bits on every machine, in any order, with no state to save.
+// Philox4x32-10, the counter-based random generator of Salmon, Moraes, Dror and Shaw, "Parallel
+// random numbers: as easy as 1, 2, 3" (SC 2011). A draw is a pure function of (seed, stream, step,
+// index): the same bits on every machine, in any order, with no state to save.
 #pragma once
 
 #include <array>
@@ -8,7 +8,8 @@
 
 namespace instep {
 
-// What a draw is for. Evaluation adds kEvaluationStreams to each, so that it never meets training's.
+// What a draw is for. Evaluation adds kEvaluationStreams to each, so that it never meets
+// training's.
 enum class Stream : std::uint32_t {
   kExploration = 0,
   kNextAction = 1,
@@ -36,24 +37,25 @@ constexpr PhiloxBlock philox4x32(PhiloxBlock counter, std::array<std::uint32_t, 
   return counter;
 }
 
-// The generator of one purpose: key = seed, counter = (index, stream, step). A value type; draws do not
-// change it.
+// The generator of one purpose: key = seed, counter = (index, stream, step). A value type; draws do
+// not change it.
 struct Random {
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;  // a Stream, plus kEvaluationStreams in evaluation
 
   // Four 32-bit words, the `block`-th of `step`.
   constexpr PhiloxBlock bits(std::uint64_t step, std::uint32_t block) const {
-    return philox4x32({block, stream, static_cast<std::uint32_t>(step),
-                       static_cast<std::uint32_t>(step >> 32)},
-                      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    return philox4x32(
+        {block, stream, static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(step >> 32)},
+        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   }
 
-  // Overwrites out[0 .. count) with uniform draws from the open interval (0, 1). Draw i is word i % 4 of
-  // block i / 4, so `first` (a multiple of 4) lets several arrays share one step.
+  // Overwrites out[0 .. count) with uniform draws from the open interval (0, 1). Draw i is word i %
+  // 4 of block i / 4, so `first` (a multiple of 4) lets several arrays share one step.
   void uniform(std::uint64_t step, double* out, int count, int first = 0) const;
 
-  // Overwrites out[0 .. count) with standard normal draws (Box-Muller, within 6.7 standard deviations).
+  // Overwrites out[0 .. count) with standard normal draws (Box-Muller, within 6.7 standard
+  // deviations).
   void normal(std::uint64_t step, double* out, int count, int first = 0) const;
   void normal(std::uint64_t step, float* out, int count, int first = 0) const;
 };

@@ -1,4 +1,5 @@
-// The numbers a learner is run with. Names, bounds and help texts for users are in runtime/settings.h.
+// The numbers a learner is run with. Names, bounds and help texts for users are in
+// runtime/settings.h.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +8,9 @@
 
 namespace instep {
 
-// What a time limit does to the running return G that scales the TD error. kCarry is the reference's
-// rule: G runs on into the next episode. kPush ends it there: G is pushed (with a discount of 0) and
-// cleared, as at a termination; the target still bootstraps.
+// What a time limit does to the running return G that scales the TD error. kCarry is the
+// reference's rule: G runs on into the next episode. kPush ends it there: G is pushed (with a
+// discount of 0) and cleared, as at a termination; the target still bootstraps.
 enum class TruncationReturn : std::uint32_t { kCarry = 0, kPush = 1 };
 
 // kPortable: every path gives the same bits (no fused multiply-add, correctly rounded quotients).
@@ -17,19 +18,20 @@ enum class TruncationReturn : std::uint32_t { kCarry = 0, kPush = 1 };
 // tolerances; repeats are still bit-identical on one path.
 enum class Arithmetic : std::uint32_t { kFast = 0, kPortable = 1 };
 
-// Settings of one learner. Defaults are those shared by all of AVG's published runs; the step sizes,
-// entropy coefficient and discount are half_cheetah's (facts of each task stand in tasks/registry.cpp).
+// Settings of one learner. Defaults are those shared by all of AVG's published runs; the step
+// sizes, entropy coefficient and discount are half_cheetah's (facts of each task stand in
+// tasks/registry.cpp).
 struct LearnerSettings {
   Algorithm algorithm = Algorithm::kAvg;
   int hidden = 256;
 
-  double discount = 0.99;       // gamma, 0 .. 1
-  double entropy_coef = 0.07;   // eta of the paper, >= 0
-  double actor_lr = 0.0063;     // Adam step size, > 0
-  double critic_lr = 0.0087;    // Adam step size, > 0
-  double beta1 = 0.0;           // 0 <= beta1 < 1; no first moment is stored when it is 0
-  double beta2 = 0.999;         // 0 <= beta2 < 1
-  double adam_eps = 1e-8;       // > 0, added to the root of the corrected second moment
+  double discount = 0.99;      // gamma, 0 .. 1
+  double entropy_coef = 0.07;  // eta of the paper, >= 0
+  double actor_lr = 0.0063;    // Adam step size, > 0
+  double critic_lr = 0.0087;   // Adam step size, > 0
+  double beta1 = 0.0;          // 0 <= beta1 < 1; no first moment is stored when it is 0
+  double beta2 = 0.999;        // 0 <= beta2 < 1
+  double adam_eps = 1e-8;      // > 0, added to the root of the corrected second moment
 
   bool observation_norm = true;  // the three normalisations, each a switch of its own
   bool feature_norm = true;

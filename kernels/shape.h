@@ -5,7 +5,8 @@
 
 namespace instep {
 
-// Limits on what one learner may be asked for. Everything that is sized at compile time follows them.
+// Limits on what one learner may be asked for. Everything that is sized at compile time follows
+// them.
 inline constexpr int kObservationDimMax = 512;
 inline constexpr int kActionDimMax = 32;
 inline constexpr int kHiddenDimMax = 512;
@@ -13,8 +14,8 @@ inline constexpr int kHiddenDimMax = 512;
 // Outputs of a hidden layer are stored in blocks of this many, each output in a lane of its own.
 inline constexpr int kOutputBlock = 64;
 
-// The two incremental actor-critics that share this learner: AVG (reparametrisation gradient through a
-// critic Q(s, a)) and IAC (score-function gradient with a critic V(s)).
+// The two incremental actor-critics that share this learner: AVG (reparametrisation gradient
+// through a critic Q(s, a)) and IAC (score-function gradient with a critic V(s)).
 enum class Algorithm : std::uint32_t { kAvg = 0, kIac = 1 };
 
 // n, m and h of the papers: sizes of the observation, the action and both hidden layers.
@@ -33,12 +34,15 @@ constexpr bool is_valid(const Shape& shape) {
          shape.hidden_dim <= kHiddenDimMax && shape.hidden_dim % 4 == 0;
 }
 
-// Length of the critic's input: AVG's Q takes the observation then the action, IAC's V the observation.
+// Length of the critic's input: AVG's Q takes the observation then the action, IAC's V the
+// observation.
 constexpr int critic_input_dim(const Shape& shape, Algorithm algorithm) {
   return shape.observation_dim + (algorithm == Algorithm::kAvg ? shape.action_dim : 0);
 }
 
 // `count` rounded up to a whole number of output blocks.
-constexpr int padded(int count) { return (count + kOutputBlock - 1) / kOutputBlock * kOutputBlock; }
+constexpr int padded(int count) {
+  return (count + kOutputBlock - 1) / kOutputBlock * kOutputBlock;
+}
 
 }  // namespace instep

@@ -30,7 +30,8 @@ void fill_from_philox(void* self, Stream stream, std::uint64_t step, float* out,
 
 Agent::Agent(const AgentConfig& config)
     : config_(config),
-      memory_(make_layout(config.shape, config.settings.algorithm, config.settings.beta1 > 0.0).bytes),
+      memory_(
+          make_layout(config.shape, config.settings.algorithm, config.settings.beta1 > 0.0).bytes),
       learner_(make_learner(config, memory_.data())),
       noise_{&config_, fill_from_philox} {
   INSTEP_CHECK(is_valid(config.shape) && config.executor != nullptr &&
@@ -60,7 +61,8 @@ const float* Agent::begin_episode(const double* observation) {
   return act();
 }
 
-// Observes what closes the open transition; false when it is not finite and the transition was dropped.
+// Observes what closes the open transition; false when it is not finite and the transition was
+// dropped.
 bool Agent::take(const double* observation, double reward, bool terminated, bool truncated) {
   INSTEP_CHECK(!must_learn_ && !must_prepare_);
   ++step_;

@@ -1,5 +1,5 @@
-// The learner as the control loop sees it: an observation goes in, an action comes out at once, and the
-// learning is done afterwards while the robot moves.
+// The learner as the control loop sees it: an observation goes in, an action comes out at once, and
+// the learning is done afterwards while the robot moves.
 #pragma once
 
 #include <cstdint>
@@ -19,35 +19,38 @@ struct AgentConfig {
   std::uint64_t seed = 0;
 };
 
-// Where the standard normal draws of a step come from. The agent's own source is Philox; verification
-// plugs in recorded draws. Overwrites out [action_dim] for kExploration or kNextAction.
+// Where the standard normal draws of a step come from. The agent's own source is Philox;
+// verification plugs in recorded draws. Overwrites out [action_dim] for kExploration or
+// kNextAction.
 struct NoiseSource {
   void* self = nullptr;
   void (*fill)(void* self, Stream stream, std::uint64_t step, float* out, int count) = nullptr;
 };
 
-// One learner with its memory, its noise and its step counter. The constructor allocates, nothing else
-// does. One thread.
+// One learner with its memory, its noise and its step counter. The constructor allocates, nothing
+// else does. One thread.
 class Agent {
  public:
   // Starts from clear statistics and the seed's initial weights. Throws std::bad_alloc.
   explicit Agent(const AgentConfig& config);
 
-  // Opens an episode with its first observation [observation_dim]. Answers the action [action_dim], valid
-  // until the next call, or null when nothing may be sent: the observation or the action is not finite.
+  // Opens an episode with its first observation [observation_dim]. Answers the action [action_dim],
+  // valid until the next call, or null when nothing may be sent: the observation or the action is
+  // not finite.
   const float* begin_episode(const double* observation);
 
-  // Takes what followed the last action: the next observation, the reward, and whether the episode ended.
-  // Answers the next action, or null when there is none: the episode ended, or (was_dropped()) something
-  // was not finite; then no statistic has seen it, and the episode cannot go on.
+  // Takes what followed the last action: the next observation, the reward, and whether the episode
+  // ended. Answers the next action, or null when there is none: the episode ended, or
+  // (was_dropped()) something was not finite; then no statistic has seen it, and the episode cannot
+  // go on.
   const float* sense(const double* observation, double reward, bool terminated, bool truncated);
 
-  // The rest of the tick: learns from the transition that sense() closed and opens the next one. To be
-  // called once after every begin_episode() or sense(), when the command has been sent.
+  // The rest of the tick: learns from the transition that sense() closed and opens the next one. To
+  // be called once after every begin_episode() or sense(), when the command has been sent.
   void update();
 
-  // As sense() and update() for a transition after which nothing more happens: learns from it, draws no
-  // action. Verification compares the learner here.
+  // As sense() and update() for a transition after which nothing more happens: learns from it,
+  // draws no action. Verification compares the learner here.
   void close(const double* observation, double reward, bool terminated, bool truncated);
 
   // True when the last call met a number that is not finite.
@@ -61,7 +64,8 @@ class Agent {
   const Learner& learner() const { return learner_; }
   void set_noise_source(const NoiseSource& source) { noise_ = source; }
 
-  // Completes what the throughput schedule put off, so that the block is the same under both schedules.
+  // Completes what the throughput schedule put off, so that the block is the same under both
+  // schedules.
   void flush() { config_.executor->flush(learner_); }
 
  private:

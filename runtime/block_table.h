@@ -14,7 +14,7 @@ namespace instep {
 struct BlockPart {
   std::string_view name;
   std::size_t offset = 0;
-  std::size_t bytes = 0;         // with padding
+  std::size_t bytes = 0;          // with padding
   std::size_t padding_bytes = 0;  // of them, what holds no number
 };
 

@@ -31,8 +31,8 @@ struct SlotHeader {
 };
 static_assert(sizeof(SlotHeader) == 64);
 
-// FNV-1a, 64 bits, eight bytes a step: every step is a bijection of the state, so a change in a single
-// word is always seen; any other change with probability 1 - 2^-64.
+// FNV-1a, 64 bits, eight bytes a step: every step is a bijection of the state, so a change in a
+// single word is always seen; any other change with probability 1 - 2^-64.
 std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t state) {
   constexpr std::uint64_t kPrime = 0x100000001B3;
   std::size_t i = 0;
@@ -78,8 +78,9 @@ int CheckpointFile::create(const std::string& path, const CheckpointIdentity& id
 
 int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snapshot) {
   INSTEP_CHECK(snapshot.size() == snapshot_bytes_);
-  // Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes where the
-  // next regular one will go, so that it leaves no trace in a run that is later continued.
+  // Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes
+  // where the next regular one will go, so that it leaves no trace in a run that is later
+  // continued.
   const auto slot = static_cast<int>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
   SlotHeader header;
   std::memcpy(header.magic, kMagic, sizeof kMagic);
@@ -140,7 +141,8 @@ CheckpointStatus CheckpointFile::read_newest() {
   if (error_ != 0) return CheckpointStatus::kSystemError;
   // Both slots have the same size, so the file's size tells where the second one begins.
   const std::int64_t half = file_bytes / 2;
-  if (file_bytes % (2 * kPageBytes) != 0 || half <= kPageBytes) return CheckpointStatus::kNotACheckpoint;
+  if (file_bytes % (2 * kPageBytes) != 0 || half <= kPageBytes)
+    return CheckpointStatus::kNotACheckpoint;
 
   Slot slots[2];
   std::vector<std::uint8_t> snapshots[2];
@@ -164,10 +166,11 @@ CheckpointStatus CheckpointFile::read_newest() {
   step_ = slots[newest].step;
   snapshot_ = std::move(snapshots[newest]);
   snapshot_bytes_ = snapshot_.size();
-  // A slot that a crash left half-written still has the header of an older step: no loss worth a word.
-  const bool may_be_newer = !other.is_whole && !other.is_empty &&
-                            (!other.has_magic || other.version != kCheckpointVersion ||
-                             other.step > step_);
+  // A slot that a crash left half-written still has the header of an older step: no loss worth a
+  // word.
+  const bool may_be_newer =
+      !other.is_whole && !other.is_empty &&
+      (!other.has_magic || other.version != kCheckpointVersion || other.step > step_);
   return may_be_newer ? CheckpointStatus::kOkButNewestDamaged : CheckpointStatus::kOk;
 }
 

@@ -27,31 +27,33 @@ enum class CheckpointStatus {
   kOk,
   kOkButNewestDamaged,  // the older slot was taken
   kSystemError,
-  kNotACheckpoint,   // another kind of file, or cut short
-  kOtherVersion,     // written by another format version
-  kBothDamaged,      // neither slot passes its checksum
+  kNotACheckpoint,  // another kind of file, or cut short
+  kOtherVersion,    // written by another format version
+  kBothDamaged,     // neither slot passes its checksum
 };
 
-// A checkpoint file holds two slots of a header and a snapshot each. A slot is written, synced, then its
-// header is written and synced, so that a crash at any moment leaves the other slot whole. The slot
-// follows from the step alone, and no time, path or host is stored: equal runs have equal files. Writing
-// allocates nothing. One thread.
+// A checkpoint file holds two slots of a header and a snapshot each. A slot is written, synced,
+// then its header is written and synced, so that a crash at any moment leaves the other slot whole.
+// The slot follows from the step alone, and no time, path or host is stored: equal runs have equal
+// files. Writing allocates nothing. One thread.
 class CheckpointFile {
  public:
   // `every`: the period of regular checkpoints, in steps; it decides which slot a step goes to.
-  explicit CheckpointFile(std::int64_t every, const FileOperations& operations = system_file_operations())
+  explicit CheckpointFile(std::int64_t every,
+                          const FileOperations& operations = system_file_operations())
       : every_(every), file_(operations) {}
 
-  // Makes the file with room for two snapshots of that size, and takes it for this process alone. Answers
-  // 0 or an errno value.
+  // Makes the file with room for two snapshots of that size, and takes it for this process alone.
+  // Answers 0 or an errno value.
   [[nodiscard]] int create(const std::string& path, const CheckpointIdentity& identity,
                            std::size_t snapshot_bytes);
 
-  // Opens an existing file and reads its newest whole slot. `writable` also takes it for this process.
+  // Opens an existing file and reads its newest whole slot. `writable` also takes it for this
+  // process.
   [[nodiscard]] CheckpointStatus open(const std::string& path, bool writable);
 
-  // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an errno value;
-  // after an error the previous checkpoint still stands.
+  // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an
+  // errno value; after an error the previous checkpoint still stands.
   [[nodiscard]] int write(std::int64_t step, std::span<const std::uint8_t> snapshot);
 
   // What open() or the last write() left as the newest checkpoint.
@@ -64,9 +66,9 @@ class CheckpointFile {
  private:
   // What one slot was found to hold.
   struct Slot {
-    bool is_empty = false;   // never written
+    bool is_empty = false;  // never written
     bool has_magic = false;
-    bool is_whole = false;   // of this version, and its checksum fits
+    bool is_whole = false;  // of this version, and its checksum fits
     std::uint32_t version = 0;
     std::int64_t step = 0;
     CheckpointIdentity identity;

@@ -12,7 +12,9 @@ ControlLoop::ControlLoop(Agent& agent, Environment& world, const Clock& clock,
       reset_random_(reset_random),
       observation_(static_cast<std::size_t>(agent.config().shape.observation_dim)) {}
 
-bool ControlLoop::start() { return begin_episode(); }
+bool ControlLoop::start() {
+  return begin_episode();
+}
 
 bool ControlLoop::begin_episode() {
   state_.episode_return = 0.0;
@@ -27,7 +29,8 @@ ControlLoop::Status ControlLoop::tick() {
   const Outcome outcome = world_.step(action_, observation_.data());
 
   const std::int64_t sensed_ns = clock_.now_ns();
-  action_ = agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
+  action_ =
+      agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
   const bool was_dropped = agent_.was_dropped();
   const std::int64_t acted_ns = clock_.now_ns();
   agent_.update();

@@ -1,9 +1,9 @@
 // One control step after another: where the world, the agent and the clock meet. Read this first.
 //
-// A tick is one interaction. The action that the agent chose last is applied for one control period; what
-// is sensed afterwards goes to the agent, which answers with the next action at once, before it learns. On
-// a robot the command leaves here, and the learning happens while the robot moves; on simulated time
-// nothing moves meanwhile, but the order is the same:
+// A tick is one interaction. The action that the agent chose last is applied for one control
+// period; what is sensed afterwards goes to the agent, which answers with the next action at once,
+// before it learns. On a robot the command leaves here, and the learning happens while the robot
+// moves; on simulated time nothing moves meanwhile, but the order is the same:
 //
 //      world            agent                                what it costs (half_cheetah, one core)
 //   1  step(action)                                          the physics
@@ -57,8 +57,9 @@ class ControlLoop {
   // Opens the first episode. False when it cannot: an observation or action is not finite.
   [[nodiscard]] bool start();
 
-  // One control step. kEpisodeFinished: last_episode() is new, and the next episode is open already.
-  // kFaulted: not even a fresh episode gives finite numbers, and there is nothing more to do.
+  // One control step. kEpisodeFinished: last_episode() is new, and the next episode is open
+  // already. kFaulted: not even a fresh episode gives finite numbers, and there is nothing more to
+  // do.
   Status tick();
 
   const EpisodeRecord& last_episode() const { return last_episode_; }
@@ -68,13 +69,14 @@ class ControlLoop {
   std::int64_t steps() const { return static_cast<std::int64_t>(agent_.step()); }
   const LoopState& state() const { return state_; }
 
-  // Everything that decides what the loop does next, for checkpoints: its own state, the world's and the
-  // learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off first.
+  // Everything that decides what the loop does next, for checkpoints: its own state, the world's
+  // and the learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off
+  // first.
   std::size_t snapshot_bytes() const;
   void save_snapshot(std::span<std::uint8_t> out);
 
-  // Goes on from a snapshot taken after `steps` control steps. False when the bytes do not fit this task
-  // and learner.
+  // Goes on from a snapshot taken after `steps` control steps. False when the bytes do not fit this
+  // task and learner.
   [[nodiscard]] bool load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps);
 
  private:

@@ -1,4 +1,5 @@
-// What the control loop needs of a task on simulated time. Tasks implement it; the runtime knows none.
+// What the control loop needs of a task on simulated time. Tasks implement it; the runtime knows
+// none.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +17,10 @@ struct Outcome {
   bool truncated = false;   // a time limit cut it: the target still bootstraps
 };
 
-// A simulated world. All memory is taken by the constructor: reset() and step() allocate nothing. One
-// thread uses it at a time. (Beside Clock and Transport the third place where a virtual call is worth
-// its price: a task is chosen by name at start-up, and one call in a control step costs nanoseconds.)
+// A simulated world. All memory is taken by the constructor: reset() and step() allocate nothing.
+// One thread uses it at a time. (Beside Clock and Transport the third place where a virtual call is
+// worth its price: a task is chosen by name at start-up, and one call in a control step costs
+// nanoseconds.)
 class Environment {
  public:
   Environment() = default;
@@ -26,19 +28,19 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
   virtual ~Environment() = default;
 
-  // Begins an episode. All randomness comes from `random` at `step`, so an episode's start is a pure
-  // function of (seed, stream, step). Overwrites observation [observation_dim].
+  // Begins an episode. All randomness comes from `random` at `step`, so an episode's start is a
+  // pure function of (seed, stream, step). Overwrites observation [observation_dim].
   virtual void reset(const Random& random, std::uint64_t step, double* observation) = 0;
 
-  // Applies action [action_dim], each in [-1, 1], for one control period. The action is not const to the
-  // task's box: a task that has a narrower one clips. Overwrites observation [observation_dim] with what
-  // is sensed afterwards, also when the episode has just ended.
+  // Applies action [action_dim], each in [-1, 1], for one control period. The action is not const
+  // to the task's box: a task that has a narrower one clips. Overwrites observation
+  // [observation_dim] with what is sensed afterwards, also when the episode has just ended.
   virtual Outcome step(const float* action, double* observation) = 0;
 
-  // The state of a running episode, for checkpoints: a fixed number of bytes, from which load_state()
-  // goes on bit for bit. save_state overwrites out, load_state reads the same layout; both expect
-  // exactly state_bytes(). load_state answers false, and changes nothing that matters, when the bytes
-  // cannot be a state of this task.
+  // The state of a running episode, for checkpoints: a fixed number of bytes, from which
+  // load_state() goes on bit for bit. save_state overwrites out, load_state reads the same layout;
+  // both expect exactly state_bytes(). load_state answers false, and changes nothing that matters,
+  // when the bytes cannot be a state of this task.
   virtual std::size_t state_bytes() const = 0;
   virtual void save_state(std::span<std::uint8_t> out) const = 0;
   [[nodiscard]] virtual bool load_state(std::span<const std::uint8_t> in) = 0;

@@ -10,7 +10,8 @@
 namespace instep {
 namespace {
 
-int system_write_at(void*, int descriptor, std::span<const std::uint8_t> bytes, std::int64_t offset) {
+int system_write_at(void*, int descriptor, std::span<const std::uint8_t> bytes,
+                    std::int64_t offset) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t count = pwrite(descriptor, bytes.data() + done, bytes.size() - done,
@@ -72,13 +73,21 @@ int File::write_at(std::span<const std::uint8_t> bytes, std::int64_t offset) con
   return operations_.write_at(operations_.self, descriptor_, bytes, offset);
 }
 
-int File::sync() const { return operations_.sync(operations_.self, descriptor_); }
+int File::sync() const {
+  return operations_.sync(operations_.self, descriptor_);
+}
 
-int File::reserve(std::int64_t bytes) const { return posix_fallocate(descriptor_, 0, bytes); }
+int File::reserve(std::int64_t bytes) const {
+  return posix_fallocate(descriptor_, 0, bytes);
+}
 
-int File::truncate(std::int64_t bytes) const { return ftruncate(descriptor_, bytes) == 0 ? 0 : errno; }
+int File::truncate(std::int64_t bytes) const {
+  return ftruncate(descriptor_, bytes) == 0 ? 0 : errno;
+}
 
-int File::lock() const { return flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+int File::lock() const {
+  return flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+}
 
 int sync_folder(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

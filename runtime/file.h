@@ -8,8 +8,8 @@
 
 namespace instep {
 
-// The calls behind a File. The default is the operating system; tests put their own in between to record,
-// tear or refuse. Each answers 0 or an errno value.
+// The calls behind a File. The default is the operating system; tests put their own in between to
+// record, tear or refuse. Each answers 0 or an errno value.
 struct FileOperations {
   void* self = nullptr;
   int (*write_at)(void* self, int descriptor, std::span<const std::uint8_t> bytes,
@@ -19,8 +19,8 @@ struct FileOperations {
 
 const FileOperations& system_file_operations();
 
-// An open file; closed by the destructor. Functions answer 0 or an errno value (see std::strerror) and
-// never a partial result. One thread at a time.
+// An open file; closed by the destructor. Functions answer 0 or an errno value (see std::strerror)
+// and never a partial result. One thread at a time.
 class File {
  public:
   enum class Mode { kRead, kWrite, kCreate };  // kCreate: a new file, an error if one exists
@@ -38,7 +38,8 @@ class File {
   [[nodiscard]] int write_at(std::span<const std::uint8_t> bytes, std::int64_t offset) const;
   // Returns when everything written before is on the medium.
   [[nodiscard]] int sync() const;
-  // Reserves the medium's space for the first `bytes`, so that writing there cannot meet a full disk.
+  // Reserves the medium's space for the first `bytes`, so that writing there cannot meet a full
+  // disk.
   [[nodiscard]] int reserve(std::int64_t bytes) const;
   [[nodiscard]] int truncate(std::int64_t bytes) const;
   // Takes the file for this process alone until it is closed; EWOULDBLOCK when another has it.

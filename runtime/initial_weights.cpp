@@ -15,9 +15,9 @@ double dot(const double* a, const double* b, int count) {
   return sum;
 }
 
-// Rows of a [rows, columns] Gaussian matrix made orthonormal one after the other (Gram-Schmidt, each
-// projection done twice, which is as exact as Householder's method). Needs rows <= columns. The
-// result is uniform over orthogonal matrices, as torch.nn.init.orthogonal_'s.
+// Rows of a [rows, columns] Gaussian matrix made orthonormal one after the other (Gram-Schmidt,
+// each projection done twice, which is as exact as Householder's method). Needs rows <= columns.
+// The result is uniform over orthogonal matrices, as torch.nn.init.orthogonal_'s.
 void orthonormalize_rows(std::vector<double>& matrix, int rows, int columns) {
   for (int i = 0; i < rows; ++i) {
     double* row = &matrix[static_cast<std::size_t>(i * columns)];
@@ -61,8 +61,8 @@ void fill_hidden(const OrthogonalMatrix& matrix, int outputs, int inputs, float*
 }
 
 // `first_matrix` numbers the matrices across networks, so that each has draws of its own.
-void initialize_network(const NetworkLayout& network, int hidden_dim, int heads, const Random& random,
-                        std::uint64_t first_matrix, float* weights) {
+void initialize_network(const NetworkLayout& network, int hidden_dim, int heads,
+                        const Random& random, std::uint64_t first_matrix, float* weights) {
   fill_hidden({random, first_matrix, hidden_dim, network.inputs}, hidden_dim, network.inputs,
               weights + network.w1);
   fill_hidden({random, first_matrix + 1, hidden_dim, hidden_dim}, hidden_dim, hidden_dim,
@@ -72,7 +72,8 @@ void initialize_network(const NetworkLayout& network, int hidden_dim, int heads,
     const OrthogonalMatrix matrix(random, first_matrix + 2 + static_cast<std::uint64_t>(head), rows,
                                   hidden_dim);
     for (int i = 0; i < rows; ++i) {
-      float* row = weights + network.w_head + static_cast<std::size_t>((head * rows + i) * network.width);
+      float* row =
+          weights + network.w_head + static_cast<std::size_t>((head * rows + i) * network.width);
       for (int j = 0; j < hidden_dim; ++j) row[j] = matrix(i, j);
     }
   }

@@ -7,8 +7,9 @@
 
 namespace instep {
 
-// A histogram of durations in nanoseconds with logarithmic buckets: 32 to each doubling, so a percentile is
-// at most 3.2 % too high. Fixed size; recording costs a few instructions and never allocates.
+// A histogram of durations in nanoseconds with logarithmic buckets: 32 to each doubling, so a
+// percentile is at most 3.2 % too high. Fixed size; recording costs a few instructions and never
+// allocates.
 class LatencyHistogram {
  public:
   static constexpr int kBucketsPerDoubling = 32;
@@ -32,8 +33,8 @@ class LatencyHistogram {
     return (kBucketsPerDoubling + within) << (doubling - 1);
   }
 
-  // The upper edge of the bucket that holds the q-quantile, 0 < q <= 1; never above the maximum seen,
-  // which is exact. 0 when nothing was recorded.
+  // The upper edge of the bucket that holds the q-quantile, 0 < q <= 1; never above the maximum
+  // seen, which is exact. 0 when nothing was recorded.
   std::int64_t quantile_ns(double q) const {
     const auto rank = static_cast<double>(total_) * q;
     std::uint64_t seen = 0;
@@ -51,11 +52,12 @@ class LatencyHistogram {
   static int bucket(std::int64_t ns) {
     if (ns < 0) return 0;
     const auto value = static_cast<std::uint64_t>(ns);
-    const auto doubling = static_cast<int>(std::bit_width(value / kBucketsPerDoubling));  // 0 below 32 ns
-    const int index = doubling == 0 ? static_cast<int>(value)
-                                    : doubling * kBucketsPerDoubling +
-                                          static_cast<int>(value >> (doubling - 1)) -
-                                          kBucketsPerDoubling;
+    const auto doubling =
+        static_cast<int>(std::bit_width(value / kBucketsPerDoubling));  // 0 below 32 ns
+    const int index = doubling == 0
+                          ? static_cast<int>(value)
+                          : doubling * kBucketsPerDoubling +
+                                static_cast<int>(value >> (doubling - 1)) - kBucketsPerDoubling;
     return index < kBuckets ? index : kBuckets - 1;
   }
 

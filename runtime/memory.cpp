@@ -40,8 +40,14 @@ MemoryBlock::~MemoryBlock() {
   }
 }
 
-void seal() { sealed = true; }
-void unseal() { sealed = false; }
-bool is_sealed() { return sealed; }
+void seal() {
+  sealed = true;
+}
+void unseal() {
+  sealed = false;
+}
+bool is_sealed() {
+  return sealed;
+}
 
 }  // namespace instep

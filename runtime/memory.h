@@ -8,14 +8,15 @@
 
 namespace instep {
 
-// The largest learner of a robot task: eight observations, two actions, hidden layers of 256. It fits the
-// block that is part of the program itself.
+// The largest learner of a robot task: eight observations, two actions, hidden layers of 256. It
+// fits the block that is part of the program itself.
 inline constexpr Shape kLargestRobotShape{8, 2, 256};
 inline constexpr std::size_t kStaticBlockBytes =
     make_layout(kLargestRobotShape, Algorithm::kAvg, true).bytes;
 
-// `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static block
-// when it is free and large enough, else one mapping. Throws std::bad_alloc; call before seal().
+// `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static
+// block when it is free and large enough, else one mapping. Throws std::bad_alloc; call before
+// seal().
 class MemoryBlock {
  public:
   explicit MemoryBlock(std::size_t bytes);
@@ -33,8 +34,9 @@ class MemoryBlock {
   bool is_static_ = false;
 };
 
-// Says that start-up is over: from now on a MemoryBlock is a programmer error, and nothing on the side of
-// the loop or the learner may allocate (tests count). unseal() ends it, for programs that run twice.
+// Says that start-up is over: from now on a MemoryBlock is a programmer error, and nothing on the
+// side of the loop or the learner may allocate (tests count). unseal() ends it, for programs that
+// run twice.
 void seal();
 void unseal();
 bool is_sealed();

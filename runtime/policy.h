@@ -5,14 +5,15 @@
 
 namespace instep {
 
-// The policy of a learner with its weights and statistics as they are: neither changes. It borrows the
-// learner's block and uses its tapes as scratch, so that learning cannot go on afterwards. One thread.
+// The policy of a learner with its weights and statistics as they are: neither changes. It borrows
+// the learner's block and uses its tapes as scratch, so that learning cannot go on afterwards. One
+// thread.
 class Policy {
  public:
   Policy(const Learner& learner, const Executor& executor);
 
-  // The action [action_dim] for an observation [observation_dim], drawn by noise [action_dim] (zeros: the
-  // squashed mean). Valid until the next call.
+  // The action [action_dim] for an observation [observation_dim], drawn by noise [action_dim]
+  // (zeros: the squashed mean). Valid until the next call.
   const float* act(const double* observation, const float* noise);
 
  private:

@@ -4,7 +4,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/check.h"
@@ -179,21 +181,16 @@ std::string_view read_value(const Setting& setting, std::string_view text, doubl
   return is_allowed(setting, value) ? "" : "is out of range";
 }
 
-// What it costs to make `word` out of `text`. Adding a letter costs half of dropping or changing
-// one, so that abbreviations find what they stand for.
+// The Levenshtein distance: letters to add, drop or change.
 std::size_t edit_distance(std::string_view text, std::string_view word) {
-  constexpr std::size_t kAdd = 1;
-  constexpr std::size_t kDrop = 2;
-  constexpr std::size_t kChange = 2;
   std::vector<std::size_t> row(word.size() + 1);
-  for (std::size_t j = 0; j <= word.size(); ++j) row[j] = j * kAdd;
+  std::iota(row.begin(), row.end(), std::size_t{0});
   for (const char letter : text) {
-    std::size_t diagonal = row[0];
-    row[0] += kDrop;
+    std::size_t diagonal = row[0]++;
     for (std::size_t j = 1; j <= word.size(); ++j) {
-      const std::size_t changed = diagonal + (letter == word[j - 1] ? 0 : kChange);
+      const std::size_t changed = diagonal + (letter == word[j - 1] ? 0 : 1);
       diagonal = row[j];
-      row[j] = std::min({row[j] + kDrop, row[j - 1] + kAdd, changed});
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
     }
   }
   return row.back();
@@ -261,8 +258,13 @@ std::string_view nearest_key(std::string_view text) {
 std::string_view nearest_word(std::string_view text, std::span<const std::string_view> words) {
   constexpr std::size_t kLengthMax = 64;  // What follows cannot decide, and the cost has a bound.
   text = text.substr(0, kLengthMax);
+  // An abbreviation is further than its length says: "horizon" means the key that contains it.
+  const auto distance = [text](std::string_view word) {
+    return std::pair(text.empty() || word.find(text) == std::string_view::npos,
+                     edit_distance(text, word));
+  };
   return *std::min_element(words.begin(), words.end(), [&](std::string_view a, std::string_view b) {
-    return edit_distance(text, a) < edit_distance(text, b);
+    return distance(a) < distance(b);
   });
 }
 

@@ -70,7 +70,7 @@ std::string format_value(const RunSettings& settings, std::string_view key);
 // "unknown key 'actor_rl'; did you mean 'actor_lr'?"
 std::string unknown_key_text(std::string_view key);
 
-// The key that is most like the text: by edit distance, what was left out counting half.
+// The key that is most like the text: one that contains it, else the nearest by edit distance.
 std::string_view nearest_key(std::string_view text);
 
 // The same for any words; words is not empty.

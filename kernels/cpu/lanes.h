@@ -20,35 +20,75 @@ inline constexpr int kLanes = 16;
 // The processor's own vector, and the few operations that have no operator.
 #if defined(__AVX512F__)
 using Native = __m512;
-INSTEP_LANE Native native_load(const float* p) { return _mm512_load_ps(p); }
-INSTEP_LANE void native_store(float* p, Native a) { _mm512_store_ps(p, a); }
-INSTEP_LANE Native native_set(float x) { return _mm512_set1_ps(x); }
-INSTEP_LANE Native native_sqrt(Native a) { return _mm512_sqrt_ps(a); }
-INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return _mm512_fmadd_ps(a, b, c); }
-INSTEP_LANE Native native_reciprocal_estimate(Native a) { return _mm512_rcp14_ps(a); }
+INSTEP_LANE Native native_load(const float* p) {
+  return _mm512_load_ps(p);
+}
+INSTEP_LANE void native_store(float* p, Native a) {
+  _mm512_store_ps(p, a);
+}
+INSTEP_LANE Native native_set(float x) {
+  return _mm512_set1_ps(x);
+}
+INSTEP_LANE Native native_sqrt(Native a) {
+  return _mm512_sqrt_ps(a);
+}
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+INSTEP_LANE Native native_reciprocal_estimate(Native a) {
+  return _mm512_rcp14_ps(a);
+}
 #define INSTEP_LANES_HAVE_FMA 1
 #elif defined(__AVX2__)
 using Native = __m256;
-INSTEP_LANE Native native_load(const float* p) { return _mm256_load_ps(p); }
-INSTEP_LANE void native_store(float* p, Native a) { _mm256_store_ps(p, a); }
-INSTEP_LANE Native native_set(float x) { return _mm256_set1_ps(x); }
-INSTEP_LANE Native native_sqrt(Native a) { return _mm256_sqrt_ps(a); }
-INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return _mm256_fmadd_ps(a, b, c); }
+INSTEP_LANE Native native_load(const float* p) {
+  return _mm256_load_ps(p);
+}
+INSTEP_LANE void native_store(float* p, Native a) {
+  _mm256_store_ps(p, a);
+}
+INSTEP_LANE Native native_set(float x) {
+  return _mm256_set1_ps(x);
+}
+INSTEP_LANE Native native_sqrt(Native a) {
+  return _mm256_sqrt_ps(a);
+}
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
 #define INSTEP_LANES_HAVE_FMA 1
 #elif defined(__ARM_NEON)
 using Native = float32x4_t;
-INSTEP_LANE Native native_load(const float* p) { return vld1q_f32(p); }
-INSTEP_LANE void native_store(float* p, Native a) { vst1q_f32(p, a); }
-INSTEP_LANE Native native_set(float x) { return vdupq_n_f32(x); }
-INSTEP_LANE Native native_sqrt(Native a) { return vsqrtq_f32(a); }
-INSTEP_LANE Native native_fma(Native a, Native b, Native c) { return vfmaq_f32(c, a, b); }
+INSTEP_LANE Native native_load(const float* p) {
+  return vld1q_f32(p);
+}
+INSTEP_LANE void native_store(float* p, Native a) {
+  vst1q_f32(p, a);
+}
+INSTEP_LANE Native native_set(float x) {
+  return vdupq_n_f32(x);
+}
+INSTEP_LANE Native native_sqrt(Native a) {
+  return vsqrtq_f32(a);
+}
+INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
+  return vfmaq_f32(c, a, b);
+}
 #define INSTEP_LANES_HAVE_FMA 1
 #else
 using Native = float;
-INSTEP_LANE Native native_load(const float* p) { return *p; }
-INSTEP_LANE void native_store(float* p, Native a) { *p = a; }
-INSTEP_LANE Native native_set(float x) { return x; }
-INSTEP_LANE Native native_sqrt(Native a) { return __builtin_sqrtf(a); }
+INSTEP_LANE Native native_load(const float* p) {
+  return *p;
+}
+INSTEP_LANE void native_store(float* p, Native a) {
+  *p = a;
+}
+INSTEP_LANE Native native_set(float x) {
+  return x;
+}
+INSTEP_LANE Native native_sqrt(Native a) {
+  return __builtin_sqrtf(a);
+}
 #define INSTEP_LANES_HAVE_FMA 0
 #endif
 
@@ -60,23 +100,35 @@ struct Lanes {
 };
 
 // Applies an operation part by part.
-#define INSTEP_PARTWISE(expression)                \
-  Lanes result;                                    \
-  for (int i = 0; i < kParts; ++i) {               \
-    result.part[i] = (expression);                 \
-  }                                                \
+#define INSTEP_PARTWISE(expression)  \
+  Lanes result;                      \
+  for (int i = 0; i < kParts; ++i) { \
+    result.part[i] = (expression);   \
+  }                                  \
   return result
 
 // Memory is 64-byte aligned throughout.
-INSTEP_LANE Lanes load(const float* p) { INSTEP_PARTWISE(native_load(p + i * kNativeLanes)); }
+INSTEP_LANE Lanes load(const float* p) {
+  INSTEP_PARTWISE(native_load(p + i * kNativeLanes));
+}
 INSTEP_LANE void store(float* p, const Lanes& a) {
   for (int i = 0; i < kParts; ++i) native_store(p + i * kNativeLanes, a.part[i]);
 }
-INSTEP_LANE Lanes set(float x) { INSTEP_PARTWISE(native_set(x)); }
-INSTEP_LANE Lanes operator+(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] + b.part[i]); }
-INSTEP_LANE Lanes operator-(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] - b.part[i]); }
-INSTEP_LANE Lanes operator*(const Lanes& a, const Lanes& b) { INSTEP_PARTWISE(a.part[i] * b.part[i]); }
-INSTEP_LANE Lanes square_root(const Lanes& a) { INSTEP_PARTWISE(native_sqrt(a.part[i])); }
+INSTEP_LANE Lanes set(float x) {
+  INSTEP_PARTWISE(native_set(x));
+}
+INSTEP_LANE Lanes operator+(const Lanes& a, const Lanes& b) {
+  INSTEP_PARTWISE(a.part[i] + b.part[i]);
+}
+INSTEP_LANE Lanes operator-(const Lanes& a, const Lanes& b) {
+  INSTEP_PARTWISE(a.part[i] - b.part[i]);
+}
+INSTEP_LANE Lanes operator*(const Lanes& a, const Lanes& b) {
+  INSTEP_PARTWISE(a.part[i] * b.part[i]);
+}
+INSTEP_LANE Lanes square_root(const Lanes& a) {
+  INSTEP_PARTWISE(native_sqrt(a.part[i]));
+}
 // a where x > 0, else b.
 INSTEP_LANE Lanes where_positive(const Lanes& x, const Lanes& a, const Lanes& b) {
   INSTEP_PARTWISE(x.part[i] > native_set(0.0F) ? a.part[i] : b.part[i]);
@@ -94,8 +146,8 @@ INSTEP_LANE Lanes multiply_add(const Lanes& a, const Lanes& b, const Lanes& c) {
 #endif
 }
 
-// a / b. The fast AVX-512 path refines the 14-bit estimate of 1 / b by one Newton step (relative error
-// below 2^-23 and a rounding); the raw estimate alone fails the golden tolerances.
+// a / b. The fast AVX-512 path refines the 14-bit estimate of 1 / b by one Newton step (relative
+// error below 2^-23 and a rounding); the raw estimate alone fails the golden tolerances.
 INSTEP_LANE Lanes divide(const Lanes& a, const Lanes& b) {
 #if defined(__AVX512F__) && !INSTEP_ARITHMETIC_PORTABLE
   Lanes result;

@@ -1,10 +1,11 @@
 // The learner on one CPU core. This file is compiled once per instruction set and arithmetic (see
-// kernels/CMakeLists.txt); kernels/definition.h states the same networks and gradients in plain loops.
+// kernels/CMakeLists.txt); kernels/definition.h states the same networks and gradients in plain
+// loops.
 //
-// Every gradient of a batch of one is an outer product: of a layer's output gradients d and its inputs x.
-// It is never stored: one pass over a weight array forms d[i] * x[j], steps Adam, and at the same time
-// takes the forward sums with the weights before and after the step. Each output has its own lane and
-// adds its inputs in order, so fusing passes changes no bit.
+// Every gradient of a batch of one is an outer product: of a layer's output gradients d and its
+// inputs x. It is never stored: one pass over a weight array forms d[i] * x[j], steps Adam, and at
+// the same time takes the forward sums with the weights before and after the step. Each output has
+// its own lane and adds its inputs in order, so fusing passes changes no bit.
 
 #include "kernels/check.h"
 #include "kernels/cpu/lanes.h"
@@ -37,8 +38,12 @@ struct AdamStep {
   float eps = 0.0F;
 };
 
-float float_sqrt(float x) { return __builtin_sqrtf(x); }
-double double_sqrt(double x) { return __builtin_sqrt(x); }
+float float_sqrt(float x) {
+  return __builtin_sqrtf(x);
+}
+double double_sqrt(double x) {
+  return __builtin_sqrt(x);
+}
 
 // Advances a network's counter and powers of beta, and folds the corrections of that step.
 AdamStep advance_adam(const LearnerSettings& settings, double lr, std::int64_t& updates,
@@ -67,8 +72,8 @@ INSTEP_LANE OutputFactor output_factor(const AdamStep& adam, const Lanes& d) {
   return {d, set(adam.one_minus_beta2) * (d * d), set(adam.lr) * d};
 }
 
-// Adam for 16 weights whose gradient is factor.d * x: updates the moments in place and returns the new
-// weights.
+// Adam for 16 weights whose gradient is factor.d * x: updates the moments in place and returns the
+// new weights.
 template <bool kMoment>
 INSTEP_LANE Lanes adam_update(const AdamStep& adam, const OutputFactor& factor, const Lanes& x,
                               const Lanes& x_square, const Lanes& weight, float* second,
@@ -96,15 +101,15 @@ struct Pass {
   int hidden_dim = 0;
   float leaky_slope = 0.0F;
   bool feature_norm = true;
-  const float* weights = nullptr;   // before the step
-  float* new_weights = nullptr;     // after it; may be the same array
+  const float* weights = nullptr;  // before the step
+  float* new_weights = nullptr;    // after it; may be the same array
   float* second = nullptr;
   float* first = nullptr;
   const float* gradient = nullptr;  // tape whose factors step the weights
   float gradient_scale = 1.0F;
   AdamStep adam;
-  float* old_forward = nullptr;     // tapes to fill: forward with the weights before,
-  float* new_forward = nullptr;     // and after the step. Their inputs are set by the caller.
+  float* old_forward = nullptr;  // tapes to fill: forward with the weights before,
+  float* new_forward = nullptr;  // and after the step. Their inputs are set by the caller.
 };
 
 // One hidden layer within a pass: where its arrays begin.
@@ -112,7 +117,7 @@ struct HiddenLayer {
   int inputs = 0;
   std::size_t weights = 0;
   std::size_t bias = 0;
-  std::size_t d = 0;        // offsets in a tape
+  std::size_t d = 0;  // offsets in a tape
   std::size_t input = 0;
   std::size_t output = 0;
 };
@@ -120,7 +125,8 @@ struct HiddenLayer {
 template <bool kOld, bool kUpdate, bool kNew, bool kMoment>
 void hidden_block(const Pass& pass, const HiddenLayer& layer, int block) {
   const std::size_t first_output = static_cast<std::size_t>(block) * kOutputBlock;
-  const std::size_t block_weights = layer.weights + first_output * static_cast<std::size_t>(layer.inputs);
+  const std::size_t block_weights =
+      layer.weights + first_output * static_cast<std::size_t>(layer.inputs);
   Lanes old_sum[kGroups];
   Lanes new_sum[kGroups];
   OutputFactor factor[kGroups];
@@ -148,15 +154,18 @@ void hidden_block(const Pass& pass, const HiddenLayer& layer, int block) {
       x_square = x * x;
     }
     for (int g = 0; g < kGroups; ++g) {
-      const std::size_t at = block_weights + static_cast<std::size_t>(j * kOutputBlock + g * kLanes);
+      const std::size_t at =
+          block_weights + static_cast<std::size_t>(j * kOutputBlock + g * kLanes);
       Lanes weight = load(pass.weights + at);
-      if constexpr (kOld) old_sum[g] = multiply_add(weight, set(pass.old_forward[input]), old_sum[g]);
+      if constexpr (kOld)
+        old_sum[g] = multiply_add(weight, set(pass.old_forward[input]), old_sum[g]);
       if constexpr (kUpdate) {
         weight = adam_update<kMoment>(pass.adam, factor[g], x, x_square, weight, pass.second + at,
                                       kMoment ? pass.first + at : nullptr);
         store(pass.new_weights + at, weight);
       }
-      if constexpr (kNew) new_sum[g] = multiply_add(weight, set(pass.new_forward[input]), new_sum[g]);
+      if constexpr (kNew)
+        new_sum[g] = multiply_add(weight, set(pass.new_forward[input]), new_sum[g]);
     }
   }
   const Lanes slope = set(pass.leaky_slope);
@@ -171,8 +180,8 @@ void hidden_block(const Pass& pass, const HiddenLayer& layer, int block) {
   }
 }
 
-// Divides the second layer's output by its Euclidean length. A length of 0 makes it NaN, which every
-// later test takes for what it is.
+// Divides the second layer's output by its Euclidean length. A length of 0 makes it NaN, which
+// every later test takes for what it is.
 void normalize_feature(const Pass& pass, float* tape) {
   float inverse = 1.0F;
   float* feature = tape + pass.tape->feature;
@@ -272,8 +281,8 @@ void run_pass(const Pass& pass) {
 // ---------------------------------------------------------------------------------------------------
 // Backward
 
-// From the gradient of the features (in `d_feature`, [width], overwritten) to those of both hidden layers,
-// which go to the tape.
+// From the gradient of the features (in `d_feature`, [width], overwritten) to those of both hidden
+// layers, which go to the tape.
 void backward(const Pass& pass, float* tape_data, float* d_feature) {
   const NetworkLayout& network = *pass.network;
   const TapeLayout& tape = *pass.tape;
@@ -313,8 +322,8 @@ void backward(const Pass& pass, float* tape_data, float* d_feature) {
   }
 }
 
-// The largest magnitude among `count` floats (padded with zeros to whole vectors), or infinity when any
-// is not finite.
+// The largest magnitude among `count` floats (padded with zeros to whole vectors), or infinity when
+// any is not finite.
 float largest(const float* values, int count) {
   Lanes maximum = set(0.0F);
   Lanes spoiled = set(0.0F);
@@ -331,8 +340,8 @@ float largest(const float* values, int count) {
   return result;
 }
 
-// Whether an update by this tape's factors keeps every number finite: tested on the rank-1 factors, before
-// anything is touched.
+// Whether an update by this tape's factors keeps every number finite: tested on the rank-1 factors,
+// before anything is touched.
 bool is_update_finite(const Pass& pass) {
   const NetworkLayout& network = *pass.network;
   const TapeLayout& tape = *pass.tape;
@@ -403,8 +412,8 @@ void set_critic_input(const Learner& learner, float* critic_tape, const float* o
   }
 }
 
-// Draws the squashed Gaussian action from a tape's head outputs and the given noise. The log-variance head
-// is what the reference calls log_std: it passes exp() of it as a covariance.
+// Draws the squashed Gaussian action from a tape's head outputs and the given noise. The
+// log-variance head is what the reference calls log_std: it passes exp() of it as a covariance.
 void sample_action(const Learner& learner, float* tape_data, const float* noise) {
   const TapeLayout& tape = learner.layout.actor_tape;
   const LearnerSettings& settings = learner.settings;
@@ -440,9 +449,9 @@ void sample_action(const Learner& learner, float* tape_data, const float* noise)
 // ---------------------------------------------------------------------------------------------------
 // Statistics
 
-// Gymnasium's NormalizeObservation: the sample enters the running mean and variance (parallel-variance
-// update with a batch of one) before it is normalised by them. With a horizon the count stops growing, so
-// that old samples fade.
+// Gymnasium's NormalizeObservation: the sample enters the running mean and variance
+// (parallel-variance update with a batch of one) before it is normalised by them. With a horizon
+// the count stops growing, so that old samples fade.
 void normalize(const Learner& learner, const double* observation, float* out) {
   const LearnerSettings& settings = learner.settings;
   LearnerState& state = learner.state();
@@ -477,8 +486,8 @@ double population_variance(const Moments& moments) {
   return moments.count > 0.0 ? moments.sum_squares / moments.count : 0.0;
 }
 
-// Scale of the TD error after Schaul et al. 2021 (arXiv 2105.05347), with the reference's floors. The
-// sample is pushed before the scale is read.
+// Scale of the TD error after Schaul et al. 2021 (arXiv 2105.05347), with the reference's floors.
+// The sample is pushed before the scale is read.
 double update_td_error_scale(const Learner& learner, double reward_stat, bool terminated,
                              bool truncated) {
   LearnerState& state = learner.state();
@@ -506,8 +515,8 @@ double update_td_error_scale(const Learner& learner, double reward_stat, bool te
 // ---------------------------------------------------------------------------------------------------
 // The steps of a tick
 
-// The pass of a pending or immediate actor update from `gradient_tape`: reads the weights that acted.
-// Answers false, and counts, when the update must be dropped.
+// The pass of a pending or immediate actor update from `gradient_tape`: reads the weights that
+// acted. Answers false, and counts, when the update must be dropped.
 bool begin_actor_update(const Learner& learner, const float* gradient_tape, Pass& pass) {
   LearnerState& state = learner.state();
   pass = actor_pass(learner, state.actor_acted);
@@ -568,8 +577,8 @@ void act(const Learner& learner, const float* noise) {
   state.has_action = 1;
 }
 
-// Steps the critic by the open transition's stored gradient and, when the successor's (s', A') is already
-// known, evaluates it there with the new weights (step 5).
+// Steps the critic by the open transition's stored gradient and, when the successor's (s', A') is
+// already known, evaluates it there with the new weights (step 5).
 void update_critic(const Learner& learner, float divisor, bool evaluate_next) {
   LearnerState& state = learner.state();
   Pass pass = critic_pass(learner);
@@ -637,7 +646,8 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
       static_cast<float>(update_td_error_scale(learner, reward_stat, terminated, truncated));
   const float q = learner.open_critic_tape()[layout.critic_tape.head];
   const float bootstrap = terminated ? 0.0F : static_cast<float>(settings.discount);
-  const float soft_value = state.q_next - static_cast<float>(settings.entropy_coef) * state.next_log_prob;
+  const float soft_value =
+      state.q_next - static_cast<float>(settings.entropy_coef) * state.next_log_prob;
   state.td_error = (static_cast<float>(reward) + bootstrap * soft_value - q) / divisor;
   state.critic_loss = state.td_error * state.td_error;
 
@@ -658,15 +668,16 @@ void head_backward(const Pass& pass, const float* tape_data, float* d_feature) {
     Lanes sum = set(0.0F);
     for (int row = 0; row < network.rows; ++row) {
       const auto r = static_cast<std::size_t>(row);
-      const float* weights = pass.weights + network.w_head + r * static_cast<std::size_t>(network.width);
+      const float* weights =
+          pass.weights + network.w_head + r * static_cast<std::size_t>(network.width);
       sum = multiply_add(set(tape_data[pass.tape->d_head + r]), load(weights + i), sum);
     }
     store(d_feature + i, sum);
   }
 }
 
-// Sets the actor's head gradients from d(loss)/d(mean) and d(loss)/d(log variance) of one action; the
-// clamp is flat outside its bounds.
+// Sets the actor's head gradients from d(loss)/d(mean) and d(loss)/d(log variance) of one action;
+// the clamp is flat outside its bounds.
 void set_actor_head_gradient(const Learner& learner, float* tape_data, int i, float d_mean,
                              float d_log_variance) {
   const TapeLayout& tape = learner.layout.actor_tape;
@@ -708,7 +719,8 @@ void learn_iac(const Learner& learner, double reward, bool terminated, bool trun
   state.td_error = (static_cast<float>(reward) + bootstrap * state.q_next - value) / divisor;
   state.critic_loss = state.td_error * state.td_error;
 
-  // Score-function gradient of -(log pi * td_error + entropy_coef * entropy); the draw is a constant.
+  // Score-function gradient of -(log pi * td_error + entropy_coef * entropy); the draw is a
+  // constant.
   float* open = learner.open_actor_tape();
   const auto entropy_coef = static_cast<float>(settings.entropy_coef);
   for (int i = 0; i < layout.shape.action_dim; ++i) {
@@ -739,7 +751,8 @@ void learn(const Learner& learner, double reward, bool terminated, bool truncate
   learner.state().is_open = 0;
 }
 
-// Step 6: the gradient of the critic's output itself (not yet of a loss), and for AVG of its action.
+// Step 6: the gradient of the critic's output itself (not yet of a loss), and for AVG of its
+// action.
 void backward_critic(const Learner& learner, float* tape_data) {
   const Layout& layout = learner.layout;
   const TapeLayout& tape = layout.critic_tape;
@@ -776,7 +789,8 @@ void backward_actor_avg(const Learner& learner, float* tape_data, const float* c
     const float d_q = critic_tape[layout.critic_tape.d_action + at];
     const float d_pre = 2.0F * entropy_coef * action - d_q * (1.0F - action * action);
     const float d_log_variance =
-        0.5F * d_pre * tape_data[tape.noise + at] * tape_data[tape.std_dev + at] - 0.5F * entropy_coef;
+        0.5F * d_pre * tape_data[tape.noise + at] * tape_data[tape.std_dev + at] -
+        0.5F * entropy_coef;
     set_actor_head_gradient(learner, tape_data, i, d_pre, d_log_variance);
   }
   tape_data[tape.scalars + kActorLoss] =

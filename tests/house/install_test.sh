@@ -19,6 +19,7 @@ fi
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags"
 "$cmake" --build "$scratch/build"
 "$scratch/build/consumer"
+[[ ! -e $scratch/moved/bin/instep ]] || "$scratch/moved/bin/instep" --help >/dev/null
 for file in LICENSE THIRD_PARTY_NOTICES.md; do
   [[ -n $(find "$scratch/moved" -name "$file") ]] || { echo "$file is not installed"; exit 1; }
 done

@@ -39,14 +39,17 @@ bool episodes_equal(const std::vector<Episode>& a, const std::vector<Episode>& b
     const std::string difference = episode_difference(a[i], b[i]);
     if (difference.empty()) continue;
     std::printf("episodes differ first at line %zu, which ended at step %llu: %s\n", i + 2,
-                static_cast<unsigned long long>(std::min(a[i].step, b[i].step)), difference.c_str());
+                static_cast<unsigned long long>(std::min(a[i].step, b[i].step)),
+                difference.c_str());
     return false;
   }
   if (a.size() != b.size()) {
     const auto& longer = a.size() > b.size() ? a : b;
-    std::printf("episodes are equal as far as both go; one run has %zu, the other %zu: the first that only one has ended at step %llu\n",
-                a.size(), b.size(),
-                static_cast<unsigned long long>(longer[std::min(a.size(), b.size())].step));
+    std::printf(
+        "episodes are equal as far as both go; one run has %zu, the other %zu: the first that only "
+        "one has ended at step %llu\n",
+        a.size(), b.size(),
+        static_cast<unsigned long long>(longer[std::min(a.size(), b.size())].step));
     return false;
   }
   return true;
@@ -64,7 +67,8 @@ std::string part_name(const Session& session, const Layout& layout, std::size_t 
   return name;
 }
 
-bool checkpoints_equal(const std::string& first, const std::string& second, const RunConfig& config) {
+bool checkpoints_equal(const std::string& first, const std::string& second,
+                       const RunConfig& config) {
   CheckpointFile a(config.settings.checkpoint_every);
   CheckpointFile b(config.settings.checkpoint_every);
   open_checkpoint(a, first, false);
@@ -101,7 +105,8 @@ void print_setting_differences(const RunConfig& a, const RunConfig& b) {
   for (const Setting& setting : all_settings()) {
     const std::string x = format_value(a.settings, setting.name);
     const std::string y = format_value(b.settings, setting.name);
-    if (x != y) std::printf("%s: %s and %s\n", std::string(setting.name).c_str(), x.c_str(), y.c_str());
+    if (x != y)
+      std::printf("%s: %s and %s\n", std::string(setting.name).c_str(), x.c_str(), y.c_str());
   }
 }
 

@@ -12,14 +12,14 @@ namespace instep {
 
 inline constexpr char kEpisodesHeader[] = "episode,step,return,length,terminated,seconds\n";
 
-// Collects lines in a buffer of its own and writes them when it is full or when asked. Adding a line
-// allocates nothing. Functions answer 0 or an errno value.
+// Collects lines in a buffer of its own and writes them when it is full or when asked. Adding a
+// line allocates nothing. Functions answer 0 or an errno value.
 class EpisodeLog {
  public:
   // Makes the file with its header line.
   [[nodiscard]] int create(const std::string& path);
-  // Opens an existing file and cuts it after the last episode that ended by `step`. Its lines must be
-  // whole and in order up to there; EBADMSG otherwise.
+  // Opens an existing file and cuts it after the last episode that ended by `step`. Its lines must
+  // be whole and in order up to there; EBADMSG otherwise.
   [[nodiscard]] int open_at(const std::string& path, std::int64_t step, std::int64_t episodes);
 
   [[nodiscard]] int add(const EpisodeRecord& record, double seconds);

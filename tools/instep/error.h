@@ -1,4 +1,5 @@
-// How commands fail: an exception with what, where and what to do, turned into an exit code by main().
+// How commands fail: an exception with what, where and what to do, turned into an exit code by
+// main().
 #pragma once
 
 #include <stdexcept>

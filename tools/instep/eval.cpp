@@ -23,8 +23,8 @@ Random evaluation_random(std::uint64_t seed, Stream stream) {
   return {seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
 }
 
-EpisodeResult run_episode(Policy& policy, Session& session, std::uint64_t seed, std::uint64_t episode,
-                          bool deterministic) {
+EpisodeResult run_episode(Policy& policy, Session& session, std::uint64_t seed,
+                          std::uint64_t episode, bool deterministic) {
   const TaskInfo& task = session.task();
   std::vector<double> observation(static_cast<std::size_t>(task.observation_dim));
   float noise[kActionDimMax] = {};
@@ -50,7 +50,8 @@ int run_eval(const EvalOptions& options) {
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
   const Arithmetic arithmetic = config.settings.learner.arithmetic;
-  if (find_executor(config.path, arithmetic) == nullptr) config.path = choose_executor("", arithmetic).path;
+  if (find_executor(config.path, arithmetic) == nullptr)
+    config.path = choose_executor("", arithmetic).path;
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, options.run, false);
   Session session(config);
@@ -70,15 +71,19 @@ int run_eval(const EvalOptions& options) {
   }
   const auto count = static_cast<double>(options.episodes);
   const double mean = sum / count;
-  const double deviation =
-      options.episodes > 1 ? std::sqrt(std::fmax(0.0, sum_squares - sum * mean) / (count - 1.0)) : 0.0;
+  const double deviation = options.episodes > 1
+                               ? std::sqrt(std::fmax(0.0, sum_squares - sum * mean) / (count - 1.0))
+                               : 0.0;
   std::printf("step %lld of %s: mean return %.3f, standard deviation %.3f over %lld episodes\n",
               static_cast<long long>(checkpoint.step()), config.task.c_str(), mean, deviation,
               static_cast<long long>(options.episodes));
   if (options.json) {
-    const nlohmann::json result = {{"task", config.task},        {"step", checkpoint.step()},
-                                   {"episodes", options.episodes}, {"mean_return", mean},
-                                   {"std_return", deviation},      {"seed", seed},
+    const nlohmann::json result = {{"task", config.task},
+                                   {"step", checkpoint.step()},
+                                   {"episodes", options.episodes},
+                                   {"mean_return", mean},
+                                   {"std_return", deviation},
+                                   {"seed", seed},
                                    {"deterministic", options.deterministic}};
     std::printf("%s\n", result.dump().c_str());
   }

@@ -15,8 +15,8 @@ struct EvalOptions {
   bool json = false;
 };
 
-// Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed, i). No
-// file is written. Answers an exit code; throws CommandError.
+// Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed,
+// i). No file is written. Answers an exit code; throws CommandError.
 int run_eval(const EvalOptions& options);
 
 }  // namespace instep

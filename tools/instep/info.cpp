@@ -54,7 +54,8 @@ int run_info(const std::string& run, const std::string& task, bool json) {
   RunConfig config;
   if (!run.empty()) {
     config = read_config_toml(run + "/config.toml");
-    if (find_executor(config.path, config.settings.learner.arithmetic) == nullptr) config.path.clear();
+    if (find_executor(config.path, config.settings.learner.arithmetic) == nullptr)
+      config.path.clear();
   } else {
     config.task = task.empty() ? "dot_reacher" : task;
     config.settings.learner = require_task(config.task).settings;
@@ -75,8 +76,8 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       {"checkpoint", nullptr}};
   if (!run.empty()) result["checkpoint"] = checkpoint_json(run, config, session);
 
-  std::printf("instep %s, compiled by GCC/Clang %s\n%s\npaths of backend cpu, best first: %s\n", INSTEP_VERSION,
-              __VERSION__, machine_text().c_str(), path_names().dump().c_str());
+  std::printf("instep %s, compiled by GCC/Clang %s\n%s\npaths of backend cpu, best first: %s\n",
+              INSTEP_VERSION, __VERSION__, machine_text().c_str(), path_names().dump().c_str());
   std::printf("task %s: %d observations, %d actions, hidden layers of %d\n", config.task.c_str(),
               layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim);
   print_memory(result.at("memory"));
@@ -92,7 +93,8 @@ int run_info(const std::string& run, const std::string& task, bool json) {
 
 int run_tasks(bool json) {
   nlohmann::json tasks = nlohmann::json::array();
-  std::printf("%-14s %5s %5s %9s %7s %12s  %s\n", "task", "obs", "act", "period s", "limit", "steps", "");
+  std::printf("%-14s %5s %5s %9s %7s %12s  %s\n", "task", "obs", "act", "period s", "limit",
+              "steps", "");
   for (const TaskInfo& task : all_tasks()) {
     const bool is_available = task.make != nullptr;
     std::printf("%-14s %5d %5d %9.3f %7.2f %12lld  %s\n", std::string(task.name).c_str(),

@@ -5,15 +5,15 @@
 
 namespace instep {
 
-// Build, backends and paths found; for a task (or the default learner) or a run's checkpoint the memory
-// table. `run` may be empty. Answers an exit code; throws CommandError.
+// Build, backends and paths found; for a task (or the default learner) or a run's checkpoint the
+// memory table. `run` may be empty. Answers an exit code; throws CommandError.
 int run_info(const std::string& run, const std::string& task, bool json);
 
 // Every task with its sizes, period, bounds and default settings.
 int run_tasks(bool json);
 
-// Where two runs differ first: settings, then episodes, then the newest checkpoint by named parts. Exit
-// code 0 when their episodes and checkpoints are equal, 1 when they differ.
+// Where two runs differ first: settings, then episodes, then the newest checkpoint by named parts.
+// Exit code 0 when their episodes and checkpoints are equal, 1 when they differ.
 int run_compare(const std::string& first, const std::string& second);
 
 }  // namespace instep

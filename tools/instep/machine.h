@@ -5,7 +5,8 @@
 
 namespace instep {
 
-// Processor model and number of cores, for summaries and reports; "unknown" where /proc does not tell.
+// Processor model and number of cores, for summaries and reports; "unknown" where /proc does not
+// tell.
 std::string machine_text();
 
 }  // namespace instep

@@ -33,21 +33,26 @@ void add_schedule(CLI::App* command, std::optional<Schedule>& schedule) {
 }
 
 void add_backend(CLI::App* command, std::string& backend, std::string& path) {
-  command->add_option("--backend", backend, "auto or cpu")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--backend", backend, "auto or cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--path", path, "instruction set of backend cpu (`instep info` lists them)");
 }
 
 void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
   command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)");
-  command->add_option("--steps", options.steps, "control steps in all")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
+  command->add_option("--steps", options.steps, "control steps in all")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
   command->add_option("--seed", options.seed, "seed of every random draw (default 0)");
   command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
-  command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")->check(CLI::Range(1, 1024));
-  command->add_option("--algo", options.algorithm, "avg (default) or iac")->check(CLI::IsMember({"avg", "iac"}));
+  command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--algo", options.algorithm, "avg (default) or iac")
+      ->check(CLI::IsMember({"avg", "iac"}));
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
-  command->add_option("--time", options.time, "sim: simulated time")->check(CLI::IsMember({"sim", "real"}));
+  command->add_option("--time", options.time, "sim: simulated time")
+      ->check(CLI::IsMember({"sim", "real"}));
   command->add_option("--device", options.device, "a robot's port or address (with --time real)");
   command->add_option("--config", options.config_file, "TOML file with a table [learner]");
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
@@ -62,7 +67,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
 void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("eval", "Run a trained policy without learning");
   command->add_option("RUN", options.run, "run folder")->required();
-  command->add_option("--episodes", options.episodes, "how many (default 10)")->check(CLI::Range(1, 1'000'000));
+  command->add_option("--episodes", options.episodes, "how many (default 10)")
+      ->check(CLI::Range(1, 1'000'000));
   command->add_option("--seed", options.seed, "seed of the episodes (default: the run's)");
   command->add_flag("--deterministic", options.deterministic, "the mean action instead of a draw");
   command->add_flag("--json", options.json, "end with one line of JSON");
@@ -72,9 +78,11 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
 void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Compare learner and tasks with golden files");
   command->add_option("FILE", options.files, "safetensors files of either kind")->required();
-  command->add_option("--backend", options.backend, "auto or cpu")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--backend", options.backend, "auto or cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--path", options.path, "instruction set of backend cpu");
-  command->add_option("--arithmetic", arithmetic, "fast (default) or portable")->check(CLI::IsMember({"fast", "portable"}));
+  command->add_option("--arithmetic", arithmetic, "fast (default) or portable")
+      ->check(CLI::IsMember({"fast", "portable"}));
   add_schedule(command, options.schedule);
   command->add_flag("--json", options.json, "end with one line of JSON");
   command->callback([&] {
@@ -86,9 +94,11 @@ void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, 
 }
 
 void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
-  CLI::App* command = app.add_subcommand("profile", "Measure the latency of every phase of an update");
+  CLI::App* command =
+      app.add_subcommand("profile", "Measure the latency of every phase of an update");
   command->add_option("TASK", options.task, "task to measure on")->required();
-  command->add_option("--updates", options.updates, "how many (default 20000)")->check(CLI::Range(1, 1'000'000'000));
+  command->add_option("--updates", options.updates, "how many (default 20000)")
+      ->check(CLI::Range(1, 1'000'000'000));
   command->add_option("--seed", options.seed, "seed of every random draw");
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
@@ -109,7 +119,8 @@ int write_report(const TellOptions& options) {
   std::vector<RunRecord> records;
   for (const std::string& run : options.runs) records.push_back(read_run_record(run));
   std::string out = options.out;
-  if (out.empty()) out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
+  if (out.empty())
+    out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
   write_file(out, render_report(records));
   std::printf("report: %s\n", out.c_str());
   return kDone;
@@ -124,16 +135,20 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
   info->add_option("RUN", options.run, "run folder");
   info->add_option("--task", options.task, "memory table of this task's learner");
   info->add_flag("--json", options.json, "end with one line of JSON");
-  info->callback([&] { action = [&] { return run_info(options.run, options.task, options.json); }; });
+  info->callback(
+      [&] { action = [&] { return run_info(options.run, options.task, options.json); }; });
 
   CLI::App* report = app.add_subcommand("report", "Write an HTML report of one or more runs");
   report->add_option("RUN", options.runs, "run folders")->required();
-  report->add_option("--out", options.out, "file (default: report.html in the run, or here for several)");
+  report->add_option("--out", options.out,
+                     "file (default: report.html in the run, or here for several)");
   report->callback([&] { action = [&] { return write_report(options); }; });
 
-  CLI::App* compare = app.add_subcommand("compare", "Find the first step and field in which two runs differ");
+  CLI::App* compare =
+      app.add_subcommand("compare", "Find the first step and field in which two runs differ");
   compare->add_option("RUN", options.runs, "two run folders")->required()->expected(2);
-  compare->callback([&] { action = [&] { return run_compare(options.runs[0], options.runs[1]); }; });
+  compare->callback(
+      [&] { action = [&] { return run_compare(options.runs[0], options.runs[1]); }; });
 }
 
 int run(int argc, char** argv) {
@@ -158,8 +173,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "instep: %s\nRun `instep --help`, or `instep COMMAND --help`, for what there is.\n",
-                 error.what());
+    std::fprintf(
+        stderr, "instep: %s\nRun `instep --help`, or `instep COMMAND --help`, for what there is.\n",
+        error.what());
     return kWrongUse;
   }
   return action();

@@ -14,7 +14,8 @@ std::string_view algorithm_name(Algorithm algorithm) {
 
 void check_backend(std::string_view backend) {
   if (backend == "auto" || backend == "cpu") return;
-  throw UsageError("--backend " + std::string(backend) + ": this version has the backends auto and cpu");
+  throw UsageError("--backend " + std::string(backend) +
+                   ": this version has the backends auto and cpu");
 }
 
 const Executor& choose_executor(std::string_view path, Arithmetic arithmetic) {

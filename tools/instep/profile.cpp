@@ -14,8 +14,8 @@
 namespace instep {
 namespace {
 
-// The executor under measurement and the time spent in each of its phases. An Executor is a table of plain
-// functions, so the timed one finds its own through this.
+// The executor under measurement and the time spent in each of its phases. An Executor is a table
+// of plain functions, so the timed one finds its own through this.
 struct Phases {
   const Executor* executor = nullptr;
   MonotonicClock clock;
@@ -113,8 +113,9 @@ int run_profile(const ProfileOptions& options) {
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},
       {"machine", machine_text()}};
-  std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n", config.task.c_str(),
-              static_cast<long long>(options.updates), std::string(executor.path).c_str(),
+  std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n",
+              config.task.c_str(), static_cast<long long>(options.updates),
+              std::string(executor.path).c_str(),
               std::string(schedule_name(config.schedule)).c_str(),
               session.agent().learner().layout.bytes, machine_text().c_str());
   std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");

@@ -21,8 +21,8 @@ struct ProfileOptions {
   bool json = false;
 };
 
-// Learns on the task for that many updates after a warm-up and prints percentiles of every phase. Writes no
-// file. Answers an exit code; throws CommandError.
+// Learns on the task for that many updates after a warm-up and prints percentiles of every phase.
+// Writes no file. Answers an exit code; throws CommandError.
 int run_profile(const ProfileOptions& options);
 
 }  // namespace instep

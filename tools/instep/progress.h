@@ -7,8 +7,8 @@
 
 namespace instep {
 
-// On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds; on
-// stderr, without allocating. Does nothing when not shown.
+// On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds;
+// on stderr, without allocating. Does nothing when not shown.
 class Progress {
  public:
   Progress(const std::string& task, std::uint64_t seed, std::int64_t steps, std::int64_t first_step,

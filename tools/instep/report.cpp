@@ -9,11 +9,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <map>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "runtime/latency_histogram.h"
 #include "tools/instep/error.h"
 
 namespace instep {
@@ -93,6 +96,7 @@ std::string bytes_text(double bytes) {
 }
 
 std::string duration_text(double seconds) {
+  if (seconds < 0.95) return concat({fixed(std::ceil(seconds * 1000), 0), " ms"});
   if (seconds < 59.5) return concat({fixed(seconds, seconds < 9.95 ? 1 : 0), " s"});
   const auto whole = static_cast<std::uint64_t>(std::min(seconds, 1e15) + 0.5);
   const std::uint64_t days = whole / 86400;
@@ -537,35 +541,35 @@ struct Bar {
 
 constexpr int kBarsMax = 120;
 
-// Buckets come with their lower edges only and without the empty ones. Their common ratio is that
-// of the closest two; so many neighbours are put together that at most kBarsMax bars remain.
+// The bucket a duration falls into.
+int bucket_of(double us) {
+  const auto ns = static_cast<std::int64_t>(std::min(us * 1000, 1e15) + 0.5);
+  const auto buckets = std::views::iota(0, LatencyHistogram::kBuckets);
+  const auto above = std::ranges::upper_bound(buckets, ns, {}, &LatencyHistogram::lower_edge_ns);
+  return static_cast<int>(above - buckets.begin()) - 1;
+}
+
+// Puts so many neighbouring buckets together that at most kBarsMax bars remain. Their number is a
+// power of two, so that every bar holds whole buckets and none looks higher for holding one more.
 std::vector<Bar> read_bars(const json& summary) {
-  std::vector<std::pair<double, double>> buckets;
+  std::map<int, double> buckets;
   for (const json& entry : entries_at(summary, "update_histogram")) {
     const auto us = number_at(entry, "us");
     const auto count = number_at(entry, "count");
-    if (us && count && *us > 1e-6 && *count > 0) buckets.emplace_back(*us, *count);
+    if (us && count && *us >= 0 && *count >= 1) buckets[bucket_of(*us)] += *count;
   }
   if (buckets.empty()) return {};
-  std::sort(buckets.begin(), buckets.end());
-  double ratio = 2;
-  for (std::size_t i = 1; i < buckets.size(); ++i) {
-    const double step = buckets[i].first / buckets[i - 1].first;
-    if (step > 1.001) ratio = std::min(ratio, step);
-  }
-  const double first = buckets.front().first;
-  const auto index = [&](double us) { return std::round(std::log(us / first) / std::log(ratio)); };
-  const double together = std::floor(index(buckets.back().first) / kBarsMax) + 1;
+  int together = 1;
+  while ((buckets.rbegin()->first - buckets.begin()->first) / together >= kBarsMax) together *= 2;
+  std::map<int, double> groups;
+  for (const auto& [bucket, count] : buckets) groups[bucket / together] += count;
   std::vector<Bar> bars;
-  double group_before = -1;
-  for (const auto& [us, count] : buckets) {
-    const double group = std::floor(index(us) / together);
-    if (group != group_before) {
-      const double low = first * std::pow(ratio, group * together);
-      bars.push_back({low, low * std::pow(ratio, together), 0});
-    }
-    bars.back().count += count;
-    group_before = group;
+  for (const auto& [group, count] : groups) {
+    const auto edge_us = [&](int bucket) {
+      const std::int64_t ns = LatencyHistogram::lower_edge_ns(bucket);
+      return static_cast<double>(std::max<std::int64_t>(ns, 1)) / 1000;
+    };
+    bars.push_back({edge_us(group * together), edge_us((group + 1) * together), count});
   }
   return bars;
 }
@@ -689,6 +693,7 @@ std::string facts_table(const Run& run) {
   rows += row("Update", latency_text(summary, "update_us"));
   rows += row("Observation to action", latency_text(summary, "observation_to_action_us"));
   rows += row("Dropped updates", count_at(summary, "dropped_updates"));
+  rows += row("Dropped transitions", count_at(summary, "dropped_transitions"));
   rows += row("Missed deadlines", count_at(summary, "missed_deadlines"));
   rows += row("Exactly the algorithm", text_at(summary, "exact"));
   rows += row("Backend", escape(text_at(summary, "backend")));
@@ -704,6 +709,7 @@ std::string facts_table(const Run& run) {
 std::string memory_table(const Run& run) {
   std::string rows;
   double total = 0;
+  double padding = 0;
   const auto line = [](const std::string& name, double bytes) {
     return concat({"<th scope=\"row\">", name, "</th><td>", fixed(bytes, 0), "</td><td>",
                    bytes_text(bytes), "</td></tr>\n"});
@@ -713,12 +719,18 @@ std::string memory_table(const Run& run) {
     if (!bytes) continue;
     rows += concat({"<tr>", line(escape(text_at(entry, "name")), *bytes)});
     total += *bytes;
+    padding += number_at(entry, "padding_bytes").value_or(0);
   }
   if (rows.empty()) return "";
+  const std::string note =
+      padding > 0
+          ? concat({"<p class=\"note\">Of these bytes ", fixed(padding, 0), " are padding.</p>\n"})
+          : "";
   return concat(
       {"<section>\n<h2>Memory</h2>\n<table class=\"numbers\">\n<thead><tr><th scope=\"col\">what"
        "</th><th scope=\"col\">bytes</th><th scope=\"col\">size</th></tr></thead>\n<tbody>\n",
-       rows, "<tr class=\"total\">", line("total", total), "</tbody>\n</table>\n</section>\n"});
+       rows, "<tr class=\"total\">", line("total", total), "</tbody>\n</table>\n", note,
+       "</section>\n"});
 }
 
 std::string settings(const Run& run) {
@@ -879,23 +891,31 @@ std::string runs_table(std::span<const Run> runs) {
     const std::string ended = text_at(summary, "ended");
     const std::string swatch =
         same ? "" : concat({"<i class=\"swatch ", colour_class(i), "\"></i> "});
-    rows += concat(
-        {"<tr><th scope=\"row\">", swatch, escape(runs[i].name), "</th>",
-         cell("task",
-              escape(concat({runs[i].task, runs[i].algo.empty() ? "" : ", ", runs[i].algo}))),
-         cell("seed", escape(runs[i].seed)), cell("steps", fixed(runs[i].steps, 0)),
-         cell("mean return, last eighth", optional_text(runs[i].last_eighth)),
-         cell("steps/s", optional_text(number_at(summary, "steps_per_second"))),
-         cell("update p99, \u00b5s", update ? optional_text(number_at(*update, "p99")) : ""),
-         cell("ended", ended.empty() ? "no summary" : escape(ended)), "</tr>\n"});
+    rows += concat({"<tr><th scope=\"row\">", swatch, escape(runs[i].name), "</th>"});
+    if (!same) {
+      rows += cell("task", escape(runs[i].task));
+      rows += cell("algorithm", escape(runs[i].algo));
+    }
+    rows += cell("seed", escape(runs[i].seed));
+    rows += cell("steps", fixed(runs[i].steps, 0));
+    rows += cell("last eighth", optional_text(runs[i].last_eighth));
+    rows += cell("steps/s", optional_text(number_at(summary, "steps_per_second")));
+    rows += cell("p99, \u00b5s", update ? optional_text(number_at(*update, "p99")) : "");
+    rows += cell("ended", ended.empty() ? "no summary" : escape(ended));
+    rows += "</tr>\n";
+  }
+  std::string head;
+  for (const std::string_view name : {"run", "task", "algorithm", "seed", "steps", "last eighth",
+                                      "steps/s", "p99, \u00b5s", "ended"}) {
+    if (same && (name == "task" || name == "algorithm")) continue;
+    head += concat({"<th scope=\"col\">", name, "</th>"});
   }
   return concat(
-      {"<section>\n<h2>Runs</h2>\n<table class=\"runs\">\n<thead><tr><th scope=\"col\">run</th>"
-       "<th scope=\"col\">task</th><th scope=\"col\">seed</th><th scope=\"col\">steps</th>"
-       "<th scope=\"col\">mean return, last eighth</th><th scope=\"col\">steps/s</th>"
-       "<th scope=\"col\">update p99, \u00b5s</th><th scope=\"col\">ended</th></tr></thead>\n"
-       "<tbody>\n",
-       rows, "</tbody>\n</table>\n</section>\n"});
+      {"<section>\n<h2>Runs</h2>\n<table class=\"runs\">\n<thead><tr>", head,
+       "</tr></thead>\n<tbody>\n", rows,
+       "</tbody>\n</table>\n<p class=\"note\">Last eighth: mean return of the episodes that "
+       "ended in the last eighth of the run\u2019s steps. p99: all but one in a hundred "
+       "updates took no longer.</p>\n</section>\n"});
 }
 
 std::string runs_headline(std::span<const Run> runs) {
@@ -990,6 +1010,7 @@ figure,section{margin:2.5rem 0 0}
 .plot .mark{color:var(--ink);background:var(--paper);padding:0 .35em;margin:0 1px}
 .unit{margin:0 0 .7rem;color:var(--soft)}
 .right{text-align:right;margin:1.7rem 1.4rem .3rem 0}
+.note{margin:.8rem 0 0}
 figcaption,.note{color:var(--soft);max-width:38rem}
 path{fill:none;vector-effect:non-scaling-stroke}
 .grid{stroke:var(--grid);stroke-width:1}
@@ -1012,6 +1033,9 @@ tr>:last-child{padding-right:0}
 .facts b{font-weight:400}
 .numbers td,.numbers thead th+th{text-align:right}
 .numbers td{white-space:nowrap}
+.runs th,.runs td{overflow-wrap:break-word}
+.runs td{white-space:nowrap}
+.runs th{min-width:8rem}
 .total th,.total td{border-top:1px solid var(--ink);font-weight:650}
 pre{margin:0;padding:.8rem;border:1px solid var(--rule);font:1rem/1.45 ui-monospace,"SF Mono",Menlo,Consolas,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}

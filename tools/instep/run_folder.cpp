@@ -41,8 +41,9 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
     }
     make_folders(out);
     if (!std::filesystem::is_empty(out, error)) {
-      throw UsageError("--out " + out + ": is not empty; choose another folder, or continue the run in it with --resume " +
-                       out);
+      throw UsageError(
+          "--out " + out +
+          ": is not empty; choose another folder, or continue the run in it with --resume " + out);
     }
     return out;
   }

@@ -7,14 +7,15 @@
 
 namespace instep {
 
-// Makes the folder `out`, or runs/<task>/<time>-s<seed> when out is empty. An existing folder must be empty.
-// Answers its path. Throws UsageError or IoError.
+// Makes the folder `out`, or runs/<task>/<time>-s<seed> when out is empty. An existing folder must
+// be empty. Answers its path. Throws UsageError or IoError.
 std::string make_run_folder(const std::string& out, const RunConfig& config);
 
 // Makes a folder and those above it. Throws IoError.
 void make_folders(const std::string& path);
 
-// Replaces a file's contents so that a crash leaves the old or the new, never a part. Throws IoError.
+// Replaces a file's contents so that a crash leaves the old or the new, never a part. Throws
+// IoError.
 void write_file(const std::string& path, const std::string& contents);
 
 }  // namespace instep

@@ -92,13 +92,15 @@ TensorFile read_safetensors(const std::string& path) {
   if (bytes.size() < sizeof header_bytes) throw DataError(path + ": is too short for safetensors");
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
   if (header_bytes > kHeaderBytesMax || header_bytes > bytes.size() - sizeof header_bytes) {
-    throw DataError(path + ": claims a header longer than the file; not a safetensors file, or truncated");
+    throw DataError(path +
+                    ": claims a header longer than the file; not a safetensors file, or truncated");
   }
   const std::size_t data_start = sizeof header_bytes + static_cast<std::size_t>(header_bytes);
   TensorFile file;
   try {
-    const auto header = nlohmann::json::parse(
-        bytes.begin() + sizeof header_bytes, bytes.begin() + static_cast<std::ptrdiff_t>(data_start));
+    const auto header =
+        nlohmann::json::parse(bytes.begin() + sizeof header_bytes,
+                              bytes.begin() + static_cast<std::ptrdiff_t>(data_start));
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
         file.format = entry.value("format", "");

@@ -18,16 +18,17 @@ struct Tensor {
 // A whole file in memory.
 struct TensorFile {
   std::map<std::string, Tensor> tensors;
-  std::string format;      // __metadata__.format
-  nlohmann::json config;   // __metadata__.config, which is JSON in a string
+  std::string format;     // __metadata__.format
+  nlohmann::json config;  // __metadata__.config, which is JSON in a string
 
   // The tensor of that name with that many values. Throws DataError naming it when it is missing or
   // of another size.
   const Tensor& at(const std::string& name, std::size_t count) const;
 };
 
-// Reads F64, F32, I64 and U8 tensors. Throws DataError saying what is wrong where, for an unreadable,
-// truncated or inconsistent file; sizes it claims are checked against the file's before use.
+// Reads F64, F32, I64 and U8 tensors. Throws DataError saying what is wrong where, for an
+// unreadable, truncated or inconsistent file; sizes it claims are checked against the file's before
+// use.
 TensorFile read_safetensors(const std::string& path);
 
 }  // namespace instep

@@ -32,7 +32,8 @@ const TaskInfo& require_task(std::string_view name) {
                      std::string(nearest_word(name, names)) + "'? `instep tasks` lists them");
   }
   if (task->make == nullptr) {
-    throw UsageError("task '" + std::string(name) + "' is not available: " + std::string(task->missing));
+    throw UsageError("task '" + std::string(name) +
+                     "' is not available: " + std::string(task->missing));
   }
   return *task;
 }
@@ -61,7 +62,8 @@ CheckpointIdentity Session::identity() const {
 
 void Session::load(const CheckpointFile& checkpoint, const std::string& path) {
   if (checkpoint.identity() != identity()) {
-    throw DataError(path + ": belongs to a run with another task, seed or settings than config.toml " +
+    throw DataError(path +
+                    ": belongs to a run with another task, seed or settings than config.toml " +
                     "beside it says; restore the config.toml it was made with");
   }
   if (!loop_->load_snapshot(checkpoint.snapshot(), checkpoint.step())) {
@@ -75,14 +77,16 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
     case CheckpointStatus::kOk:
       return;
     case CheckpointStatus::kOkButNewestDamaged:
-      std::fprintf(stderr,
-                   "instep: warning: %s: the newest checkpoint is damaged; going on from the one before, "
-                   "of step %lld\n",
-                   path.c_str(), static_cast<long long>(checkpoint.step()));
+      std::fprintf(
+          stderr,
+          "instep: warning: %s: the newest checkpoint is damaged; going on from the one before, "
+          "of step %lld\n",
+          path.c_str(), static_cast<long long>(checkpoint.step()));
       return;
     case CheckpointStatus::kSystemError:
       if (checkpoint.error() == EWOULDBLOCK) {
-        throw IoError(path + ": another process is training in this folder; wait for it or stop it");
+        throw IoError(path +
+                      ": another process is training in this folder; wait for it or stop it");
       }
       if (checkpoint.error() == ENOENT) {
         throw UsageError(folder + ": holds no checkpoint; is it a run folder?");

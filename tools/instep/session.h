@@ -11,16 +11,16 @@
 
 namespace instep {
 
-// The task of that name, ready to be made. Throws UsageError: unknown (with the nearest name), or not
-// available in this build (with what to install).
+// The task of that name, ready to be made. Throws UsageError: unknown (with the nearest name), or
+// not available in this build (with what to install).
 const TaskInfo& require_task(std::string_view name);
 
-// A world, an agent and the loop that joins them. The same construction serves training, evaluation and
-// profiling.
+// A world, an agent and the loop that joins them. The same construction serves training, evaluation
+// and profiling.
 class Session {
  public:
-  // Throws UsageError when the task or the path does not exist here. `executor` replaces the configured
-  // one when it is not null (profiling puts a timed one in between).
+  // Throws UsageError when the task or the path does not exist here. `executor` replaces the
+  // configured one when it is not null (profiling puts a timed one in between).
   explicit Session(const RunConfig& config, const Executor* executor = nullptr);
 
   const TaskInfo& task() const { return task_; }
@@ -29,8 +29,8 @@ class Session {
   ControlLoop& loop() { return *loop_; }
   CheckpointIdentity identity() const;
 
-  // Goes on from the newest checkpoint of a run folder, which `checkpoint` has opened. Throws DataError
-  // when it belongs to another run or does not fit.
+  // Goes on from the newest checkpoint of a run folder, which `checkpoint` has opened. Throws
+  // DataError when it belongs to another run or does not fit.
   void load(const CheckpointFile& checkpoint, const std::string& path);
 
  private:
@@ -42,8 +42,8 @@ class Session {
   std::unique_ptr<ControlLoop> loop_;
 };
 
-// Opens the checkpoint of a run folder. Prints a warning when the newer slot is damaged and the older one
-// is taken; throws DataError or IoError saying what is wrong and what to do.
+// Opens the checkpoint of a run folder. Prints a warning when the newer slot is damaged and the
+// older one is taken; throws DataError or IoError saying what is wrong and what to do.
 void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable);
 
 }  // namespace instep

@@ -19,8 +19,8 @@ void SpeedRecord::start(std::int64_t step, std::int64_t now_ns) {
 
 void SpeedRecord::add_point(std::int64_t step, std::int64_t now_ns) {
   if (count_ == points_.size() || now_ns <= last_ns_) return;
-  points_[count_++] = {step, static_cast<double>(step - last_step_) * 1e9 /
-                                 static_cast<double>(now_ns - last_ns_)};
+  points_[count_++] = {
+      step, static_cast<double>(step - last_step_) * 1e9 / static_cast<double>(now_ns - last_ns_)};
   last_step_ = step;
   last_ns_ = now_ns;
   next_step_ = step + interval_;
@@ -65,10 +65,12 @@ nlohmann::json number_or_null(const std::optional<double>& value) {
 nlohmann::json memory_rows(const Layout& layout, std::size_t snapshot_bytes) {
   nlohmann::json rows = nlohmann::json::array();
   for (const BlockPart& part : block_parts(layout)) {
-    rows.push_back({{"name", part.name}, {"bytes", part.bytes}, {"padding_bytes", part.padding_bytes}});
+    rows.push_back(
+        {{"name", part.name}, {"bytes", part.bytes}, {"padding_bytes", part.padding_bytes}});
   }
   if (snapshot_bytes > 0) {
-    rows.push_back({{"name", "checkpoint snapshot"}, {"bytes", snapshot_bytes}, {"padding_bytes", 0}});
+    rows.push_back(
+        {{"name", "checkpoint snapshot"}, {"bytes", snapshot_bytes}, {"padding_bytes", 0}});
   }
   return rows;
 }
@@ -106,9 +108,9 @@ nlohmann::json to_json(const RunSummary& summary) {
 
 nlohmann::json short_summary(const nlohmann::json& summary) {
   nlohmann::json result;
-  for (const char* key :
-       {"task", "algo", "seed", "steps", "episodes", "mean_return_last_eighth", "mean_return",
-        "steps_per_second", "dropped_updates", "missed_deadlines", "ended", "path", "schedule", "out"}) {
+  for (const char* key : {"task", "algo", "seed", "steps", "episodes", "mean_return_last_eighth",
+                          "mean_return", "steps_per_second", "dropped_updates", "missed_deadlines",
+                          "ended", "path", "schedule", "out"}) {
     result[key] = summary.at(key);
   }
   return result;

@@ -60,8 +60,8 @@ nlohmann::json to_json(const RunSummary& summary);
 // The keys that `train --json` promises, of a whole summary.
 nlohmann::json short_summary(const nlohmann::json& summary);
 
-// One summary of several seeds: the mean of their mean_return_last_eighth, its 95 % interval (half its
-// width, null below two runs), and each run's own.
+// One summary of several seeds: the mean of their mean_return_last_eighth, its 95 % interval (half
+// its width, null below two runs), and each run's own.
 nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config);
 
 // p50, p99, p999 and max in microseconds; null when nothing was recorded.

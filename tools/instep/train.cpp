@@ -59,13 +59,15 @@ RunConfig new_config(const TrainOptions& options) {
   return config;
 }
 
-// The configuration of the run in a folder, with what may change on resume: the number of steps, and with
+// The configuration of the run in a folder, with what may change on resume: the number of steps,
+// and with
 // --allow-different-arithmetic how it is computed.
 RunConfig resumed_config(const TrainOptions& options) {
   if (!options.set.empty() || !options.config_file.empty() || !options.algorithm.empty() ||
       options.seed || !options.out.empty()) {
     throw UsageError(
-        "--resume goes on with the settings the run was started with: leave out --set, --config, --algo, "
+        "--resume goes on with the settings the run was started with: leave out --set, --config, "
+        "--algo, "
         "--seed and --out");
   }
   check_backend(options.backend);
@@ -81,10 +83,11 @@ RunConfig resumed_config(const TrainOptions& options) {
   const bool is_same = schedule == config.schedule && path == config.path &&
                        find_executor(path, arithmetic) != nullptr;
   if (!is_same && !options.allow_different_arithmetic) {
-    throw UsageError("--resume " + options.resume + ": the run was made with path " + config.path +
-                     " and schedule " + std::string(schedule_name(config.schedule)) +
-                     (find_executor(config.path, arithmetic) == nullptr ? ", which this machine lacks" : "") +
-                     "; add --allow-different-arithmetic to go on with another one");
+    throw UsageError(
+        "--resume " + options.resume + ": the run was made with path " + config.path +
+        " and schedule " + std::string(schedule_name(config.schedule)) +
+        (find_executor(config.path, arithmetic) == nullptr ? ", which this machine lacks" : "") +
+        "; add --allow-different-arithmetic to go on with another one");
   }
   config.schedule = schedule;
   config.path = find_executor(path, arithmetic) != nullptr || !options.path.empty()
@@ -101,8 +104,8 @@ class TrainingRun {
   // A new run in an empty folder, or the run that the folder holds.
   TrainingRun(const RunConfig& config, const std::string& folder, bool is_resumed);
 
-  // Runs to the configured number of steps or until asked to stop, and completes the folder. Answers the
-  // summary.
+  // Runs to the configured number of steps or until asked to stop, and completes the folder.
+  // Answers the summary.
   nlohmann::json run(bool shows_progress);
 
  private:
@@ -148,14 +151,17 @@ void TrainingRun::check(int error, const char* file) const {
   if (error == 0) return;
   throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) +
                 "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) +
-                ", still stands: make room or mend the medium, then go on with --resume " + folder_);
+                ", still stands: make room or mend the medium, then go on with --resume " +
+                folder_);
 }
 
 void TrainingRun::start() {
   write_file(folder_ + "/config.toml", write_config_toml(config_));
   check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
-  check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()), "checkpoint");
-  if (!session_.loop().start()) throw DataError("the first action is not finite; nothing was learnt");
+  check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
+        "checkpoint");
+  if (!session_.loop().start())
+    throw DataError("the first action is not finite; nothing was learnt");
   checkpoint();
 }
 
@@ -166,10 +172,11 @@ void TrainingRun::resume() {
     throw UsageError("--steps " + std::to_string(config_.steps) + ": the run has already made " +
                      std::to_string(checkpoint_.step()) + "; --steps is the total");
   }
-  const int error = log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(),
-                                 session_.loop().state().episodes);
+  const int error =
+      log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), session_.loop().state().episodes);
   if (error == EBADMSG) {
-    throw DataError(folder_ + "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
+    throw DataError(folder_ +
+                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
   }
   check(error, "episodes.csv");
   earlier_seconds_ = log_.last_seconds();
@@ -273,12 +280,13 @@ std::string number_text(const nlohmann::json& value, int decimals) {
 
 void print_summary(const nlohmann::json& summary, bool json) {
   const auto folder = summary.at("out").get<std::string>();
-  std::printf("%s after %lld steps, %lld episodes, %s steps/s, mean return of the last eighth: %s\n",
-              summary.at("ended").get<std::string>().c_str(),
-              static_cast<long long>(summary.at("steps").get<std::int64_t>()),
-              static_cast<long long>(summary.at("episodes").get<std::int64_t>()),
-              number_text(summary.at("steps_per_second"), 0).c_str(),
-              number_text(summary.at("mean_return_last_eighth"), 1).c_str());
+  std::printf(
+      "%s after %lld steps, %lld episodes, %s steps/s, mean return of the last eighth: %s\n",
+      summary.at("ended").get<std::string>().c_str(),
+      static_cast<long long>(summary.at("steps").get<std::int64_t>()),
+      static_cast<long long>(summary.at("episodes").get<std::int64_t>()),
+      number_text(summary.at("steps_per_second"), 0).c_str(),
+      number_text(summary.at("mean_return_last_eighth"), 1).c_str());
   std::printf("report: %s/report.html\n", folder.c_str());
   if (json) std::printf("%s\n", short_summary(summary).dump().c_str());
   std::fflush(stdout);
@@ -303,7 +311,8 @@ SeedRange parse_seeds(const std::string& text) {
     std::uint64_t value = 0;
     const auto result = std::from_chars(part.data(), part.data() + part.size(), value);
     if (part.empty() || result.ec != std::errc() || result.ptr != part.data() + part.size()) {
-      throw UsageError("--seeds " + text + ": write two numbers and two dots between them, as in 0..4");
+      throw UsageError("--seeds " + text +
+                       ": write two numbers and two dots between them, as in 0..4");
     }
     return value;
   };
@@ -371,7 +380,8 @@ int train_seeds(const TrainOptions& options) {
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
     folders.push_back(make_run_folder(out, config));
     running[spawn_run(config, folders.back())] = seed;
-    if (static_cast<int>(running.size()) >= options.jobs) worst = std::max(worst, wait_for_one(running));
+    if (static_cast<int>(running.size()) >= options.jobs)
+      worst = std::max(worst, wait_for_one(running));
     if (seed == seeds.last) break;
   }
   while (!running.empty()) worst = std::max(worst, wait_for_one(running));
@@ -388,8 +398,8 @@ int train_seeds(const TrainOptions& options) {
                 number_text(run.at("mean_return_last_eighth"), 1).c_str(),
                 run.at("out").get<std::string>().c_str());
   }
-  std::printf("%s, %zu of %llu seeds: mean %s, 95 %% interval +- %s\n", config.task.c_str(), records.size(),
-              static_cast<unsigned long long>(seeds.last - seeds.first + 1),
+  std::printf("%s, %zu of %llu seeds: mean %s, 95 %% interval +- %s\n", config.task.c_str(),
+              records.size(), static_cast<unsigned long long>(seeds.last - seeds.first + 1),
               number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
               number_text(summary.at("interval95"), 1).c_str());
   if (!parent.empty() && !records.empty()) {
@@ -404,10 +414,13 @@ int train_seeds(const TrainOptions& options) {
 
 int run_train(const TrainOptions& options) {
   if (options.time == "real") {
-    throw UsageError("--time real: this version has no task on a real device; every task runs on simulated time");
+    throw UsageError(
+        "--time real: this version has no task on a real device; every task runs on simulated "
+        "time");
   }
   if (!options.device.empty()) {
-    throw UsageError("--device " + options.device + " needs --time real; simulated time has no device");
+    throw UsageError("--device " + options.device +
+                     " needs --time real; simulated time has no device");
   }
   if (options.task.empty() && options.resume.empty()) {
     throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");

@@ -10,7 +10,8 @@
 
 namespace instep {
 
-// What was typed. Empty and absent mean: the task's default, or on resume what the run was started with.
+// What was typed. Empty and absent mean: the task's default, or on resume what the run was started
+// with.
 struct TrainOptions {
   std::string task;
   std::optional<std::int64_t> steps;  // in all

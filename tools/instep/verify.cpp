@@ -59,8 +59,9 @@ nlohmann::json to_json(const VerifyResult& result) {
 
 void print(const VerifyResult& result) {
   std::printf("%s  %-8s %-10s worst %.3g of tolerance (%s, step %lld)  %s\n",
-              result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(), result.worst,
-              result.tensor.c_str(), static_cast<long long>(result.step), result.file.c_str());
+              result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(),
+              result.worst, result.tensor.c_str(), static_cast<long long>(result.step),
+              result.file.c_str());
   if (!result.problem.empty()) {
     std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
   }
@@ -84,7 +85,8 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
       finish(result, worst);
       results.push_back(result);
     } else {
-      throw DataError("format '" + tensors.format + "' is neither avg-golden-1 nor mujoco-golden-1");
+      throw DataError("format '" + tensors.format +
+                      "' is neither avg-golden-1 nor mujoco-golden-1");
     }
   } catch (const DataError& error) {
     result.pass = false;

@@ -16,7 +16,7 @@ struct VerifyOptions {
   std::optional<Schedule> schedule;  // both, and their equality bit for bit, when not given
   Arithmetic arithmetic = Arithmetic::kFast;
   std::string backend = "auto";
-  std::string path;                  // best of this machine when empty
+  std::string path;  // best of this machine when empty
   bool json = false;
 };
 
@@ -27,9 +27,9 @@ struct VerifyResult {
   std::string schedule;  // empty where there is none
   std::string path;
   double worst = 0.0;
-  std::string tensor;    // where it was
+  std::string tensor;  // where it was
   std::int64_t step = 0;
-  std::string problem;   // why the file could not be compared; empty when it was
+  std::string problem;  // why the file could not be compared; empty when it was
   bool pass = false;
 };
 

@@ -104,7 +104,8 @@ AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Execut
   try {
     config.shape = {c.at("n").get<int>(), c.at("m").get<int>(), c.at("hidden").get<int>()};
     const auto algorithm = c.at("algo").get<std::string>();
-    if (algorithm != "avg" && algorithm != "iac") throw DataError("config: unknown algo " + algorithm);
+    if (algorithm != "avg" && algorithm != "iac")
+      throw DataError("config: unknown algo " + algorithm);
     LearnerSettings& settings = config.settings;
     settings.algorithm = algorithm == "avg" ? Algorithm::kAvg : Algorithm::kIac;
     settings.hidden = config.shape.hidden_dim;
@@ -131,7 +132,8 @@ AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Execut
   return config;
 }
 
-Replay::Replay(const TensorFile& file, Schedule schedule, const Executor& executor, WorstError& worst)
+Replay::Replay(const TensorFile& file, Schedule schedule, const Executor& executor,
+               WorstError& worst)
     : file_(file), worst_(worst), config_(read_config(file.config, schedule, executor)) {
   steps_ = file.config.value("steps", 0);
   if (steps_ < 1) throw DataError("config: steps must be at least 1");
@@ -161,7 +163,8 @@ void Replay::load_initial_weights() {
       const Tensor& tensor = file_.at(prefix + array.name, size(array.rows * array.columns));
       for (int i = 0; i < array.rows; ++i) {
         for (int j = 0; j < array.columns; ++j) {
-          weights[array.index(i, j)] = static_cast<float>(tensor.values[size(i * array.columns + j)]);
+          weights[array.index(i, j)] =
+              static_cast<float>(tensor.values[size(i * array.columns + j)]);
         }
       }
     }
@@ -201,7 +204,8 @@ double Replay::tolerance(const std::string& name, std::int64_t step) const {
     throw DataError("tensor tol/" + name + " is missing");
   }
   const auto& values = found->second.values;
-  return values[values.size() == 1 ? 0 : std::min(static_cast<std::size_t>(step), values.size() - 1)];
+  return values[values.size() == 1 ? 0
+                                   : std::min(static_cast<std::size_t>(step), values.size() - 1)];
 }
 
 void Replay::compare_array(const std::string& name, const float* ours, std::int64_t t) {
@@ -213,8 +217,8 @@ void Replay::compare_array(const std::string& name, const float* ours, std::int6
   }
   for (std::size_t i = 0; i < count; ++i) {
     worst_.compare(static_cast<double>(ours[i]),
-                   found->second.values[static_cast<std::size_t>(t) * count + i], tolerance(name, t),
-                   name, t);
+                   found->second.values[static_cast<std::size_t>(t) * count + i],
+                   tolerance(name, t), name, t);
   }
 }
 
@@ -224,7 +228,8 @@ void Replay::compare_scalar(const std::string& name, double ours, std::int64_t t
   if (found->second.values.size() != size(steps_)) {
     throw DataError("tensor " + name + " does not hold a number a step");
   }
-  worst_.compare(ours, found->second.values[static_cast<std::size_t>(t)], tolerance(name, t), name, t);
+  worst_.compare(ours, found->second.values[static_cast<std::size_t>(t)], tolerance(name, t), name,
+                 t);
 }
 
 // Everything reported for update t.
@@ -267,7 +272,9 @@ void Replay::compare_gradient(const std::string& prefix, const NetworkLayout& ne
     const bool is_head = array.name.size() > 2;  // w_mu, b_o, ...; hidden layers are w1, b2, ...
     const std::size_t first_row = array.name.ends_with("_l") ? size(array.rows) : 0;
     const bool is_second = array.name.ends_with("2");
-    const std::size_t d = is_head ? tape.d_head + first_row : is_second ? tape.d_hidden2 : tape.d_hidden1;
+    const std::size_t d = is_head     ? tape.d_head + first_row
+                          : is_second ? tape.d_hidden2
+                                      : tape.d_hidden1;
     const std::size_t x = is_head ? tape.feature : is_second ? tape.hidden1 : tape.input;
     file_.at(prefix + array.name, size(array.rows * array.columns));
     for (int i = 0; i < array.rows; ++i) {
@@ -307,8 +314,8 @@ void Replay::compare_network(const std::string& prefix, const NetworkLayout& net
   }
 }
 
-// Weights after `step` updates. Once the next transition is prepared, actor_acted still names them; the
-// newest ones may already be a step further.
+// Weights after `step` updates. Once the next transition is prepared, actor_acted still names them;
+// the newest ones may already be a step further.
 void Replay::compare_weights(const std::string& prefix, std::int64_t step, bool has_prepared) {
   const Learner& learner = agent_->learner();
   const Layout& layout = learner.layout;
@@ -316,7 +323,8 @@ void Replay::compare_weights(const std::string& prefix, std::int64_t step, bool 
   const std::uint32_t buffer = has_prepared ? state.actor_acted : state.actor_newest;
   compare_network(prefix + "actor/", layout.actor, 2, learner.floats(layout.actor_weights[buffer]),
                   step);
-  compare_network(prefix + "critic/", layout.critic, 1, learner.floats(layout.critic_weights), step);
+  compare_network(prefix + "critic/", layout.critic, 1, learner.floats(layout.critic_weights),
+                  step);
 }
 
 void Replay::compare_final() {
@@ -325,10 +333,12 @@ void Replay::compare_final() {
   const LearnerState& state = learner.state();
   compare_weights("final/", steps_, false);
   compare_network("final/actor_v/", layout.actor, 2, learner.floats(layout.actor_second), steps_);
-  compare_network("final/critic_v/", layout.critic, 1, learner.floats(layout.critic_second), steps_);
+  compare_network("final/critic_v/", layout.critic, 1, learner.floats(layout.critic_second),
+                  steps_);
   if (layout.has_first_moments) {
     compare_network("final/actor_m/", layout.actor, 2, learner.floats(layout.actor_first), steps_);
-    compare_network("final/critic_m/", layout.critic, 1, learner.floats(layout.critic_first), steps_);
+    compare_network("final/critic_m/", layout.critic, 1, learner.floats(layout.critic_first),
+                    steps_);
   }
   const auto compare = [&](const std::string& name, const std::vector<double>& ours) {
     if (!file_.tensors.contains(name)) return;

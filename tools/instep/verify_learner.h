@@ -24,8 +24,9 @@ class WorstError {
   std::int64_t step_ = 0;
 };
 
-// Runs the file's transitions through an agent of the given schedule, and answers the learner's whole
-// block at the end, so that schedules can be compared. Throws DataError for an inconsistent file.
+// Runs the file's transitions through an agent of the given schedule, and answers the learner's
+// whole block at the end, so that schedules can be compared. Throws DataError for an inconsistent
+// file.
 std::vector<std::uint8_t> replay_learner(const TensorFile& file, Schedule schedule,
                                          const Executor& executor, WorstError& worst);
 

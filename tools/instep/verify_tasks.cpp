@@ -58,7 +58,9 @@ TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file),
   is_chaotic_ = name_ == "HalfCheetah" || name_ == "Ant";
   task_ = make_mujoco_task(name_);
   if (task_ == nullptr) {
-    throw DataError("task " + name_ + " is unknown, or this build has no MuJoCo (install libmujoco-dev and build again)");
+    throw DataError(
+        "task " + name_ +
+        " is unknown, or this build has no MuJoCo (install libmujoco-dev and build again)");
   }
   if (steps_ < 1) throw DataError("config: steps must be at least 1");
   const auto t = static_cast<std::size_t>(steps_);
@@ -70,7 +72,8 @@ TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file),
   file.at("qpos", t * task_->qpos().size());
   file.at("qvel", t * task_->qvel().size());
   const auto found = file.tensors.find("episode_start");
-  if (found == file.tensors.end() || found->second.values.empty() || found->second.values[0] != 0.0) {
+  if (found == file.tensors.end() || found->second.values.empty() ||
+      found->second.values[0] != 0.0) {
     throw DataError("tensor episode_start is missing or does not begin with 0");
   }
   const std::size_t episodes = found->second.values.size();
@@ -82,7 +85,8 @@ TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file),
 void TaskReplay::compare(const std::string& name, const double* ours, std::size_t count,
                          std::int64_t row, double tolerance, std::int64_t step) {
   if (tolerance == 0.0) return;
-  const double* truth = file_.tensors.at(name).values.data() + static_cast<std::size_t>(row) * count;
+  const double* truth =
+      file_.tensors.at(name).values.data() + static_cast<std::size_t>(row) * count;
   for (std::size_t i = 0; i < count; ++i) {
     worst_.compare(ours[i], truth[i], tolerance * (1.0 + std::fabs(truth[i])), name, step);
   }
@@ -125,6 +129,8 @@ void TaskReplay::run() {
 
 }  // namespace
 
-void replay_task(const TensorFile& file, WorstError& worst) { TaskReplay(file, worst).run(); }
+void replay_task(const TensorFile& file, WorstError& worst) {
+  TaskReplay(file, worst).run();
+}
 
 }  // namespace instep
