@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <initializer_list>
 #include <map>
-#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -544,9 +543,9 @@ constexpr int kBarsMax = 120;
 // The bucket a duration falls into.
 int bucket_of(double us) {
   const auto ns = static_cast<std::int64_t>(std::min(us * 1000, 1e15) + 0.5);
-  const auto buckets = std::views::iota(0, LatencyHistogram::kBuckets);
-  const auto above = std::ranges::upper_bound(buckets, ns, {}, &LatencyHistogram::lower_edge_ns);
-  return static_cast<int>(above - buckets.begin()) - 1;
+  int bucket = LatencyHistogram::kBuckets - 1;
+  while (bucket > 0 && LatencyHistogram::lower_edge_ns(bucket) > ns) --bucket;
+  return bucket;
 }
 
 // Puts so many neighbouring buckets together that at most kBarsMax bars remain. Their number is a
@@ -726,11 +725,12 @@ std::string memory_table(const Run& run) {
       padding > 0
           ? concat({"<p class=\"note\">Of these bytes ", fixed(padding, 0), " are padding.</p>\n"})
           : "";
-  return concat(
-      {"<section>\n<h2>Memory</h2>\n<table class=\"numbers\">\n<thead><tr><th scope=\"col\">what"
-       "</th><th scope=\"col\">bytes</th><th scope=\"col\">size</th></tr></thead>\n<tbody>\n",
-       rows, "<tr class=\"total\">", line("total", total), "</tbody>\n</table>\n", note,
-       "</section>\n"});
+  constexpr std::string_view kOpening =
+      "<section>\n<h2>Memory</h2>\n<table class=\"numbers\">\n<thead><tr><th "
+      "scope=\"col\">what</th>"
+      "<th scope=\"col\">bytes</th><th scope=\"col\">size</th></tr></thead>\n<tbody>\n";
+  return concat({kOpening, rows, "<tr class=\"total\">", line("total", total),
+                 "</tbody>\n</table>\n", note, "</section>\n"});
 }
 
 std::string settings(const Run& run) {
@@ -893,8 +893,8 @@ std::string runs_table(std::span<const Run> runs) {
         same ? "" : concat({"<i class=\"swatch ", colour_class(i), "\"></i> "});
     rows += concat({"<tr><th scope=\"row\">", swatch, escape(runs[i].name), "</th>"});
     if (!same) {
-      rows += cell("task", escape(runs[i].task));
-      rows += cell("algorithm", escape(runs[i].algo));
+      const std::string_view comma = runs[i].algo.empty() ? "" : ", ";
+      rows += cell("task", escape(concat({runs[i].task, comma, runs[i].algo})));
     }
     rows += cell("seed", escape(runs[i].seed));
     rows += cell("steps", fixed(runs[i].steps, 0));
@@ -905,17 +905,17 @@ std::string runs_table(std::span<const Run> runs) {
     rows += "</tr>\n";
   }
   std::string head;
-  for (const std::string_view name : {"run", "task", "algorithm", "seed", "steps", "last eighth",
-                                      "steps/s", "p99, \u00b5s", "ended"}) {
-    if (same && (name == "task" || name == "algorithm")) continue;
+  for (const std::string_view name :
+       {"run", "task", "seed", "steps", "last eighth", "steps/s", "p99, \u00b5s", "ended"}) {
+    if (same && name == "task") continue;
     head += concat({"<th scope=\"col\">", name, "</th>"});
   }
-  return concat(
-      {"<section>\n<h2>Runs</h2>\n<table class=\"runs\">\n<thead><tr>", head,
-       "</tr></thead>\n<tbody>\n", rows,
-       "</tbody>\n</table>\n<p class=\"note\">Last eighth: mean return of the episodes that "
-       "ended in the last eighth of the run\u2019s steps. p99: all but one in a hundred "
-       "updates took no longer.</p>\n</section>\n"});
+  constexpr std::string_view kNote =
+      "<p class=\"note\">Last eighth: mean return of the episodes that ended in the last eighth of "
+      "the "
+      "run\u2019s steps. p99: all but one in a hundred updates took no longer.</p>\n";
+  return concat({"<section>\n<h2>Runs</h2>\n<table class=\"runs\">\n<thead><tr>", head,
+                 "</tr></thead>\n<tbody>\n", rows, "</tbody>\n</table>\n", kNote, "</section>\n"});
 }
 
 std::string runs_headline(std::span<const Run> runs) {
@@ -1034,17 +1034,17 @@ tr>:last-child{padding-right:0}
 .numbers td,.numbers thead th+th{text-align:right}
 .numbers td{white-space:nowrap}
 .runs th,.runs td{overflow-wrap:break-word}
-.runs td{white-space:nowrap}
-.runs th{min-width:8rem}
+.runs tbody th{min-width:6.5rem}
 .total th,.total td{border-top:1px solid var(--ink);font-weight:650}
 pre{margin:0;padding:.8rem;border:1px solid var(--rule);font:1rem/1.45 ui-monospace,"SF Mono",Menlo,Consolas,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}
 summary{padding:.5rem 0;cursor:pointer}
-@media (max-width:40rem){
+@media (max-width:48rem){
 .runs thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
 .runs tr{display:grid;grid-template-columns:1fr 1fr;gap:.3rem 1rem;padding:.8rem 0;border-bottom:1px solid var(--rule)}
-.runs th,.runs td{display:block;border:0;padding:0}
+.runs th,.runs td{display:block;border:0;padding:0;overflow-wrap:anywhere}
 .runs th{grid-column:1/-1;font-weight:650}
+.runs tr>*{min-width:0}
 .runs td::before{content:attr(data-label);display:block;color:var(--soft)}
 }
 </style>
