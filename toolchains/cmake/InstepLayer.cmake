@@ -48,7 +48,9 @@ if(INSTEP_STRICT)
 endif()
 if(INSTEP_SANITIZE)
   target_compile_options(instep_build_options INTERFACE
-    -fsanitize=${INSTEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fsanitize=${INSTEP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    # Without it GCC 12 follows the variables of kernels/cpu through the checks for more than five minutes.
+    $<$<CXX_COMPILER_ID:GNU>:-fno-var-tracking-assignments>)
   target_link_options(instep_build_options INTERFACE -fsanitize=${INSTEP_SANITIZE})
 endif()
 
