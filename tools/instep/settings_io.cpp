@@ -12,7 +12,6 @@
 #include <limits>
 #include <set>
 #include <string_view>
-#include <vector>
 
 #include "kernels/check.h"
 #include "tools/instep/error.h"
@@ -145,13 +144,13 @@ std::string read_text(const std::string& path, std::string& text) {
   if (std::filesystem::is_directory(path, ignored)) return ": is a folder, not a file";
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::vector<char> bytes(kBytesMax + 1);
-  if (file) file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::array<char, 16384> bytes;
+  while (file && text.size() <= kBytesMax) {
+    file.read(bytes.data(), bytes.size());
+    text.append(bytes.data(), static_cast<std::size_t>(file.gcount()));
+  }
   if (!file && !file.eof()) return std::string(": cannot be read: ") + std::strerror(errno);
-  const auto count = static_cast<std::size_t>(file.gcount());
-  if (count > kBytesMax) return ": is larger than 1 MiB; settings are not";
-  text.assign(bytes.data(), count);
-  return "";
+  return text.size() > kBytesMax ? ": is larger than 1 MiB; settings are not" : "";
 }
 
 std::string parse_file(const std::string& path, toml::table& root) {

@@ -1,0 +1,354 @@
+#include "runtime/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <clocale>
+#include <cmath>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/philox.h"
+
+namespace instep {
+namespace {
+
+using testing::HasSubstr;
+
+// What one key takes and refuses, at its bounds and just beyond; written down apart from the table.
+struct KeyCase {
+  std::string_view key;
+  std::string_view allowed;
+  std::vector<std::string_view> taken;
+  std::vector<std::string_view> refused;
+};
+
+void PrintTo(const KeyCase& key_case, std::ostream* out) {
+  *out << key_case.key;
+}
+
+const std::vector<KeyCase>& key_cases() {
+  constexpr std::string_view kStepSize = "above 0 and at most 1";
+  constexpr std::string_view kDecay = "at least 0 and below 1";
+  static const std::vector<KeyCase> kCases = {
+      {"discount",
+       "at least 0 and at most 1",
+       {"0", "0.99", "1"},
+       {"-5e-324", "1.0000000000000002"}},
+      {"entropy_coef",
+       "at least 0 and at most 100",
+       {"0", "100"},
+       {"-0.001", "100.00000000000001"}},
+      {"actor_lr", kStepSize, {"5e-324", "1.1e-05", "1"}, {"0", "-0", "-1", "1.0000000000000002"}},
+      {"critic_lr", kStepSize, {"5e-324", "7.7e-05", "1"}, {"0", "-0", "-1", "1.0000000000000002"}},
+      {"beta1", kDecay, {"0", "0.9", "0.9999999999999999"}, {"-5e-324", "1", "2"}},
+      {"beta2", kDecay, {"0", "0.999", "0.9999999999999999"}, {"-5e-324", "1", "2"}},
+      {"adam_eps", "at least 1e-30 and at most 1", {"1e-30", "1e-08", "1"}, {"0", "9e-31", "1.1"}},
+      {"hidden",
+       "a multiple of 4, at least 4 and at most 512",
+       {"4", "64", "252", "512"},
+       {"0", "-4", "2", "5", "510", "516", "256.0", "2e2", "99999999999999999999"}},
+      {"observation_norm", "false or true", {"true", "false"}, {"1", "0", "True", "yes", "tru"}},
+      {"feature_norm", "false or true", {"true", "false"}, {"1", "0", "FALSE", "on", "truee"}},
+      {"td_error_scaling", "false or true", {"true", "false"}, {"1", "0", "no", "off"}},
+      {"truncation_return", "carry or push", {"carry", "push"}, {"Carry", "0", "true", "carry "}},
+      {"observation_norm_horizon",
+       "0, or at least 2 and at most 1000000000000",
+       {"0", "2", "3", "1000000000000"},
+       {"1", "-1", "1000000000001", "1e6", "9223372036854775808"}},
+      {"arithmetic", "fast or portable", {"fast", "portable"}, {"exact", "FAST", "fast,portable"}},
+      {"checkpoint_every",
+       "at least 1 and at most 1000000000",
+       {"1", "10000", "1000000000"},
+       {"0", "-1", "1000000001", "0.5"}},
+  };
+  return kCases;
+}
+
+// Settings that differ from the defaults wherever a test would otherwise see no change.
+RunSettings other_settings() {
+  RunSettings settings;
+  settings.learner.discount = 0.5;
+  settings.learner.hidden = 128;
+  settings.learner.feature_norm = false;
+  return settings;
+}
+
+std::vector<std::string> all_values(const RunSettings& settings) {
+  std::vector<std::string> values;
+  for (const Setting& setting : all_settings()) {
+    values.push_back(format_value(settings, setting.name));
+  }
+  return values;
+}
+
+class EveryKey : public testing::TestWithParam<KeyCase> {};
+
+TEST_P(EveryKey, TakesItsBoundsAndGivesThemBackAsTheyWereWritten) {
+  const KeyCase& key_case = GetParam();
+  for (const std::string_view text : key_case.taken) {
+    RunSettings settings = other_settings();
+    EXPECT_EQ(set_value(settings, key_case.key, text), "");
+    EXPECT_EQ(format_value(settings, key_case.key), text);
+  }
+}
+
+TEST_P(EveryKey, ChangesNothingElse) {
+  const KeyCase& key_case = GetParam();
+  RunSettings settings = other_settings();
+  std::vector<std::string> expected = all_values(settings);
+  ASSERT_EQ(set_value(settings, key_case.key, key_case.taken.back()), "");
+  const auto index = static_cast<std::size_t>(find_setting(key_case.key) - all_settings().data());
+  expected[index] = key_case.taken.back();
+  EXPECT_EQ(all_values(settings), expected);
+}
+
+TEST_P(EveryKey, RefusesWhatLiesBeyondAndSaysWhatIsAllowed) {
+  const KeyCase& key_case = GetParam();
+  for (const std::string_view text : key_case.refused) {
+    RunSettings settings = other_settings();
+    const std::string problem = set_value(settings, key_case.key, text);
+    EXPECT_THAT(problem,
+                testing::StartsWith(std::string(key_case.key) + " = " + std::string(text)));
+    EXPECT_THAT(problem, testing::EndsWith(": must be " + std::string(key_case.allowed)));
+    EXPECT_EQ(all_values(settings), all_values(other_settings()));
+  }
+}
+
+TEST_P(EveryKey, RefusesWhatIsNoValueAtAll) {
+  const KeyCase& key_case = GetParam();
+  for (const std::string_view text :
+       {"",       " ",      "nan",  "-nan",     "nan(7)", "inf", "-inf", "infinity", "1e400",
+        "-1e400", "1e-400", "0x10", "0x1p-3",   "0b1",    "1_0", "+1",   " 1",       "1 ",
+        "1\n",    "0,5",    "1,0",  "0.5.1",    "1e",     ".",   "-",    "--1",      "1f",
+        "TRUE",   "yes",    "null", "\xC2\xBD", "=",      "1=1"}) {
+    RunSettings settings = other_settings();
+    const std::string problem = set_value(settings, key_case.key, text);
+    EXPECT_THAT(problem, testing::StartsWith(std::string(key_case.key))) << text;
+    EXPECT_THAT(problem, testing::EndsWith(": must be " + std::string(key_case.allowed))) << text;
+    EXPECT_EQ(all_values(settings), all_values(other_settings())) << text;
+  }
+  RunSettings settings = other_settings();
+  EXPECT_NE(set_value(settings, key_case.key, std::string_view("1\0", 2)), "");
+}
+
+TEST_P(EveryKey, CountsInTheHashIfItDecidesBits) {
+  const KeyCase& key_case = GetParam();
+  RunSettings first = other_settings();
+  RunSettings second = other_settings();
+  ASSERT_EQ(set_value(first, key_case.key, key_case.taken.front()), "");
+  ASSERT_EQ(set_value(second, key_case.key, key_case.taken.back()), "");
+  EXPECT_EQ(settings_hash(first) != settings_hash(second), key_case.key != "checkpoint_every");
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, EveryKey, testing::ValuesIn(key_cases()),
+                         [](const auto& each) { return std::string(each.param.key); });
+
+TEST(Settings, HasACaseForEveryKeyAndTextsForUsers) {
+  ASSERT_EQ(all_settings().size(), key_cases().size());
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < key_cases().size(); ++i) {
+    const Setting& setting = all_settings()[i];
+    EXPECT_EQ(setting.name, key_cases()[i].key);
+    EXPECT_EQ(allowed_values(setting), key_cases()[i].allowed);
+    EXPECT_EQ(find_setting(setting.name), &setting);
+    EXPECT_NE(setting.help, "") << setting.name;
+    EXPECT_EQ(setting.help.find('\n'), std::string_view::npos) << setting.name;
+    names.insert(setting.name);
+  }
+  EXPECT_EQ(names.size(), key_cases().size());
+  EXPECT_EQ(find_setting(""), nullptr);
+  EXPECT_EQ(find_setting("leaky_slope"), nullptr);
+}
+
+TEST(Settings, ReachesTheFieldOfItsName) {
+  RunSettings settings;
+  const std::vector<std::pair<std::string_view, std::string_view>> values = {
+      {"discount", "0.125"},
+      {"entropy_coef", "0.25"},
+      {"actor_lr", "0.375"},
+      {"critic_lr", "0.5"},
+      {"beta1", "0.625"},
+      {"beta2", "0.75"},
+      {"adam_eps", "0.875"},
+      {"hidden", "64"},
+      {"observation_norm", "false"},
+      {"feature_norm", "false"},
+      {"td_error_scaling", "false"},
+      {"truncation_return", "push"},
+      {"observation_norm_horizon", "77"},
+      {"arithmetic", "portable"},
+      {"checkpoint_every", "99"}};
+  ASSERT_EQ(values.size(), all_settings().size());
+  for (const auto& [key, text] : values) ASSERT_EQ(set_value(settings, key, text), "");
+  const LearnerSettings& learner = settings.learner;
+  EXPECT_EQ(learner.discount, 0.125);
+  EXPECT_EQ(learner.entropy_coef, 0.25);
+  EXPECT_EQ(learner.actor_lr, 0.375);
+  EXPECT_EQ(learner.critic_lr, 0.5);
+  EXPECT_EQ(learner.beta1, 0.625);
+  EXPECT_EQ(learner.beta2, 0.75);
+  EXPECT_EQ(learner.adam_eps, 0.875);
+  EXPECT_EQ(learner.hidden, 64);
+  EXPECT_FALSE(learner.observation_norm);
+  EXPECT_FALSE(learner.feature_norm);
+  EXPECT_FALSE(learner.td_error_scaling);
+  EXPECT_EQ(learner.truncation_return, TruncationReturn::kPush);
+  EXPECT_EQ(learner.observation_norm_horizon, 77);
+  EXPECT_EQ(learner.arithmetic, Arithmetic::kPortable);
+  EXPECT_EQ(settings.checkpoint_every, 99);
+}
+
+TEST(Settings, TakesItsOwnDefaults) {
+  const RunSettings defaults;
+  for (const Setting& setting : all_settings()) {
+    RunSettings settings = other_settings();
+    const std::string text = format_value(defaults, setting.name);
+    EXPECT_EQ(set_value(settings, setting.name, text), "") << setting.name;
+    EXPECT_EQ(setting.get(settings), setting.get(defaults)) << setting.name;
+  }
+}
+
+TEST(Settings, SaysExactlyWhatIsWrong) {
+  RunSettings settings;
+  EXPECT_EQ(set_value(settings, "actor_rl", "1"),
+            "unknown key 'actor_rl'; did you mean 'actor_lr'?");
+  EXPECT_EQ(set_value(settings, "actor_lr", "-1"),
+            "actor_lr = -1 is out of range: must be above 0 and at most 1");
+  EXPECT_EQ(set_value(settings, "actor_lr", "1e400"),
+            "actor_lr = 1e400 is out of range: must be above 0 and at most 1");
+  EXPECT_EQ(set_value(settings, "actor_lr", "fast"),
+            "actor_lr = fast is not a number: must be above 0 and at most 1");
+  EXPECT_EQ(set_value(settings, "actor_lr", "inf"),
+            "actor_lr = inf is not finite: must be above 0 and at most 1");
+  EXPECT_EQ(set_value(settings, "actor_lr", ""),
+            "actor_lr has no value: must be above 0 and at most 1");
+  EXPECT_EQ(
+      set_value(settings, "hidden", "12.5"),
+      "hidden = 12.5 is not a whole number in digits: must be a multiple of 4, at least 4 and at "
+      "most 512");
+  EXPECT_EQ(set_value(settings, "arithmetic", "slow"),
+            "arithmetic = slow is not allowed: must be fast or portable");
+  EXPECT_EQ(set_value(settings, "feature_norm", "True"),
+            "feature_norm = True is not allowed: must be false or true");
+}
+
+TEST(Settings, KeepsMessagesOnOneReadableLine) {
+  RunSettings settings;
+  const std::string problem =
+      set_value(settings, "beta1", "\x1B[31m\n\xFF" + std::string(5000, '9'));
+  EXPECT_THAT(problem, HasSubstr("beta1 = ?[31m??999"));
+  EXPECT_LT(problem.size(), 200U);
+  const std::string unknown = set_value(settings, "a\nb" + std::string(100'000, 'x'), "1");
+  EXPECT_THAT(unknown, HasSubstr("unknown key 'a?bxxx"));
+  EXPECT_LT(unknown.size(), 200U);
+}
+
+TEST(Settings, NamesTheNearestKey) {
+  const std::vector<std::pair<std::string_view, std::string_view>> pairs = {
+      {"actor_lr", "actor_lr"},
+      {"actor_rl", "actor_lr"},
+      {"actorlr", "actor_lr"},
+      {"actor-lr", "actor_lr"},
+      {"lr_actor", "actor_lr"},
+      {"Critic_LR", "critic_lr"},
+      {"critic_learning_rate", "critic_lr"},
+      {"eps", "adam_eps"},
+      {"beta", "beta1"},
+      {"beta_2", "beta2"},
+      {"disount", "discount"},
+      {"entropy", "entropy_coef"},
+      {"hidden_dim", "hidden"},
+      {"checkpoint", "checkpoint_every"},
+      {"horizon", "observation_norm_horizon"},
+      {"td_eror_scaling", "td_error_scaling"},
+      {"truncation", "truncation_return"},
+      {"arithmetics", "arithmetic"},
+      {"feature_nrom", "feature_norm"}};
+  for (const auto& [text, key] : pairs) EXPECT_EQ(nearest_key(text), key) << text;
+  EXPECT_NE(find_setting(nearest_key("")), nullptr);
+  EXPECT_NE(find_setting(nearest_key(std::string(1'000'000, 'x'))), nullptr);
+}
+
+TEST(Settings, RoundTripsEveryBitOfARealNumber) {
+  const Random random{.seed = 5, .stream = 0};
+  int taken = 0;
+  for (std::uint64_t step = 0; step < 20'000; ++step) {
+    const PhiloxBlock words = random.bits(step, 0);
+    const double value = std::bit_cast<double>((std::uint64_t{words[0]} << 32) | words[1]);
+    if (!(value > 0.0 && value <= 1.0)) continue;
+    RunSettings settings;
+    settings.learner.actor_lr = value;
+    RunSettings back;
+    ASSERT_EQ(set_value(back, "actor_lr", format_value(settings, "actor_lr")), "");
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(back.learner.actor_lr),
+              std::bit_cast<std::uint64_t>(value));
+    ++taken;
+  }
+  EXPECT_GT(taken, 4000);
+}
+
+TEST(Settings, TurnsMinusZeroIntoZero) {
+  RunSettings settings;
+  EXPECT_EQ(set_value(settings, "discount", "-0.0"), "");
+  EXPECT_FALSE(std::signbit(settings.learner.discount));
+  EXPECT_EQ(format_value(settings, "discount"), "0");
+}
+
+// A locale that writes one half as 0,5, for as long as this object lives.
+class CommaLocale {
+ public:
+  CommaLocale() {
+    for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "es_ES.UTF-8"}) {
+      is_set_ = is_set_ || std::setlocale(LC_ALL, name) != nullptr;
+    }
+  }
+  ~CommaLocale() { std::setlocale(LC_ALL, "C"); }
+  CommaLocale(const CommaLocale&) = delete;
+  CommaLocale& operator=(const CommaLocale&) = delete;
+  bool is_set() const { return is_set_; }
+
+ private:
+  bool is_set_ = false;
+};
+
+TEST(Settings, WritesAPointWhateverTheLocale) {
+  const CommaLocale locale;
+  if (!locale.is_set()) GTEST_SKIP() << "no locale with a decimal comma is installed";
+  ASSERT_STREQ(std::localeconv()->decimal_point, ",");
+  RunSettings settings;
+  EXPECT_EQ(set_value(settings, "actor_lr", "0.25"), "");
+  EXPECT_EQ(settings.learner.actor_lr, 0.25);
+  EXPECT_EQ(format_value(settings, "actor_lr"), "0.25");
+  EXPECT_NE(set_value(settings, "actor_lr", "0,5"), "");
+  EXPECT_EQ(allowed_values(*find_setting("checkpoint_every")), "at least 1 and at most 1000000000");
+}
+
+TEST(Settings, HasAHashThatIsTheSameInEveryBuild) {
+  // Computed apart from this program: 64-bit FNV-1a of the lines key=value.
+  RunSettings settings;
+  EXPECT_EQ(settings_hash(settings), 0xDC5F8DF802F0C519U);
+  EXPECT_EQ(settings_hash(other_settings()), 0xB55337B6386B86EFU);
+}
+
+TEST(Settings, HashesWhatUsersCannotSetToo) {
+  const std::uint64_t hash = settings_hash({});
+  RunSettings settings;
+  settings.learner.algorithm = Algorithm::kIac;
+  EXPECT_NE(settings_hash(settings), hash);
+  settings = {};
+  settings.learner.leaky_slope = 0.02F;
+  EXPECT_NE(settings_hash(settings), hash);
+  settings = {};
+  settings.learner.log_variance_min = -19.0F;
+  EXPECT_NE(settings_hash(settings), hash);
+  settings = {};
+  settings.learner.log_variance_max = 3.0F;
+  EXPECT_NE(settings_hash(settings), hash);
+}
+
+}  // namespace
+}  // namespace instep
