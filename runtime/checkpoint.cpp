@@ -23,11 +23,11 @@ struct SlotHeader {
   std::int32_t observation_dim = 0;
   std::int32_t action_dim = 0;
   std::int32_t hidden_dim = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t header_checksum = 0;  // of the header with this field zero
   std::uint64_t settings_hash = 0;
   std::int64_t step = 0;
   std::uint64_t snapshot_bytes = 0;
-  std::uint64_t checksum = 0;  // of the header with this field zero, then of the snapshot
+  std::uint64_t checksum = 0;  // of the header with both checksums zero, then of the snapshot
 };
 static_assert(sizeof(SlotHeader) == 64);
 
@@ -50,9 +50,19 @@ std::span<const std::uint8_t> bytes_of(const SlotHeader& header) {
   return {reinterpret_cast<const std::uint8_t*>(&header), sizeof header};
 }
 
+constexpr std::uint64_t kHashStart = 0xCBF29CE484222325;
+
 std::uint64_t checksum(SlotHeader header, std::span<const std::uint8_t> snapshot) {
+  header.header_checksum = 0;
   header.checksum = 0;
-  return hash(snapshot, hash(bytes_of(header), 0xCBF29CE484222325));
+  return hash(snapshot, hash(bytes_of(header), kHashStart));
+}
+
+// Tells a damaged header from the whole one of a slot whose snapshot a crash left half-written.
+std::uint32_t header_checksum(SlotHeader header) {
+  header.header_checksum = 0;
+  const std::uint64_t state = hash(bytes_of(header), kHashStart);
+  return static_cast<std::uint32_t>(state ^ (state >> 32));
 }
 
 std::int64_t slot_bytes(std::size_t snapshot_bytes) {
@@ -93,6 +103,7 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
   header.step = step;
   header.snapshot_bytes = snapshot_bytes_;
   header.checksum = checksum(header, snapshot);
+  header.header_checksum = header_checksum(header);
   if (const int error = file_.write_at(snapshot, slot_offset(slot) + kPageBytes)) return error;
   if (const int error = file_.sync()) return error;
   if (const int error = file_.write_at(bytes_of(header), slot_offset(slot))) return error;
@@ -119,10 +130,11 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   slot.is_empty = std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
   slot.has_magic = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0;
   slot.version = header.version;
+  slot.has_header = slot.has_magic && header.version == kCheckpointVersion &&
+                    header_checksum(header) == header.header_checksum;
   slot.step = header.step;
   const Shape shape{header.observation_dim, header.action_dim, header.hidden_dim};
-  if (!slot.has_magic || header.version != kCheckpointVersion || !is_valid(shape) ||
-      header.algorithm > 1 || header.step < 0 ||
+  if (!slot.has_header || !is_valid(shape) || header.algorithm > 1 || header.step < 0 ||
       header.snapshot_bytes > static_cast<std::uint64_t>(half) ||
       slot_bytes(header.snapshot_bytes) != half) {
     return slot;
@@ -154,6 +166,7 @@ CheckpointStatus CheckpointFile::read_newest() {
   if (slots[0].is_whole && slots[1].is_whole && slots[1].step > slots[0].step) newest = 1;
   const Slot& other = slots[1 - newest];
   if (!slots[newest].is_whole) {
+    if (slots[0].is_empty && slots[1].is_empty) return CheckpointStatus::kNothingYet;
     if (!slots[0].has_magic && !slots[1].has_magic) return CheckpointStatus::kNotACheckpoint;
     for (const Slot& slot : slots) {
       if (!slot.has_magic || slot.version == kCheckpointVersion) continue;
@@ -169,8 +182,7 @@ CheckpointStatus CheckpointFile::read_newest() {
   // A slot that a crash left half-written still has the header of an older step: no loss worth a
   // word.
   const bool may_be_newer =
-      !other.is_whole && !other.is_empty &&
-      (!other.has_magic || other.version != kCheckpointVersion || other.step > step_);
+      !other.is_whole && !other.is_empty && (!other.has_header || other.step > step_);
   return may_be_newer ? CheckpointStatus::kOkButNewestDamaged : CheckpointStatus::kOk;
 }
 

@@ -25,8 +25,9 @@ struct CheckpointIdentity {
 // How opening a checkpoint ended. Where a system call failed, error() of the file says why.
 enum class CheckpointStatus {
   kOk,
-  kOkButNewestDamaged,  // the older slot was taken
+  kOkButNewestDamaged,  // the other slot was taken; this one was, or may have been, newer
   kSystemError,
+  kNothingYet,      // made, but the first snapshot was never completed
   kNotACheckpoint,  // another kind of file, or cut short
   kOtherVersion,    // written by another format version
   kBothDamaged,     // neither slot passes its checksum
@@ -68,7 +69,8 @@ class CheckpointFile {
   struct Slot {
     bool is_empty = false;  // never written
     bool has_magic = false;
-    bool is_whole = false;  // of this version, and its checksum fits
+    bool has_header = false;  // of this version, and its own checksum fits
+    bool is_whole = false;    // so does that of the snapshot
     std::uint32_t version = 0;
     std::int64_t step = 0;
     CheckpointIdentity identity;

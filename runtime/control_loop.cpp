@@ -66,6 +66,10 @@ bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t s
   if (in.size() != snapshot_bytes() || steps < 0) return false;
   const Learner& learner = agent_.learner();
   const std::size_t world_bytes = world_.state_bytes();
+  LearnerState found;
+  std::memcpy(&found, in.data() + sizeof state_ + world_bytes, sizeof found);
+  // What names one of two buffers; anything else there would lead out of the block.
+  if (found.actor_acted > 1 || found.actor_newest > 1 || found.open_tape > 1) return false;
   if (!world_.load_state(in.subspan(sizeof state_, world_bytes))) return false;
   std::memcpy(&state_, in.data(), sizeof state_);
   std::memcpy(learner.block, in.data() + sizeof state_ + world_bytes, learner.layout.bytes);

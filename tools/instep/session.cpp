@@ -79,8 +79,8 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
     case CheckpointStatus::kOkButNewestDamaged:
       std::fprintf(
           stderr,
-          "instep: warning: %s: the newest checkpoint is damaged; going on from the one before, "
-          "of step %lld\n",
+          "instep: warning: %s: a damaged checkpoint was found, probably the newest; going on from "
+          "the other one, of step %lld\n",
           path.c_str(), static_cast<long long>(checkpoint.step()));
       return;
     case CheckpointStatus::kSystemError:
@@ -92,6 +92,11 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
         throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
       }
       throw IoError(path + ": " + std::strerror(checkpoint.error()));
+    case CheckpointStatus::kNothingYet:
+      throw DataError(path +
+                      ": the run ended before its first checkpoint was complete; start it "
+                      "again with train --resume " +
+                      folder);
     case CheckpointStatus::kNotACheckpoint:
       throw DataError(path + ": is not a checkpoint of instep, or has been cut short");
     case CheckpointStatus::kOtherVersion:
