@@ -5,6 +5,8 @@
 #include "runtime/block_table.h"
 #include "tools/instep/error.h"
 #include "tools/instep/info.h"
+#include "tools/instep/names.h"
+#include "tools/instep/run_folder.h"
 #include "tools/instep/run_record.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
@@ -86,7 +88,9 @@ bool checkpoints_equal(const std::string& first, const std::string& second,
   }
   const auto difference = std::mismatch(x.begin(), x.end(), y.begin()).first;
   if (difference == x.end()) return true;
-  Session session(config);
+  RunConfig local = config;
+  local.path = "";  // Only the layout is asked for, and this machine may lack the run's own path.
+  Session session(local);
   const Layout& layout = session.agent().learner().layout;
   const auto offset = static_cast<std::size_t>(difference - x.begin());
   std::printf("checkpoints of step %lld differ first in: %s (byte %zu of the snapshot)\n",
@@ -101,6 +105,12 @@ void print_setting_differences(const RunConfig& a, const RunConfig& b) {
     std::printf("seed: %llu and %llu\n", static_cast<unsigned long long>(a.seed),
                 static_cast<unsigned long long>(b.seed));
   }
+  const Algorithm x_algorithm = a.settings.learner.algorithm;
+  const Algorithm y_algorithm = b.settings.learner.algorithm;
+  if (x_algorithm != y_algorithm) {
+    std::printf("algo: %s and %s\n", std::string(algorithm_name(x_algorithm)).c_str(),
+                std::string(algorithm_name(y_algorithm)).c_str());
+  }
   if (a.path != b.path) std::printf("path: %s and %s\n", a.path.c_str(), b.path.c_str());
   for (const Setting& setting : all_settings()) {
     const std::string x = format_value(a.settings, setting.name);
@@ -113,6 +123,8 @@ void print_setting_differences(const RunConfig& a, const RunConfig& b) {
 }  // namespace
 
 int run_compare(const std::string& first, const std::string& second) {
+  require_run_folder(first);
+  require_run_folder(second);
   const RunConfig a = read_config_toml(first + "/config.toml");
   const RunConfig b = read_config_toml(second + "/config.toml");
   print_setting_differences(a, b);

@@ -8,6 +8,7 @@
 #include "runtime/policy.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
+#include "tools/instep/run_folder.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
 
@@ -47,6 +48,7 @@ EpisodeResult run_episode(Policy& policy, Session& session, std::uint64_t seed,
 
 int run_eval(const EvalOptions& options) {
   if (options.episodes < 1) throw UsageError("--episodes must be at least 1");
+  require_run_folder(options.run);
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
   const Arithmetic arithmetic = config.settings.learner.arithmetic;
@@ -78,13 +80,14 @@ int run_eval(const EvalOptions& options) {
               static_cast<long long>(checkpoint.step()), config.task.c_str(), mean, deviation,
               static_cast<long long>(options.episodes));
   if (options.json) {
-    const nlohmann::json result = {{"task", config.task},
-                                   {"step", checkpoint.step()},
-                                   {"episodes", options.episodes},
-                                   {"mean_return", mean},
-                                   {"std_return", deviation},
-                                   {"seed", seed},
-                                   {"deterministic", options.deterministic}};
+    const nlohmann::json result = {
+        {"task", config.task},
+        {"step", checkpoint.step()},
+        {"episodes", options.episodes},
+        {"mean_return", mean},
+        {"std_return", options.episodes > 1 ? nlohmann::json(deviation) : nullptr},
+        {"seed", seed},
+        {"deterministic", options.deterministic}};
     std::printf("%s\n", result.dump().c_str());
   }
   return kDone;

@@ -7,6 +7,7 @@
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
+#include "tools/instep/run_folder.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
 #include "tools/instep/summary.h"
@@ -53,6 +54,7 @@ void print_memory(const nlohmann::json& rows) {
 int run_info(const std::string& run, const std::string& task, bool json) {
   RunConfig config;
   if (!run.empty()) {
+    require_run_folder(run);
     config = read_config_toml(run + "/config.toml");
     if (find_executor(config.path, config.settings.learner.arithmetic) == nullptr)
       config.path.clear();

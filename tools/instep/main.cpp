@@ -1,6 +1,7 @@
 // The instep command: options in, exit codes out. What each command does stands in its own file.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -117,7 +118,10 @@ struct TellOptions {
 
 int write_report(const TellOptions& options) {
   std::vector<RunRecord> records;
-  for (const std::string& run : options.runs) records.push_back(read_run_record(run));
+  for (const std::string& run : options.runs) {
+    require_run_folder(run);
+    records.push_back(read_run_record(run));
+  }
   std::string out = options.out;
   if (out.empty())
     out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
@@ -151,6 +155,17 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
       [&] { action = [&] { return run_compare(options.runs[0], options.runs[1]); }; });
 }
 
+// CLI11 itself would only say that a command is missing.
+void require_known_command(const CLI::App& app, const std::string& word) {
+  if (word.empty() || word.front() == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  const std::vector<std::string_view> words(names.begin(), names.end());
+  throw UsageError("unknown command '" + printable(word) + "'; did you mean '" +
+                   std::string(nearest_word(word, words)) + "'? `instep --help` lists them");
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"instep: learning on the robot, in step with its control loop"};
   app.name("instep");
@@ -168,6 +183,7 @@ int run(int argc, char** argv) {
   add_verify(app, verify, arithmetic, action);
   add_profile(app, profile, action);
   add_telling(app, tell, action);
+  require_known_command(app, argc > 1 ? argv[1] : "");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

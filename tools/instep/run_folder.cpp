@@ -27,6 +27,15 @@ std::string local_time_text() {
 
 }  // namespace
 
+void require_run_folder(const std::string& folder) {
+  std::error_code error;
+  if (std::filesystem::exists(folder + "/config.toml", error)) return;
+  if (std::filesystem::exists(folder + "/episodes.csv", error)) return;
+  throw UsageError(folder + (std::filesystem::exists(folder, error)
+                                 ? ": is not a run's folder: no run was started in it"
+                                 : ": no such folder; give a run's folder"));
+}
+
 void make_folders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -69,7 +78,8 @@ void write_file(const std::string& path, const std::string& contents) {
   if (error == 0) error = file.write_at({bytes, contents.size()}, 0);
   if (error == 0) error = file.sync();
   if (error == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error == 0) error = sync_folder(std::filesystem::path(path).parent_path().string());
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (error == 0) error = sync_folder(folder.empty() ? "." : folder);
   if (error != 0) {
     std::remove(temporary.c_str());
     throw_io_error(path, std::string("cannot be written: ") + std::strerror(error));

@@ -11,6 +11,9 @@ namespace instep {
 // be empty. Answers its path. Throws UsageError or IoError.
 std::string make_run_folder(const std::string& out, const RunConfig& config);
 
+// Throws UsageError unless the folder is one that a run was started in.
+void require_run_folder(const std::string& folder);
+
 // Makes a folder and those above it. Throws IoError.
 void make_folders(const std::string& path);
 

@@ -35,6 +35,10 @@ nlohmann::json SpeedRecord::to_json() const {
   return points;
 }
 
+std::string json_text(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 nlohmann::json percentiles_us(const LatencyHistogram& histogram) {
   if (histogram.total() == 0) return nullptr;
   const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / 1000.0; };
@@ -116,11 +120,16 @@ nlohmann::json short_summary(const nlohmann::json& summary) {
   return result;
 }
 
-nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config) {
+nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config,
+                               const std::string& parent) {
   nlohmann::json runs = nlohmann::json::array();
   std::vector<double> returns;
+  std::int64_t episodes = 0;
+  std::int64_t dropped_updates = 0;
   for (const RunRecord& record : records) {
     runs.push_back(short_summary(record.summary));
+    episodes += record.summary.at("episodes").get<std::int64_t>();
+    dropped_updates += record.summary.at("dropped_updates").get<std::int64_t>();
     const auto& value = record.summary.at("mean_return_last_eighth");
     if (value.is_number()) returns.push_back(value.get<double>());
   }
@@ -130,8 +139,14 @@ nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConf
   if (returns.size() == 1) mean = returns.front();
   return {{"task", config.task},
           {"algo", algorithm_name(config.settings.learner.algorithm)},
+          {"seed", nullptr},
           {"steps", config.steps},
+          {"episodes", episodes},
           {"mean_return_last_eighth", mean},
+          {"steps_per_second", nullptr},
+          {"dropped_updates", dropped_updates},
+          {"missed_deadlines", 0},
+          {"out", parent.empty() ? nlohmann::json() : nlohmann::json(parent)},
           {"interval95", interval ? nlohmann::json(interval->half_width) : nlohmann::json()},
           {"runs", runs}};
 }

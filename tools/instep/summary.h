@@ -62,7 +62,12 @@ nlohmann::json short_summary(const nlohmann::json& summary);
 
 // One summary of several seeds: the mean of their mean_return_last_eighth, its 95 % interval (half
 // its width, null below two runs), and each run's own.
-nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config);
+nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config,
+                               const std::string& parent);
+
+// JSON as text, on one line unless indented. File names may hold bytes that are no UTF-8, which
+// JSON cannot: they are replaced.
+std::string json_text(const nlohmann::json& value, int indent = -1);
 
 // p50, p99, p999 and max in microseconds; null when nothing was recorded.
 nlohmann::json percentiles_us(const LatencyHistogram& histogram);

@@ -30,9 +30,10 @@ namespace {
 
 volatile std::sig_atomic_t stop_requested = 0;
 
-// The first Ctrl-C (or SIGTERM) asks the loop to stop after its tick; a second one kills.
+// The first Ctrl-C (or SIGTERM) asks the loop to stop after its tick; a second one kills. Nobody
+// reading the progress any more is no reason to stop.
 void install_stop_handler() {
-  stop_requested = 0;
+  std::signal(SIGPIPE, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
@@ -71,6 +72,7 @@ RunConfig resumed_config(const TrainOptions& options) {
         "--seed and --out");
   }
   check_backend(options.backend);
+  require_run_folder(options.resume);
   RunConfig config = read_config_toml(options.resume + "/config.toml");
   if (!options.task.empty() && options.task != config.task) {
     throw UsageError("--resume " + options.resume + ": is a run of task " + config.task + ", not " +
@@ -110,6 +112,7 @@ class TrainingRun {
 
  private:
   void start();
+  bool has_nothing_yet();
   void resume();
   void loop(Progress& progress);
   void checkpoint();
@@ -149,23 +152,42 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder, boo
 
 void TrainingRun::check(int error, const char* file) const {
   if (error == 0) return;
-  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) +
-                "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) +
-                ", still stands: make room or mend the medium, then go on with --resume " +
-                folder_);
+  std::string kept;
+  if (checkpoint_.step() >= 0) {
+    kept =
+        "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
+  }
+  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + kept +
+                ": make room or mend the medium, then go on with --resume " + folder_);
 }
 
 void TrainingRun::start() {
   write_file(folder_ + "/config.toml", write_config_toml(config_));
-  check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
+  // The checkpoint first: it takes the folder for this process.
   check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
         "checkpoint");
+  std::filesystem::remove(folder_ + "/episodes.csv");
+  check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
   if (!session_.loop().start())
     throw DataError("the first action is not finite; nothing was learnt");
   checkpoint();
 }
 
+// A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
+bool TrainingRun::has_nothing_yet() {
+  const std::string episodes = folder_ + "/episodes.csv";
+  if (std::filesystem::exists(episodes) && !read_episodes(episodes).empty()) return false;
+  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
+  return status == CheckpointStatus::kNothingYet ||
+         (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
+}
+
 void TrainingRun::resume() {
+  if (has_nothing_yet()) {
+    std::filesystem::remove(folder_ + "/checkpoint");
+    start();
+    return;
+  }
   open_checkpoint(checkpoint_, folder_, true);
   session_.load(checkpoint_, folder_ + "/checkpoint");
   if (config_.steps < checkpoint_.step()) {
@@ -241,7 +263,7 @@ nlohmann::json TrainingRun::run(bool shows_progress) {
     checkpoint();
   }
   const nlohmann::json summary = summarize();
-  write_file(folder_ + "/summary.json", summary.dump(2) + '\n');
+  write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
   const RunRecord record = read_run_record(folder_);
   write_file(folder_ + "/report.html", render_report({&record, 1}));
   return summary;
@@ -288,7 +310,7 @@ void print_summary(const nlohmann::json& summary, bool json) {
       number_text(summary.at("steps_per_second"), 0).c_str(),
       number_text(summary.at("mean_return_last_eighth"), 1).c_str());
   std::printf("report: %s/report.html\n", folder.c_str());
-  if (json) std::printf("%s\n", short_summary(summary).dump().c_str());
+  if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
   std::fflush(stdout);
 }
 
@@ -353,6 +375,9 @@ int wait_for_one(std::map<pid_t, std::uint64_t>& running) {
   pid_t child = -1;
   do {
     child = waitpid(-1, &status, 0);
+    if (child < 0 && stop_requested != 0) {
+      for (const auto& [process, seed] : running) kill(process, SIGTERM);
+    }
   } while (child < 0 && errno == EINTR);
   const std::uint64_t seed = running[child];
   running.erase(child);
@@ -380,8 +405,9 @@ int train_seeds(const TrainOptions& options) {
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
     folders.push_back(make_run_folder(out, config));
     running[spawn_run(config, folders.back())] = seed;
-    if (static_cast<int>(running.size()) >= options.jobs)
+    if (static_cast<int>(running.size()) >= options.jobs) {
       worst = std::max(worst, wait_for_one(running));
+    }
     if (seed == seeds.last) break;
   }
   while (!running.empty()) worst = std::max(worst, wait_for_one(running));
@@ -391,7 +417,7 @@ int train_seeds(const TrainOptions& options) {
     RunRecord record = read_run_record(folder);
     if (record.summary.is_object()) records.push_back(std::move(record));
   }
-  const nlohmann::json summary = summarize_seeds(records, config);
+  const nlohmann::json summary = summarize_seeds(records, config, parent);
   for (const auto& run : summary.at("runs")) {
     std::printf("seed %-4llu mean return of the last eighth %10s  %s\n",
                 static_cast<unsigned long long>(run.at("seed").get<std::uint64_t>()),
@@ -406,7 +432,7 @@ int train_seeds(const TrainOptions& options) {
     write_file(parent + "/report.html", render_report(records));
     std::printf("report: %s/report.html\n", parent.c_str());
   }
-  if (options.json) std::printf("%s\n", summary.dump().c_str());
+  if (options.json) std::printf("%s\n", json_text(summary).c_str());
   return worst;
 }
 

@@ -5,6 +5,7 @@
 
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
+#include "tools/instep/summary.h"
 #include "tools/instep/verify_learner.h"
 #include "tools/instep/verify_tasks.h"
 
@@ -12,6 +13,7 @@ namespace instep {
 namespace {
 
 void finish(VerifyResult& result, const WorstError& worst) {
+  if (worst.count() == 0) throw DataError("holds nothing that could be compared");
   result.worst = worst.ratio();
   result.tensor = worst.tensor();
   result.step = worst.step();
@@ -45,19 +47,26 @@ nlohmann::json to_json(const VerifyResult& result) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? nlohmann::json() : nlohmann::json(text);
   };
-  return {{"file", result.file},
-          {"kind", text_or_null(result.kind)},
-          {"schedule", text_or_null(result.schedule)},
-          {"backend", text_or_null(result.path.empty() ? "" : "cpu")},
-          {"path", text_or_null(result.path)},
-          {"worst", std::isfinite(result.worst) ? nlohmann::json(result.worst) : nlohmann::json()},
-          {"tensor", text_or_null(result.tensor)},
-          {"step", result.step},
-          {"problem", text_or_null(result.problem)},
-          {"pass", result.pass}};
+  return {
+      {"file", result.file},
+      {"kind", text_or_null(result.kind)},
+      {"schedule", text_or_null(result.schedule)},
+      {"backend", text_or_null(result.path.empty() ? "" : "cpu")},
+      {"path", text_or_null(result.path)},
+      {"worst", std::isfinite(result.worst) && result.was_compared() ? nlohmann::json(result.worst)
+                                                                     : nlohmann::json()},
+      {"tensor", text_or_null(result.tensor)},
+      {"step", result.was_compared() ? nlohmann::json(result.step) : nlohmann::json()},
+      {"problem", text_or_null(result.problem)},
+      {"pass", result.pass}};
 }
 
 void print(const VerifyResult& result) {
+  if (!result.was_compared()) {
+    std::printf("FAIL  not compared  %s\n", result.file.c_str());
+    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
+    return;
+  }
   std::printf("%s  %-8s %-10s worst %.3g of tolerance (%s, step %lld)  %s\n",
               result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(),
               result.worst, result.tensor.c_str(), static_cast<long long>(result.step),
@@ -72,7 +81,6 @@ void print(const VerifyResult& result) {
 std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options) {
   VerifyResult result;
   result.file = file;
-  result.tensor = "-";
   std::vector<VerifyResult> results;
   try {
     const TensorFile tensors = read_safetensors(file);
@@ -89,15 +97,20 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
                       "' is neither avg-golden-1 nor mujoco-golden-1");
     }
   } catch (const DataError& error) {
-    result.pass = false;
     result.problem = error.what();
-    results.push_back(result);
+  } catch (const nlohmann::json::exception& error) {
+    result.problem = std::string("damaged config: ") + error.what();
   }
+  if (result.problem.empty()) return results;
+  const std::string prefix = file + ": ";  // said already where the result is shown
+  if (result.problem.starts_with(prefix)) result.problem.erase(0, prefix.size());
+  results.push_back(result);
   return results;
 }
 
 int run_verify(const VerifyOptions& options) {
   check_backend(options.backend);
+  if (!options.path.empty()) choose_executor(options.path, options.arithmetic);
   nlohmann::json files = nlohmann::json::array();
   int failed = 0;
   for (const std::string& file : options.files) {
@@ -109,7 +122,7 @@ int run_verify(const VerifyOptions& options) {
   }
   std::printf("%zu comparisons, %d failed\n", files.size(), failed);
   if (options.json) {
-    std::printf("%s\n", nlohmann::json{{"files", files}, {"pass", failed == 0}}.dump().c_str());
+    std::printf("%s\n", json_text({{"files", files}, {"pass", failed == 0}}).c_str());
   }
   return failed == 0 ? kDone : kCheckFailed;
 }

@@ -27,10 +27,12 @@ struct VerifyResult {
   std::string schedule;  // empty where there is none
   std::string path;
   double worst = 0.0;
-  std::string tensor;  // where it was
+  std::string tensor;  // where it was; empty when nothing could be compared
   std::int64_t step = 0;
   std::string problem;  // why the file could not be compared; empty when it was
   bool pass = false;
+
+  bool was_compared() const { return !tensor.empty(); }
 };
 
 // Replays one golden file; one result a schedule. Never throws for a bad file: the result says why.

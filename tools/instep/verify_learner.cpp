@@ -13,6 +13,7 @@ namespace instep {
 
 void WorstError::compare(double ours, double truth, double tolerance, const std::string& tensor,
                          std::int64_t step) {
+  ++count_;
   const double error = std::fabs(ours - truth);
   double ratio = error == 0.0 ? 0.0 : error / tolerance;
   if (!std::isfinite(ratio) || !(tolerance >= 0.0)) ratio = std::numeric_limits<double>::infinity();
@@ -78,7 +79,8 @@ class Replay {
   static void fill_noise(void* self, Stream stream, std::uint64_t step, float* out, int count);
 
   double tolerance(const std::string& name, std::int64_t step) const;
-  void compare_array(const std::string& name, const float* ours, std::int64_t step);
+  void begin_episode(const std::string& name, std::int64_t row);
+  void compare_array(const std::string& name, const float* ours, int count, std::int64_t step);
   void compare_scalar(const std::string& name, double ours, std::int64_t step);
   void compare_step(std::int64_t t);
   void compare_first_gradient();
@@ -208,17 +210,15 @@ double Replay::tolerance(const std::string& name, std::int64_t step) const {
                                    : std::min(static_cast<std::size_t>(step), values.size() - 1)];
 }
 
-void Replay::compare_array(const std::string& name, const float* ours, std::int64_t t) {
+void Replay::compare_array(const std::string& name, const float* ours, int count, std::int64_t t) {
   const auto found = file_.tensors.find(name);
   if (found == file_.tensors.end()) return;
-  const std::size_t count = found->second.values.size() / size(steps_);
-  if (count == 0 || count * size(steps_) != found->second.values.size()) {
-    throw DataError("tensor " + name + " does not hold a row a step");
-  }
-  for (std::size_t i = 0; i < count; ++i) {
+  const std::size_t columns = size(count);
+  const Tensor& truth = file_.at(name, size(steps_) * columns);
+  for (std::size_t i = 0; i < columns; ++i) {
     worst_.compare(static_cast<double>(ours[i]),
-                   found->second.values[static_cast<std::size_t>(t) * count + i],
-                   tolerance(name, t), name, t);
+                   truth.values[static_cast<std::size_t>(t) * columns + i], tolerance(name, t),
+                   name, t);
   }
 }
 
@@ -239,15 +239,17 @@ void Replay::compare_step(std::int64_t t) {
   const LearnerState& state = learner.state();
   const TapeLayout& tape = layout.actor_tape;
   const float* actor = actor_tape_;
-  compare_array("out/x", actor + tape.input, t);
-  compare_array("out/mu", actor + tape.head, t);
-  compare_array("out/log_std", actor + tape.log_variance, t);
-  compare_array("out/pre", actor + tape.action_pre, t);
-  compare_array("out/action", actor + tape.action, t);
-  compare_array("out/logp", actor + tape.scalars + kLogProb, t);
-  compare_array("out/entropy", actor + tape.scalars + kEntropy, t);
-  compare_array("out/actor_loss", actor + tape.scalars + kActorLoss, t);
-  compare_array("out/q", critic_tape_ + layout.critic_tape.head, t);
+  const int n = layout.shape.observation_dim;
+  const int m = layout.shape.action_dim;
+  compare_array("out/x", actor + tape.input, n, t);
+  compare_array("out/mu", actor + tape.head, m, t);
+  compare_array("out/log_std", actor + tape.log_variance, m, t);
+  compare_array("out/pre", actor + tape.action_pre, m, t);
+  compare_array("out/action", actor + tape.action, m, t);
+  compare_array("out/logp", actor + tape.scalars + kLogProb, 1, t);
+  compare_array("out/entropy", actor + tape.scalars + kEntropy, 1, t);
+  compare_array("out/actor_loss", actor + tape.scalars + kActorLoss, 1, t);
+  compare_array("out/q", critic_tape_ + layout.critic_tape.head, 1, t);
   compare_scalar("out/r_stat", state.reward_stat, t);
   compare_scalar("out/G", state.return_before_clear, t);
   compare_scalar("out/sigma", state.td_error_scale, t);
@@ -256,9 +258,9 @@ void Replay::compare_step(std::int64_t t) {
   compare_scalar("out/critic_loss", static_cast<double>(state.critic_loss), t);
   if (config_.settings.algorithm == Algorithm::kAvg) {
     const float* next = learner.floats(layout.actor_tapes[2]);
-    compare_array("out/next_action", next + tape.action, t);
-    compare_array("out/next_logp", next + tape.scalars + kLogProb, t);
-    compare_array("out/dq_da", critic_tape_ + layout.critic_tape.d_action, t);
+    compare_array("out/next_action", next + tape.action, m, t);
+    compare_array("out/next_logp", next + tape.scalars + kLogProb, 1, t);
+    compare_array("out/dq_da", critic_tape_ + layout.critic_tape.d_action, m, t);
   }
 }
 
@@ -364,6 +366,12 @@ void Replay::compare_final() {
   }
 }
 
+void Replay::begin_episode(const std::string& name, std::int64_t row) {
+  if (agent_->begin_episode(observation(name, row)) != nullptr) return;
+  throw DataError("row " + std::to_string(row) + " of " + name +
+                  ", or the action there, is not finite");
+}
+
 std::vector<std::uint8_t> Replay::run() {
   const auto& rewards = file_.tensors.at("in/reward").values;
   const auto& terminated = file_.tensors.at("in/terminated").values;
@@ -371,7 +379,7 @@ std::vector<std::uint8_t> Replay::run() {
   const auto checkpoints = file_.config.value("checkpoints", std::vector<std::int64_t>{});
   const Learner& learner = agent_->learner();
   std::int64_t resets = 0;
-  agent_->begin_episode(observation("in/obs0", 0));
+  begin_episode("in/obs0", 0);
   agent_->update();
   for (std::int64_t t = 0; t < steps_; ++t) {
     const auto at = static_cast<std::size_t>(t);
@@ -396,7 +404,7 @@ std::vector<std::uint8_t> Replay::run() {
     }
     if (is_terminated || is_truncated) {
       // The normaliser takes every reset observation, that after the last transition included.
-      agent_->begin_episode(observation("in/reset_obs", resets++));
+      begin_episode("in/reset_obs", resets++);
       if (!is_last) agent_->update();
     }
   }

@@ -14,11 +14,13 @@ class WorstError {
   // Compares one number; anything but a finite error within a tolerance above 0 fails.
   void compare(double ours, double truth, double tolerance, const std::string& tensor,
                std::int64_t step);
+  std::int64_t count() const { return count_; }
   double ratio() const { return ratio_; }
   const std::string& tensor() const { return tensor_; }
   std::int64_t step() const { return step_; }
 
  private:
+  std::int64_t count_ = 0;
   double ratio_ = 0.0;
   std::string tensor_ = "-";
   std::int64_t step_ = 0;
