@@ -77,7 +77,7 @@ INSTEP_HD float log_float(float x) {
 
 // Hyperbolic tangent, odd in x; NaN for NaN.
 INSTEP_HD float tanh_float(float x) {
-  if (!(x == x)) return x;
+  if (!(x == x) || x == 0.0F) return x;  // the branch below would lose the sign of -0
   const double magnitude = x < 0.0F ? -static_cast<double>(x) : static_cast<double>(x);
   double result = 1.0;  // from 9.02 on the nearest float is 1
   if (magnitude < 1e-4) {
