@@ -1,0 +1,283 @@
+// The definition of the learner's arithmetic in plain loops: both networks, their gradients, the
+// losses of AVG and IAC, and Adam. It defines the answer; the executors must match it
+// (learner_test.cpp), and it must match finite differences of the losses (definition_test.cpp).
+// Nothing here is fast, and nothing here allocates: the caller owns every array. Matrices are
+// row-major.
+//
+// Symbols: x input, z = W x + b, h = max(z, slope z), f = h2 / |h2| feature, mu mean, l log
+// variance, s = exp(l / 2), e standard normal draw, u = mu + s e action_pre, a = tanh(u) action,
+// eta entropy_coef, gamma discount, delta td_error, sigma td_error_scale. d_x is the gradient of x.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/settings.h"
+#include "kernels/shape.h"
+
+namespace instep::definition {
+
+inline constexpr int kInputDimMax = kObservationDimMax + kActionDimMax;
+inline constexpr int kOutputDimMax = 2 * kActionDimMax;
+
+// Sizes of one network. The actor's outputs are m means, then m log variances; the critic has one.
+struct NetworkShape {
+  int inputs = 0;   // 1 .. kInputDimMax
+  int hidden = 0;   // 1 .. kHiddenDimMax, both hidden layers
+  int outputs = 0;  // 1 .. kOutputDimMax
+};
+
+// The arrays of a network, or of its gradient or its moments, within one flat array.
+template <typename Real>
+struct Parameters {
+  Real* w1;  // [hidden, inputs]
+  Real* b1;  // [hidden]
+  Real* w2;  // [hidden, hidden]
+  Real* b2;  // [hidden]
+  Real* w3;  // [outputs, hidden]
+  Real* b3;  // [outputs]
+};
+
+// Length of the flat array.
+constexpr std::size_t parameter_count(const NetworkShape& shape) {
+  return static_cast<std::size_t>((shape.inputs + 1 + shape.hidden + 1) * shape.hidden +
+                                  (shape.hidden + 1) * shape.outputs);
+}
+
+// Views flat [parameter_count] as w1, b1, w2, b2, w3, b3, in this order.
+template <typename Real>
+Parameters<Real> split(const NetworkShape& shape, Real* flat) {
+  Parameters<Real> parts{};
+  parts.w1 = flat;
+  parts.b1 = parts.w1 + shape.hidden * shape.inputs;
+  parts.w2 = parts.b1 + shape.hidden;
+  parts.b2 = parts.w2 + shape.hidden * shape.hidden;
+  parts.w3 = parts.b2 + shape.hidden;
+  parts.b3 = parts.w3 + shape.outputs * shape.hidden;
+  return parts;
+}
+
+// What a forward pass leaves for the backward pass. Of each array the network's own size is used.
+template <typename Real>
+struct Trace {
+  Real input[kInputDimMax] = {};
+  Real z1[kHiddenDimMax] = {};
+  Real hidden1[kHiddenDimMax] = {};
+  Real z2[kHiddenDimMax] = {};
+  Real feature[kHiddenDimMax] = {};
+  Real output[kOutputDimMax] = {};
+  Real norm = 1;  // |h2|; 1 without feature_norm
+};
+
+// Overwrites out [rows] with w [rows, columns] x + b.
+template <typename Real>
+void affine(const Real* w, const Real* b, const Real* x, int rows, int columns, Real* out) {
+  for (int i = 0; i < rows; ++i) {
+    out[i] = b[i];
+    for (int j = 0; j < columns; ++j) out[i] += w[i * columns + j] * x[j];
+  }
+}
+
+// x -> h1 = leaky(W1 x + b1) -> h2 = leaky(W2 h1 + b2) -> f = h2 / |h2| -> output = W3 f + b3.
+// Overwrites the trace; input is [inputs], flat [parameter_count].
+template <typename Real>
+void forward(const NetworkShape& shape, const LearnerSettings& settings, const Real* flat,
+             const Real* input, Trace<Real>* trace) {
+  const Parameters<const Real> p = split(shape, flat);
+  const Real slope = static_cast<Real>(settings.leaky_slope);
+  const auto leaky = [slope](Real z) { return z > 0 ? z : slope * z; };
+  for (int j = 0; j < shape.inputs; ++j) trace->input[j] = input[j];
+  affine(p.w1, p.b1, input, shape.hidden, shape.inputs, trace->z1);
+  for (int i = 0; i < shape.hidden; ++i) trace->hidden1[i] = leaky(trace->z1[i]);
+  affine(p.w2, p.b2, trace->hidden1, shape.hidden, shape.hidden, trace->z2);
+  Real* feature = trace->feature;
+  Real sum_squares = 0;
+  for (int i = 0; i < shape.hidden; ++i) {
+    feature[i] = leaky(trace->z2[i]);
+    sum_squares += feature[i] * feature[i];
+  }
+  trace->norm = settings.feature_norm ? std::sqrt(sum_squares) : Real{1};
+  for (int i = 0; i < shape.hidden; ++i) feature[i] /= trace->norm;
+  affine(p.w3, p.b3, feature, shape.outputs, shape.hidden, trace->output);
+}
+
+// Chain rule from d_output [outputs] to every parameter: overwrites d_flat [parameter_count] and,
+// unless it is null, d_input [inputs].
+//   d_W3 = d_output f',  d_f = W3' d_output,  d_h2 = (d_f - f (f . d_f)) / |h2|,
+//   d_z = d_h * (1 or slope),  d_W = d_z x',  d_x = W' d_z
+template <typename Real>
+void backward(const NetworkShape& shape, const LearnerSettings& settings, const Real* flat,
+              const Trace<Real>& trace, const Real* d_output, Real* d_flat, Real* d_input) {
+  const Parameters<const Real> p = split(shape, flat);
+  const Parameters<Real> d = split(shape, d_flat);
+  const Real slope = static_cast<Real>(settings.leaky_slope);
+  const int h = shape.hidden;
+  const Real* feature = trace.feature;
+
+  // Biases' gradients serve as the layers' own: d_b = d_z.
+  Real d_feature[kHiddenDimMax] = {};
+  Real along = 0;  // f . d_f: a longer h2 changes nothing
+  for (int i = 0; i < h; ++i) {
+    for (int row = 0; row < shape.outputs; ++row) {
+      d.w3[row * h + i] = d_output[row] * feature[i];
+      d_feature[i] += p.w3[row * h + i] * d_output[row];
+    }
+    along += feature[i] * d_feature[i];
+  }
+  for (int row = 0; row < shape.outputs; ++row) d.b3[row] = d_output[row];
+  for (int i = 0; i < h; ++i) {
+    const Real across = settings.feature_norm ? feature[i] * along : Real{0};
+    d.b2[i] = (d_feature[i] - across) / trace.norm * (trace.z2[i] > 0 ? 1 : slope);
+    for (int j = 0; j < h; ++j) d.w2[i * h + j] = d.b2[i] * trace.hidden1[j];
+  }
+  for (int j = 0; j < h; ++j) {
+    Real d_hidden1 = 0;
+    for (int i = 0; i < h; ++i) d_hidden1 += p.w2[i * h + j] * d.b2[i];
+    d.b1[j] = d_hidden1 * (trace.z1[j] > 0 ? 1 : slope);
+    for (int k = 0; k < shape.inputs; ++k) {
+      d.w1[j * shape.inputs + k] = d.b1[j] * trace.input[k];
+    }
+  }
+  if (d_input == nullptr) return;
+  for (int k = 0; k < shape.inputs; ++k) {
+    d_input[k] = 0;
+    for (int j = 0; j < h; ++j) d_input[k] += p.w1[j * shape.inputs + k] * d.b1[j];
+  }
+}
+
+// The squashed Gaussian policy at one observation, [action_dim] each.
+template <typename Real>
+struct Policy {
+  Real mean[kActionDimMax] = {};
+  Real log_variance_raw[kActionDimMax] = {};
+  Real log_variance[kActionDimMax] = {};  // clamped
+  Real std_dev[kActionDimMax] = {};
+  Real noise[kActionDimMax] = {};
+  Real action_pre[kActionDimMax] = {};
+  Real action[kActionDimMax] = {};
+  Real log_prob = 0;  // of the action, after the squash
+  Real entropy = 0;   // of the Gaussian, before it
+};
+
+inline constexpr double kLog2Pi = 1.8378770664093454836;
+
+// log N(u; mu, exp(l)) summed over the dimensions: -((u - mu)^2 / exp(l) + l + log 2 pi) / 2.
+template <typename Real>
+Real gaussian_log_prob(int action_dim, const Real* mean, const Real* log_variance,
+                       const Real* action_pre) {
+  Real sum = 0;
+  for (int i = 0; i < action_dim; ++i) {
+    const Real away = action_pre[i] - mean[i];
+    sum -=
+        (away * away / std::exp(log_variance[i]) + log_variance[i] + static_cast<Real>(kLog2Pi)) /
+        2;
+  }
+  return sum;
+}
+
+// Overwrites the policy from the actor's output [2 action_dim] and noise [action_dim]:
+//   u = mu + s e,  a = tanh(u),  log pi = log N(u; mu, s^2) - sum log(1 - a^2),
+//   where log(1 - a^2) = 2 (log 2 - u - softplus(-2 u)) stays exact for large u.
+template <typename Real>
+void sample_action(int action_dim, const LearnerSettings& settings, const Real* output,
+                   const Real* noise, Policy<Real>* policy) {
+  const Real low = static_cast<Real>(settings.log_variance_min);
+  const Real high = static_cast<Real>(settings.log_variance_max);
+  Real squash = 0;
+  policy->entropy = 0;
+  for (int i = 0; i < action_dim; ++i) {
+    const Real raw = output[action_dim + i];
+    const Real log_variance = raw < low ? low : (raw > high ? high : raw);
+    const Real std_dev = std::exp(log_variance / 2);
+    const Real u = output[i] + std_dev * noise[i];
+    const Real softplus = (u < 0 ? -2 * u : 0) + std::log1p(std::exp(-2 * std::abs(u)));
+    policy->mean[i] = output[i];
+    policy->log_variance_raw[i] = raw;
+    policy->log_variance[i] = log_variance;
+    policy->std_dev[i] = std_dev;
+    policy->noise[i] = noise[i];
+    policy->action_pre[i] = u;
+    policy->action[i] = std::tanh(u);
+    squash += 2 * (std::log(Real{2}) - u - softplus);
+    policy->entropy += (1 + static_cast<Real>(kLog2Pi) + log_variance) / 2;
+  }
+  policy->log_prob =
+      gaussian_log_prob(action_dim, policy->mean, policy->log_variance, policy->action_pre) -
+      squash;
+}
+
+// delta = (r + (1 - terminated) gamma next_value - value) / sigma. AVG: value = Q(s, a), next_value
+// = Q(s', a') - eta log pi(a'|s') with a fresh a' from the actor that acted. IAC: V(s) and V(s').
+template <typename Real>
+Real td_error(Real reward, bool terminated, Real discount, Real next_value, Real value,
+              Real scale) {
+  return (reward + (terminated ? 0 : discount) * next_value - value) / scale;
+}
+
+// Gradient of the critic's loss delta^2 with respect to its output; the target is a constant.
+template <typename Real>
+Real d_critic_output(Real td_error, Real scale) {
+  return -2 * td_error / scale;
+}
+
+// The clamp is flat strictly outside its bounds.
+template <typename Real>
+bool is_within_clamp(const LearnerSettings& settings, Real log_variance_raw) {
+  return log_variance_raw >= static_cast<Real>(settings.log_variance_min) &&
+         log_variance_raw <= static_cast<Real>(settings.log_variance_max);
+}
+
+// AVG's actor loss is eta log pi(A|s) - Q(s, A) with A = tanh(mu + s e) a function of the weights
+// (the draw e is the constant). Overwrites d_output [2 action_dim] given d_q = dQ/dA [action_dim]:
+//   d_mu = d_u = 2 eta a - d_q (1 - a^2),   d_l = d_u e s / 2 - eta / 2
+template <typename Real>
+void d_actor_output_avg(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
+                        const Real* d_q, Real* d_output) {
+  const Real eta = static_cast<Real>(settings.entropy_coef);
+  for (int i = 0; i < action_dim; ++i) {
+    const Real a = policy.action[i];
+    const Real d_u = 2 * eta * a - d_q[i] * (1 - a * a);
+    const Real d_l = d_u * policy.noise[i] * policy.std_dev[i] / 2 - eta / 2;
+    d_output[i] = d_u;
+    d_output[action_dim + i] =
+        is_within_clamp(settings, policy.log_variance_raw[i]) ? d_l : Real{0};
+  }
+}
+
+// IAC's actor loss is -(log pi(A|s) delta + eta H) with A and delta constants and H the Gaussian's
+// entropy. Overwrites d_output [2 action_dim]:
+//   d_mu = -delta e / s,   d_l = -delta (e^2 - 1) / 2 - eta / 2
+template <typename Real>
+void d_actor_output_iac(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
+                        Real td_error, Real* d_output) {
+  const Real eta = static_cast<Real>(settings.entropy_coef);
+  for (int i = 0; i < action_dim; ++i) {
+    const Real e = policy.noise[i];
+    const Real d_l = -td_error * (e * e - 1) / 2 - eta / 2;
+    d_output[i] = -td_error * e / policy.std_dev[i];
+    d_output[action_dim + i] =
+        is_within_clamp(settings, policy.log_variance_raw[i]) ? d_l : Real{0};
+  }
+}
+
+// Adam's step number `step` (the first is 1) on `count` parameters:
+//   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,
+//   w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+template <typename Real>
+void adam_step(std::size_t count, const LearnerSettings& settings, double lr, std::int64_t step,
+               const Real* gradient, Real* weights, Real* first, Real* second) {
+  const Real beta1 = static_cast<Real>(settings.beta1);
+  const Real beta2 = static_cast<Real>(settings.beta2);
+  const Real eps = static_cast<Real>(settings.adam_eps);
+  const double t = static_cast<double>(step);
+  const Real rate = static_cast<Real>(lr / (1.0 - std::pow(settings.beta1, t)));
+  const Real correction = static_cast<Real>(1.0 - std::pow(settings.beta2, t));
+  for (std::size_t i = 0; i < count; ++i) {
+    first[i] = beta1 * first[i] + (1 - beta1) * gradient[i];
+    second[i] = beta2 * second[i] + (1 - beta2) * gradient[i] * gradient[i];
+    weights[i] -= rate * first[i] / (std::sqrt(second[i] / correction) + eps);
+  }
+}
+
+}  // namespace instep::definition
