@@ -91,7 +91,9 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
   // Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes
   // where the next regular one will go, so that it leaves no trace in a run that is later
   // continued.
-  const auto slot = static_cast<int>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
+  const int slot = every_ == 0
+                       ? 1 - slot_
+                       : static_cast<int>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
   SlotHeader header;
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kCheckpointVersion;
@@ -109,6 +111,7 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
   if (const int error = file_.write_at(bytes_of(header), slot_offset(slot))) return error;
   if (const int error = file_.sync()) return error;
   step_ = step;
+  slot_ = slot;
   return 0;
 }
 
@@ -151,6 +154,8 @@ CheckpointStatus CheckpointFile::read_newest() {
   std::int64_t file_bytes = 0;
   error_ = file_.size(file_bytes);
   if (error_ != 0) return CheckpointStatus::kSystemError;
+  // A crash while the file was made can leave it without any space.
+  if (file_bytes == 0) return CheckpointStatus::kNothingYet;
   // Both slots have the same size, so the file's size tells where the second one begins.
   const std::int64_t half = file_bytes / 2;
   if (file_bytes % (2 * kPageBytes) != 0 || half <= kPageBytes)
@@ -177,6 +182,7 @@ CheckpointStatus CheckpointFile::read_newest() {
   }
   identity_ = slots[newest].identity;
   step_ = slots[newest].step;
+  slot_ = newest;
   snapshot_ = std::move(snapshots[newest]);
   snapshot_bytes_ = snapshot_.size();
   // A slot that a crash left half-written still has the header of an older step: no loss worth a

@@ -39,7 +39,8 @@ enum class CheckpointStatus {
 // files. Writing allocates nothing. One thread.
 class CheckpointFile {
  public:
-  // `every`: the period of regular checkpoints, in steps; it decides which slot a step goes to.
+  // `every`: the period of regular checkpoints, in steps; it decides which slot a step goes to. 0:
+  // the slots take turns.
   explicit CheckpointFile(std::int64_t every,
                           const FileOperations& operations = system_file_operations())
       : every_(every), file_(operations) {}
@@ -85,6 +86,7 @@ class CheckpointFile {
   CheckpointIdentity identity_;
   std::size_t snapshot_bytes_ = 0;
   std::int64_t step_ = -1;
+  int slot_ = 1;  // of the newest checkpoint
   std::vector<std::uint8_t> snapshot_;
   int error_ = 0;
   std::uint32_t found_version_ = 0;

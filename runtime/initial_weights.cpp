@@ -92,4 +92,20 @@ void initialize_weights(const Learner& learner, std::uint64_t seed) {
                      learner.floats(layout.critic_weights));
 }
 
+void copy_weights(const Learner& from, const Learner& to) {
+  const Layout& layout = from.layout;
+  const float* actor = from.floats(layout.actor_weights[from.state().actor_newest]);
+  const std::size_t actor_bytes = layout.actor.floats * sizeof(float);
+  for (const std::size_t weights : to.layout.actor_weights) {
+    std::memcpy(to.floats(weights), actor, actor_bytes);
+  }
+  std::memcpy(to.floats(to.layout.critic_weights), from.floats(layout.critic_weights),
+              layout.critic.floats * sizeof(float));
+  for (int i = 0; i < layout.shape.observation_dim; ++i) {
+    to.doubles(to.layout.normalizer_mean)[i] = from.doubles(layout.normalizer_mean)[i];
+    to.doubles(to.layout.normalizer_variance)[i] = from.doubles(layout.normalizer_variance)[i];
+  }
+  to.state().normalizer_count = from.state().normalizer_count;
+}
+
 }  // namespace instep

@@ -12,4 +12,8 @@ namespace instep {
 // one seed. Allocates scratch memory; call before seal().
 void initialize_weights(const Learner& learner, std::uint64_t seed);
 
+// Overwrites the weights and the observation statistics of `to` with those of `from`, which has the
+// same shape and algorithm. Everything else of `to` stays.
+void copy_weights(const Learner& from, const Learner& to);
+
 }  // namespace instep

@@ -16,6 +16,9 @@ inline constexpr char kEpisodesHeader[] = "episode,step,return,length,terminated
 // line allocates nothing. Functions answer 0 or an errno value.
 class EpisodeLog {
  public:
+  explicit EpisodeLog(const FileOperations& operations = system_file_operations())
+      : file_(operations) {}
+
   // Makes the file with its header line.
   [[nodiscard]] int create(const std::string& path);
   // Opens an existing file and cuts it after the last episode that ended by `step`. Its lines must

@@ -59,6 +59,7 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
   command->add_option("--resume", options.resume, "go on with the run in this folder");
+  command->add_option("--init", options.init, "start from the weights and normaliser of this run");
   command->add_flag("--allow-different-arithmetic", options.allow_different_arithmetic,
                     "resume with another path or schedule than the run's own");
   command->add_flag("--json", options.json, "end with one line of JSON");

@@ -4,24 +4,24 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <limits>
+#include <cstring>
+
+#include "runtime/health.h"
 
 namespace instep {
 
-Progress::Progress(const std::string& task, std::uint64_t seed, std::int64_t steps,
-                   std::int64_t first_step, bool is_shown)
+Progress::Progress(const std::string& task, std::uint64_t seed, std::int64_t steps)
     : steps_(steps),
-      first_step_(first_step),
-      is_shown_(is_shown),
       is_terminal_(isatty(STDERR_FILENO) == 1),
       period_ns_(is_terminal_ ? 200'000'000 : 10'000'000'000) {
   std::snprintf(name_.data(), name_.size(), "%s, seed %llu", task.c_str(),
                 static_cast<unsigned long long>(seed));
 }
 
-void Progress::start(std::int64_t now_ns) {
+void Progress::start(std::int64_t first_step, std::int64_t now_ns) {
+  first_step_ = first_step;
   begin_ns_ = now_ns;
-  next_ns_ = is_shown_ ? now_ns + period_ns_ : std::numeric_limits<std::int64_t>::max();
+  next_ns_ = now_ns + period_ns_;
 }
 
 void Progress::add_return(double episode_return) {
@@ -49,11 +49,18 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
       std::snprintf(left, sizeof left, ", %.0f min left", seconds_left / 60.0);
     }
   }
-  char line[256];
+  char warnings[128] = "";
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    if ((warnings_ & bit) == 0) continue;
+    const std::size_t used = std::strlen(warnings);
+    std::snprintf(warnings + used, sizeof warnings - used, " | %s",
+                  health_warning_name(static_cast<HealthWarning>(bit)).data());
+  }
+  char line[384];
   const int length = std::snprintf(
-      line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s", is_terminal_ ? "\r" : "",
-      name_.data(), static_cast<long long>(step), static_cast<long long>(steps_), rate, mean, left,
-      is_terminal_ ? "\x1b[K" : "\n");
+      line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s",
+      is_terminal_ ? "\r" : "", name_.data(), static_cast<long long>(step),
+      static_cast<long long>(steps_), rate, mean, left, warnings, is_terminal_ ? "\x1b[K" : "\n");
   if (length > 0) {
     // A progress line that cannot be written (a closed pipe) is no reason to stop learning.
     [[maybe_unused]] const ssize_t written =
@@ -62,7 +69,6 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
 }
 
 void Progress::finish(std::int64_t step, std::int64_t now_ns) {
-  if (!is_shown_) return;
   print(step, now_ns);
   if (is_terminal_) std::fputc('\n', stderr);
 }

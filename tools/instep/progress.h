@@ -8,15 +8,16 @@
 namespace instep {
 
 // On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds;
-// on stderr, without allocating. Does nothing when not shown.
+// on stderr, without allocating.
 class Progress {
  public:
-  Progress(const std::string& task, std::uint64_t seed, std::int64_t steps, std::int64_t first_step,
-           bool is_shown);
+  Progress(const std::string& task, std::uint64_t seed, std::int64_t steps);
 
-  void start(std::int64_t now_ns);
+  void start(std::int64_t first_step, std::int64_t now_ns);
   // The return of an episode that has just ended; the last ten are averaged.
   void add_return(double episode_return);
+  // What Health warns of now; shown behind the numbers.
+  void set_warnings(std::uint32_t warnings) { warnings_ = warnings; }
   void update(std::int64_t step, std::int64_t now_ns) {
     if (now_ns >= next_ns_) print(step, now_ns);
   }
@@ -27,8 +28,8 @@ class Progress {
 
   std::array<char, 64> name_{};
   std::int64_t steps_;
-  std::int64_t first_step_;
-  bool is_shown_;
+  std::int64_t first_step_ = 0;
+  std::uint32_t warnings_ = 0;
   bool is_terminal_;
   std::int64_t period_ns_;
   std::int64_t begin_ns_ = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "runtime/block_table.h"
+#include "runtime/health.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
 #include "tools/instep/report.h"
@@ -60,6 +61,15 @@ nlohmann::json histogram_rows(const LatencyHistogram& histogram) {
   return rows;
 }
 
+nlohmann::json warning_names(std::uint32_t warnings) {
+  nlohmann::json names = nlohmann::json::array();
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    if ((warnings & bit) != 0)
+      names.push_back(health_warning_name(static_cast<HealthWarning>(bit)));
+  }
+  return names;
+}
+
 nlohmann::json number_or_null(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
@@ -95,6 +105,7 @@ nlohmann::json to_json(const RunSummary& summary) {
           {"steps_per_second", summary.steps_per_second},
           {"dropped_updates", state.actor_updates_dropped + state.critic_updates_dropped},
           {"dropped_transitions", state.transitions_dropped},
+          {"warnings", warning_names(summary.warnings)},
           {"missed_deadlines", 0},
           {"exact", true},
           {"backend", summary.config.backend},

@@ -51,7 +51,8 @@ struct RunSummary {
   const LoopLatency* latency = nullptr;
   std::size_t snapshot_bytes = 0;
   const SpeedRecord* speed = nullptr;
-  std::string folder;  // its episodes.csv is read for the mean return
+  std::uint32_t warnings = 0;  // HealthWarning bits, of the whole run
+  std::string folder;          // its episodes.csv is read for the mean return
 };
 
 // The whole summary, as written to summary.json.

@@ -9,37 +9,22 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "runtime/memory.h"
-#include "tools/instep/episode_log.h"
+#include "runtime/health.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
-#include "tools/instep/progress.h"
 #include "tools/instep/report.h"
 #include "tools/instep/run_folder.h"
 #include "tools/instep/run_record.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
 #include "tools/instep/summary.h"
+#include "tools/instep/training_run.h"
 
 namespace instep {
 namespace {
-
-volatile std::sig_atomic_t stop_requested = 0;
-
-// The first Ctrl-C (or SIGTERM) asks the loop to stop after its tick; a second one kills. Nobody
-// reading the progress any more is no reason to stop.
-void install_stop_handler() {
-  std::signal(SIGPIPE, SIG_IGN);
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop_requested = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 // ---------------------------------------------------------------------------------------------------
 // From options to a configuration
@@ -61,15 +46,13 @@ RunConfig new_config(const TrainOptions& options) {
 }
 
 // The configuration of the run in a folder, with what may change on resume: the number of steps,
-// and with
-// --allow-different-arithmetic how it is computed.
+// and with --allow-different-arithmetic how it is computed.
 RunConfig resumed_config(const TrainOptions& options) {
   if (!options.set.empty() || !options.config_file.empty() || !options.algorithm.empty() ||
-      options.seed || !options.out.empty()) {
+      options.seed || !options.out.empty() || !options.init.empty()) {
     throw UsageError(
-        "--resume goes on with the settings the run was started with: leave out --set, --config, "
-        "--algo, "
-        "--seed and --out");
+        "--resume goes on with what the run was started with: leave out --set, --config, --algo, "
+        "--seed, --init and --out");
   }
   check_backend(options.backend);
   require_run_folder(options.resume);
@@ -99,198 +82,6 @@ RunConfig resumed_config(const TrainOptions& options) {
 }
 
 // ---------------------------------------------------------------------------------------------------
-// One run
-
-class TrainingRun {
- public:
-  // A new run in an empty folder, or the run that the folder holds.
-  TrainingRun(const RunConfig& config, const std::string& folder, bool is_resumed);
-
-  // Runs to the configured number of steps or until asked to stop, and completes the folder.
-  // Answers the summary.
-  nlohmann::json run(bool shows_progress);
-
- private:
-  void start();
-  bool has_nothing_yet();
-  void resume();
-  void loop(Progress& progress);
-  void checkpoint();
-  void check(int error, const char* file) const;
-  double seconds() const;
-  nlohmann::json summarize() const;
-
-  RunConfig config_;
-  std::string folder_;
-  Session session_;
-  CheckpointFile checkpoint_;
-  EpisodeLog log_;
-  std::vector<std::uint8_t> snapshot_;
-  SpeedRecord speed_;
-  MonotonicClock clock_;
-  std::int64_t first_step_ = 0;
-  std::int64_t begin_ns_ = 0;
-  std::int64_t end_ns_ = 0;
-  double earlier_seconds_ = 0.0;
-  bool is_faulted_ = false;
-};
-
-TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder, bool is_resumed)
-    : config_(config),
-      folder_(folder),
-      session_(config),
-      checkpoint_(config.settings.checkpoint_every),
-      speed_(config.steps) {
-  snapshot_.resize(session_.loop().snapshot_bytes());
-  if (is_resumed) {
-    resume();
-  } else {
-    start();
-  }
-  first_step_ = session_.loop().steps();
-}
-
-void TrainingRun::check(int error, const char* file) const {
-  if (error == 0) return;
-  std::string kept;
-  if (checkpoint_.step() >= 0) {
-    kept =
-        "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
-  }
-  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + kept +
-                ": make room or mend the medium, then go on with --resume " + folder_);
-}
-
-void TrainingRun::start() {
-  write_file(folder_ + "/config.toml", write_config_toml(config_));
-  // The checkpoint first: it takes the folder for this process.
-  check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
-        "checkpoint");
-  std::filesystem::remove(folder_ + "/episodes.csv");
-  check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
-  if (!session_.loop().start())
-    throw DataError("the first action is not finite; nothing was learnt");
-  checkpoint();
-}
-
-// A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
-bool TrainingRun::has_nothing_yet() {
-  const std::string episodes = folder_ + "/episodes.csv";
-  if (std::filesystem::exists(episodes) && !read_episodes(episodes).empty()) return false;
-  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
-  return status == CheckpointStatus::kNothingYet ||
-         (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
-}
-
-void TrainingRun::resume() {
-  if (has_nothing_yet()) {
-    std::filesystem::remove(folder_ + "/checkpoint");
-    start();
-    return;
-  }
-  open_checkpoint(checkpoint_, folder_, true);
-  session_.load(checkpoint_, folder_ + "/checkpoint");
-  if (config_.steps < checkpoint_.step()) {
-    throw UsageError("--steps " + std::to_string(config_.steps) + ": the run has already made " +
-                     std::to_string(checkpoint_.step()) + "; --steps is the total");
-  }
-  const int error =
-      log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), session_.loop().state().episodes);
-  if (error == EBADMSG) {
-    throw DataError(folder_ +
-                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
-  }
-  check(error, "episodes.csv");
-  earlier_seconds_ = log_.last_seconds();
-  write_file(folder_ + "/config.toml", write_config_toml(config_));
-  std::error_code ignored;
-  for (const char* stale : {"/summary.json", "/report.html"}) {
-    std::filesystem::remove(folder_ + stale, ignored);
-  }
-}
-
-double TrainingRun::seconds() const {
-  return earlier_seconds_ + static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9;
-}
-
-// Episodes first: a checkpoint must never count an episode that the file has not.
-void TrainingRun::checkpoint() {
-  check(log_.sync(), "episodes.csv");
-  session_.loop().save_snapshot(snapshot_);
-  check(checkpoint_.write(session_.loop().steps(), snapshot_), "checkpoint");
-}
-
-void TrainingRun::loop(Progress& progress) {
-  ControlLoop& loop = session_.loop();
-  const std::int64_t every = config_.settings.checkpoint_every;
-  while (loop.steps() < config_.steps && stop_requested == 0) {
-    const ControlLoop::Status status = loop.tick();
-    const std::int64_t now_ns = clock_.now_ns();
-    if (status != ControlLoop::Status::kRunning) {
-      check(log_.add(loop.last_episode(), seconds()), "episodes.csv");
-      progress.add_return(loop.last_episode().episode_return);
-    }
-    if (status == ControlLoop::Status::kFaulted) {
-      is_faulted_ = true;
-      return;
-    }
-    speed_.add(loop.steps(), now_ns);
-    progress.update(loop.steps(), now_ns);
-    if (loop.steps() % every == 0) checkpoint();
-  }
-}
-
-nlohmann::json TrainingRun::run(bool shows_progress) {
-  install_stop_handler();
-  Progress progress(config_.task, config_.seed, config_.steps, first_step_, shows_progress);
-  begin_ns_ = clock_.now_ns();
-  speed_.start(first_step_, begin_ns_);
-  progress.start(begin_ns_);
-  seal();
-  try {
-    loop(progress);
-  } catch (...) {
-    unseal();
-    throw;
-  }
-  unseal();
-  end_ns_ = clock_.now_ns();
-  progress.finish(session_.loop().steps(), end_ns_);
-  // A faulted learner is kept out of the checkpoint: the last good one stands.
-  if (is_faulted_) {
-    check(log_.sync(), "episodes.csv");
-  } else if (session_.loop().steps() != checkpoint_.step()) {
-    checkpoint();
-  }
-  const nlohmann::json summary = summarize();
-  write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
-  const RunRecord record = read_run_record(folder_);
-  write_file(folder_ + "/report.html", render_report({&record, 1}));
-  return summary;
-}
-
-nlohmann::json TrainingRun::summarize() const {
-  // The loop is not const only because taking a snapshot flushes; reading it changes nothing.
-  auto& session = const_cast<Session&>(session_);
-  const std::int64_t steps = session.loop().steps();
-  RunSummary summary;
-  summary.config = config_;
-  summary.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
-  summary.steps = steps;
-  summary.episodes = session.loop().state().episodes;
-  summary.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
-                                 ? static_cast<double>(steps - first_step_) * 1e9 /
-                                       static_cast<double>(end_ns_ - begin_ns_)
-                                 : 0.0;
-  summary.learner = &session.agent().learner();
-  summary.latency = &session.loop().latency();
-  summary.snapshot_bytes = snapshot_.size();
-  summary.speed = &speed_;
-  summary.folder = folder_;
-  return to_json(summary);
-}
-
-// ---------------------------------------------------------------------------------------------------
 // What is printed
 
 std::string number_text(const nlohmann::json& value, int decimals) {
@@ -309,6 +100,13 @@ void print_summary(const nlohmann::json& summary, bool json) {
       static_cast<long long>(summary.at("episodes").get<std::int64_t>()),
       number_text(summary.at("steps_per_second"), 0).c_str(),
       number_text(summary.at("mean_return_last_eighth"), 1).c_str());
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    const auto warning = static_cast<HealthWarning>(bit);
+    for (const auto& name : summary.at("warnings")) {
+      if (name != health_warning_name(warning)) continue;
+      std::printf("seen during the run: %s\n", std::string(health_warning_text(warning)).c_str());
+    }
+  }
   std::printf("report: %s/report.html\n", folder.c_str());
   if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
   std::fflush(stdout);
@@ -348,14 +146,14 @@ SeedRange parse_seeds(const std::string& text) {
 }
 
 // One seed in a process of its own: runs share nothing, and one that dies takes no other with it.
-pid_t spawn_run(const RunConfig& config, const std::string& folder) {
+pid_t spawn_run(const RunConfig& config, const std::string& folder, const std::string& init) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
   if (child > 0) return child;
   int code = kDone;
   try {
-    code = exit_code(TrainingRun(config, folder, false).run(true));
+    code = exit_code(TrainingRun(config, folder, {.init = init}).run());
   } catch (const CommandError& error) {
     std::fprintf(stderr, "instep: seed %llu: %s\n", static_cast<unsigned long long>(config.seed),
                  error.what());
@@ -375,7 +173,7 @@ int wait_for_one(std::map<pid_t, std::uint64_t>& running) {
   pid_t child = -1;
   do {
     child = waitpid(-1, &status, 0);
-    if (child < 0 && stop_requested != 0) {
+    if (child < 0 && is_stop_requested()) {
       for (const auto& [process, seed] : running) kill(process, SIGTERM);
     }
   } while (child < 0 && errno == EINTR);
@@ -400,11 +198,11 @@ int train_seeds(const TrainOptions& options) {
   std::map<pid_t, std::uint64_t> running;
   int worst = kDone;
   install_stop_handler();
-  for (std::uint64_t seed = seeds.first; stop_requested == 0; ++seed) {
+  for (std::uint64_t seed = seeds.first; !is_stop_requested(); ++seed) {
     config.seed = seed;
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
     folders.push_back(make_run_folder(out, config));
-    running[spawn_run(config, folders.back())] = seed;
+    running[spawn_run(config, folders.back(), options.init)] = seed;
     if (static_cast<int>(running.size()) >= options.jobs) {
       worst = std::max(worst, wait_for_one(running));
     }
@@ -455,7 +253,8 @@ int run_train(const TrainOptions& options) {
   const bool is_resumed = !options.resume.empty();
   const RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
-  const nlohmann::json summary = TrainingRun(config, folder, is_resumed).run(true);
+  const nlohmann::json summary =
+      TrainingRun(config, folder, {.is_resumed = is_resumed, .init = options.init}).run();
   print_summary(summary, options.json);
   return exit_code(summary);
 }

@@ -28,6 +28,7 @@ struct TrainOptions {
   std::vector<std::string> set;  // key=value
   std::string out;
   std::string resume;
+  std::string init;  // run folder whose weights and normaliser a new run starts from
   bool allow_different_arithmetic = false;
   bool json = false;
 };

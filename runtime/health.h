@@ -1,0 +1,87 @@
+// Is the learning well? A few numbers per tick, gathered without slowing it, and what they warn of.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/learner.h"
+
+namespace instep {
+
+// Means over the ticks since the sample before.
+struct HealthSample {
+  double entropy = 0.0;          // of the policy, sampled: -log pi(A|s), in nats
+  double td_error_rms = 0.0;     // after division by its scale
+  double td_error_scale = 0.0;   // the newest sigma
+  double q_value = 0.0;          // critic at (s, A)
+  double clamped_share = 0.0;    // of log variances at either end of their clamp, 0 .. 1
+  double saturated_share = 0.0;  // of actions beyond +-0.99, 0 .. 1
+  double actor_feature_norm =
+      0.0;  // length of the second layer's output, before it is divided by it
+  double critic_feature_norm = 0.0;
+  double actor_update_ratio = 0.0;  // |last step| / |weights|, both Euclidean over the whole actor
+  double actor_weight_norm = 0.0;
+};
+
+// Conditions worth a word to the user; bits of Health::warnings().
+enum HealthWarning : std::uint32_t {
+  kEntropyAtClamp = 1,   // more than half of the log variances stand at the clamp
+  kFeaturesVanish = 2,   // a feature norm below 1e-6 of the largest seen, or below 1e-12
+  kUpdatesTooLarge = 4,  // a step moves the actor by more than a tenth of its own length
+  kReturnFalls = 8,      // the last hundred episodes return much less than the best hundred did
+};
+inline constexpr int kHealthWarnings = 4;
+
+// In two or three words, zero-terminated; the key in summaries.
+std::string_view health_warning_name(HealthWarning warning);
+
+// One line for the user: what was seen and what usually helps.
+std::string_view health_warning_text(HealthWarning warning);
+
+// Gathers. Nothing here allocates; one thread.
+class Health {
+ public:
+  // After each tick.
+  void add_tick(const Learner& learner);
+  // After each episode.
+  void add_episode(double episode_return);
+  // Means since the last call; updates the warnings. Reads all actor weights: every thousand ticks
+  // will do.
+  HealthSample sample(const Learner& learner);
+
+  std::uint32_t warnings() const { return warnings_; }  // now
+  std::uint32_t warnings_ever() const { return warnings_ever_; }
+
+  // True once after the mean return of the last kWindow episodes has become the best so far.
+  bool take_new_best();
+  double best_mean_return() const { return best_mean_return_; }
+  bool has_best() const { return has_best_; }
+
+  static constexpr int kWindow = 100;  // episodes; fewer count as a window once there are ten
+
+ private:
+  void update_warnings(const HealthSample& sample);
+
+  std::int64_t ticks_ = 0;
+  double entropy_sum_ = 0.0;
+  double td_error_squares_ = 0.0;
+  double q_sum_ = 0.0;
+  double clamped_ = 0.0;
+  double saturated_ = 0.0;
+  double actor_feature_sum_ = 0.0;
+  double critic_feature_sum_ = 0.0;
+  double largest_feature_norm_ = 0.0;
+
+  std::array<double, kWindow> returns_{};
+  std::int64_t episodes_ = 0;
+  double best_mean_return_ = 0.0;
+  bool has_best_ = false;
+  bool has_new_best_ = false;
+  std::int64_t episodes_below_ = 0;
+
+  std::uint32_t warnings_ = 0;
+  std::uint32_t warnings_ever_ = 0;
+};
+
+}  // namespace instep

@@ -1,0 +1,306 @@
+#include "tools/instep/training_run.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "runtime/initial_weights.h"
+#include "runtime/memory.h"
+#include "tools/instep/error.h"
+#include "tools/instep/report.h"
+#include "tools/instep/run_folder.h"
+#include "tools/instep/run_record.h"
+#include "tools/instep/settings_io.h"
+
+namespace instep {
+namespace {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+constexpr std::int64_t kEventPoints = 500;        // of a whole run
+constexpr std::int64_t kEventIntervalMin = 1000;  // steps
+
+double wall_time_s() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+}  // namespace
+
+// Nobody reading the progress any more is no reason to stop.
+void install_stop_handler() {
+  std::signal(SIGPIPE, SIG_IGN);
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool is_stop_requested() {
+  return stop_requested != 0;
+}
+
+TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
+                         const RunStart& start_from)
+    : config_(config),
+      folder_(folder),
+      session_(config),
+      checkpoint_(config.settings.checkpoint_every, start_from.operations),
+      log_(start_from.operations),
+      event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
+      speed_(config.steps),
+      progress_(config.task, config.seed, config.steps) {
+  snapshot_.resize(session_.loop().snapshot_bytes());
+  if (start_from.is_resumed) {
+    resume();
+  } else {
+    start(start_from.init);
+  }
+  first_step_ = session_.loop().steps();
+}
+
+void TrainingRun::check(int error, const char* file) const {
+  if (error == 0) return;
+  std::string kept;
+  if (checkpoint_.step() >= 0) {
+    kept =
+        "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
+  }
+  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + kept +
+                ": make room or mend the medium, then go on with --resume " + folder_);
+}
+
+void TrainingRun::start(const std::string& init) {
+  if (!init.empty()) take_weights(init);
+  write_file(folder_ + "/config.toml", write_config_toml(config_));
+  // The checkpoint first: it takes the folder for this process.
+  check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
+        "checkpoint");
+  std::filesystem::remove(folder_ + "/episodes.csv");
+  check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
+  if (!session_.loop().start())
+    throw DataError("the first action is not finite; nothing was learnt");
+  check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
+  checkpoint();
+  open_events(0);
+}
+
+// A new run from another's weights and normaliser; its optimiser, statistics of rewards and
+// counters start afresh.
+void TrainingRun::take_weights(const std::string& init) {
+  require_run_folder(init);
+  RunConfig config = read_config_toml(init + "/config.toml");
+  config.path.clear();  // weights are weights, whatever computed them
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, init, false);
+  Session other(config);
+  other.load(checkpoint, init + "/checkpoint");
+  const Learner& from = other.agent().learner();
+  const Learner& to = session_.agent().learner();
+  if (!(from.layout.shape == to.layout.shape) || from.layout.algorithm != to.layout.algorithm) {
+    throw UsageError("--init " + init +
+                     ": its learner has other sizes or another algorithm than this run's");
+  }
+  copy_weights(from, to);
+}
+
+// A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
+bool TrainingRun::has_nothing_yet() {
+  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
+  const bool is_missing =
+      status == CheckpointStatus::kNothingYet ||
+      (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
+  // The episodes come second: after a crash their last lines may be torn, and a checkpoint knows
+  // which ones count.
+  const std::string episodes = folder_ + "/episodes.csv";
+  return is_missing && (!std::filesystem::exists(episodes) || read_episodes(episodes).empty());
+}
+
+void TrainingRun::open_events(std::int64_t step) {
+  const std::string path = folder_ + '/' + std::string(EventFile::kName);
+  check(events_.open_at(path, step, wall_time_s()), "the event file");
+}
+
+void TrainingRun::resume() {
+  if (has_nothing_yet()) {
+    std::filesystem::remove(folder_ + "/checkpoint");
+    start("");
+    return;
+  }
+  open_checkpoint(checkpoint_, folder_, true);
+  session_.load(checkpoint_, folder_ + "/checkpoint");
+  if (config_.steps < checkpoint_.step()) {
+    throw UsageError("--steps " + std::to_string(config_.steps) + ": the run has already made " +
+                     std::to_string(checkpoint_.step()) + "; --steps is the total");
+  }
+  const int error =
+      log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), session_.loop().state().episodes);
+  if (error == EBADMSG) {
+    throw DataError(folder_ +
+                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
+  }
+  check(error, "episodes.csv");
+  earlier_seconds_ = log_.last_seconds();
+  for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
+    health_.add_episode(episode.return_sum);
+  }
+  health_.take_new_best();  // best/ has it already
+  open_events(checkpoint_.step());
+  write_file(folder_ + "/config.toml", write_config_toml(config_));
+  std::error_code ignored;
+  for (const char* stale : {"/summary.json", "/report.html"}) {
+    std::filesystem::remove(folder_ + stale, ignored);
+  }
+}
+
+double TrainingRun::seconds() const {
+  return earlier_seconds_ + static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9;
+}
+
+// Episodes first: a checkpoint must never count an episode that the file has not.
+void TrainingRun::checkpoint() {
+  check(log_.sync(), "episodes.csv");
+  session_.loop().save_snapshot(snapshot_);
+  check(checkpoint_.write(session_.loop().steps(), snapshot_), "checkpoint");
+  check(events_.flush(), "the event file");
+  if (health_.take_new_best()) keep_best();
+}
+
+// best/ is a run folder of its own as far as eval and --init go: the configuration and a
+// checkpoint.
+void TrainingRun::keep_best() {
+  const std::string folder = folder_ + "/best";
+  if (!has_best_) {
+    // The first time in this process. A folder of an earlier one is overwritten: its return was
+    // read from episodes.csv, and this one is better.
+    unseal();
+    make_folders(folder);
+    write_file(folder + "/config.toml", write_config_toml(config_));
+    std::filesystem::remove(folder + "/checkpoint");
+    check(best_.create(folder + "/checkpoint", session_.identity(), snapshot_.size()),
+          "best/checkpoint");
+    has_best_ = true;
+    seal();
+  }
+  check(best_.write(session_.loop().steps(), snapshot_), "best/checkpoint");
+}
+
+void TrainingRun::finish_episode() {
+  const EpisodeRecord& episode = session_.loop().last_episode();
+  check(log_.add(episode, seconds()), "episodes.csv");
+  progress_.add_return(episode.episode_return);
+  health_.add_episode(episode.episode_return);
+  ++episodes_since_point_.count;
+  episodes_since_point_.return_sum += episode.episode_return;
+  episodes_since_point_.length_sum += static_cast<double>(episode.length);
+}
+
+// One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
+void TrainingRun::add_events(std::int64_t now_ns) {
+  const HealthSample health = health_.sample(session_.agent().learner());
+  std::array<Scalar, EventFile::kScalarsMax> scalars;
+  std::size_t count = 0;
+  const auto add = [&](std::string_view tag, double value) {
+    scalars[count++] = {tag, static_cast<float>(value)};
+  };
+  const EpisodeMeans& episodes = episodes_since_point_;
+  if (episodes.count > 0) {
+    add("episode/return", episodes.return_sum / static_cast<double>(episodes.count));
+    add("episode/length", episodes.length_sum / static_cast<double>(episodes.count));
+  }
+  add("policy/entropy", health.entropy);
+  add("policy/clamped_share", health.clamped_share);
+  add("policy/saturated_share", health.saturated_share);
+  add("critic/q", health.q_value);
+  add("critic/td_error_rms", health.td_error_rms);
+  add("critic/td_error_scale", health.td_error_scale);
+  add("critic/feature_norm", health.critic_feature_norm);
+  add("actor/feature_norm", health.actor_feature_norm);
+  add("actor/update_ratio", health.actor_update_ratio);
+  add("actor/weight_norm", health.actor_weight_norm);
+  if (now_ns > event_ns_) {
+    add("run/steps_per_second",
+        static_cast<double>(event_interval_) * 1e9 / static_cast<double>(now_ns - event_ns_));
+  }
+  const double wall_time = wall_time_at_begin_s_ + static_cast<double>(now_ns - begin_ns_) * 1e-9;
+  check(events_.add(session_.loop().steps(), wall_time, {scalars.data(), count}), "the event file");
+  episodes_since_point_ = {};
+  event_ns_ = now_ns;
+  progress_.set_warnings(health_.warnings());
+}
+
+void TrainingRun::loop() {
+  ControlLoop& loop = session_.loop();
+  const std::int64_t every = config_.settings.checkpoint_every;
+  while (loop.steps() < config_.steps && stop_requested == 0) {
+    const ControlLoop::Status status = loop.tick();
+    const std::int64_t now_ns = clock_.now_ns();
+    if (status != ControlLoop::Status::kRunning) finish_episode();
+    if (status == ControlLoop::Status::kFaulted) {
+      is_faulted_ = true;
+      return;
+    }
+    health_.add_tick(session_.agent().learner());
+    speed_.add(loop.steps(), now_ns);
+    progress_.update(loop.steps(), now_ns);
+    if (loop.steps() % event_interval_ == 0) add_events(now_ns);
+    if (loop.steps() % every == 0) checkpoint();
+  }
+}
+
+nlohmann::json TrainingRun::run() {
+  install_stop_handler();
+  begin_ns_ = event_ns_ = clock_.now_ns();
+  wall_time_at_begin_s_ = wall_time_s();
+  speed_.start(first_step_, begin_ns_);
+  progress_.start(first_step_, begin_ns_);
+  seal();
+  try {
+    loop();
+  } catch (...) {
+    unseal();
+    throw;
+  }
+  unseal();
+  end_ns_ = clock_.now_ns();
+  progress_.finish(session_.loop().steps(), end_ns_);
+  // A faulted learner is kept out of the checkpoint: the last good one stands.
+  if (is_faulted_) {
+    check(log_.sync(), "episodes.csv");
+  } else if (session_.loop().steps() != checkpoint_.step()) {
+    checkpoint();
+  }
+  check(events_.flush(), "the event file");
+  const nlohmann::json summary = summarize();
+  write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+  const RunRecord record = read_run_record(folder_);
+  write_file(folder_ + "/report.html", render_report({&record, 1}));
+  return summary;
+}
+
+nlohmann::json TrainingRun::summarize() {
+  const std::int64_t steps = session_.loop().steps();
+  RunSummary summary;
+  summary.config = config_;
+  summary.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
+  summary.steps = steps;
+  summary.episodes = session_.loop().state().episodes;
+  summary.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
+                                 ? static_cast<double>(steps - first_step_) * 1e9 /
+                                       static_cast<double>(end_ns_ - begin_ns_)
+                                 : 0.0;
+  summary.learner = &session_.agent().learner();
+  summary.latency = &session_.loop().latency();
+  summary.snapshot_bytes = snapshot_.size();
+  summary.speed = &speed_;
+  summary.folder = folder_;
+  summary.warnings = health_.warnings_ever();
+  return to_json(summary);
+}
+
+}  // namespace instep

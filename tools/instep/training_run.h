@@ -1,0 +1,84 @@
+// One training run: the loop, and everything it leaves in its folder.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "runtime/health.h"
+#include "tools/instep/episode_log.h"
+#include "tools/instep/event_file.h"
+#include "tools/instep/progress.h"
+#include "tools/instep/session.h"
+#include "tools/instep/summary.h"
+
+namespace instep {
+
+// From now on the first Ctrl-C (or SIGTERM) asks runs to stop after their tick; a second one kills.
+void install_stop_handler();
+bool is_stop_requested();
+
+// How a run begins, beside its configuration.
+struct RunStart {
+  bool is_resumed = false;  // the folder holds the run to go on with
+  std::string init;  // run folder whose weights and normaliser a new run starts from; or empty
+  FileOperations operations = system_file_operations();  // behind checkpoint and episodes.csv
+};
+
+// The mean return and length of the episodes since the last point of the event file.
+struct EpisodeMeans {
+  std::int64_t count = 0;
+  double return_sum = 0.0;
+  double length_sum = 0.0;
+};
+
+// A run in its folder. The constructor writes the first files of a new run, or reads those of a
+// resumed one; both throw CommandError.
+class TrainingRun {
+ public:
+  TrainingRun(const RunConfig& config, const std::string& folder, const RunStart& start);
+
+  // Runs to the configured number of steps or until asked to stop, and completes the folder.
+  // Answers the summary.
+  nlohmann::json run();
+
+ private:
+  void start(const std::string& init);
+  void take_weights(const std::string& init);
+  bool has_nothing_yet();
+  void resume();
+  void open_events(std::int64_t step);
+  void loop();
+  void finish_episode();
+  void add_events(std::int64_t now_ns);
+  void checkpoint();
+  void keep_best();
+  void check(int error, const char* file) const;
+  double seconds() const;
+  nlohmann::json summarize();
+
+  RunConfig config_;
+  std::string folder_;
+  Session session_;
+  CheckpointFile checkpoint_;
+  CheckpointFile best_{0};
+  bool has_best_ = false;
+  EpisodeLog log_;
+  EventFile events_;
+  Health health_;
+  EpisodeMeans episodes_since_point_;
+  std::int64_t event_interval_ = 1;
+  std::int64_t event_ns_ = 0;
+  std::vector<std::uint8_t> snapshot_;
+  SpeedRecord speed_;
+  Progress progress_;
+  MonotonicClock clock_;
+  std::int64_t first_step_ = 0;
+  std::int64_t begin_ns_ = 0;
+  std::int64_t end_ns_ = 0;
+  double earlier_seconds_ = 0.0;
+  double wall_time_at_begin_s_ = 0.0;
+  bool is_faulted_ = false;
+};
+
+}  // namespace instep
