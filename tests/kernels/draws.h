@@ -22,9 +22,11 @@ class Draws {
   int integer(int low, int high) { return low + static_cast<int>(uniform(0.0, high - low + 1.0)); }
   bool coin() { return uniform(0.0, 1.0) < 0.5; }
   double normal() {
-    double e = 0.0;
-    random_.normal(step_++, &e, 1);
-    return e;
+    if (next_normal_ == kBuffered) {
+      random_.normal(step_++, normals_, kBuffered);
+      next_normal_ = 0;
+    }
+    return normals_[next_normal_++];
   }
   template <typename Real>
   std::vector<Real> normals(int count, double scale = 1.0) {
@@ -37,6 +39,9 @@ class Draws {
   static constexpr std::uint32_t kStream = 100;  // none of the program's own
   Random random_;
   std::uint64_t step_ = 0;
+  static constexpr int kBuffered = 64;
+  double normals_[kBuffered] = {};
+  int next_normal_ = kBuffered;
 };
 
 }  // namespace instep
