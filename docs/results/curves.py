@@ -8,7 +8,7 @@ import sys
 
 WINDOWS = 50
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#b07aa1", "#c98c2b"]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 400, 64, 44, 28, 16
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 400, 64, 44, 28, 28
 
 
 def windows(run):
