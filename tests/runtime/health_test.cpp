@@ -1,0 +1,226 @@
+#include "runtime/health.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace instep {
+namespace {
+
+// A learner whose tapes and weights are written by hand: one tick after the other, without
+// learning.
+class HandBuilt {
+ public:
+  HandBuilt() {
+    learner_.settings.hidden = 8;
+    learner_.layout = make_layout({3, 2, 8}, Algorithm::kAvg, false);
+    memory_.resize(learner_.layout.bytes + 64);
+    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+    learner_.block = memory_.data() + (64 - address % 64) % 64;
+    clear(learner_);
+    set_policy({0.0F, 0.0F}, {0.0F, 0.0F}, 0.0F);
+    set_feature_norms(1.0F, 1.0F);
+    fill_actor(1.0F, 1.0F);
+  }
+  HandBuilt(const HandBuilt&) = delete;
+  HandBuilt& operator=(const HandBuilt&) = delete;
+
+  const Learner& learner() const { return learner_; }
+
+  void set_policy(const std::vector<float>& log_variances, const std::vector<float>& actions,
+                  float log_prob) {
+    const TapeLayout& tape = learner_.layout.actor_tape;
+    float* actor = learner_.open_actor_tape();
+    std::copy(log_variances.begin(), log_variances.end(), actor + tape.log_variance);
+    std::copy(actions.begin(), actions.end(), actor + tape.action);
+    actor[tape.scalars + kLogProb] = log_prob;
+  }
+  void set_critic(float q, float td_error, double td_error_scale) {
+    learner_.open_critic_tape()[learner_.layout.critic_tape.head] = q;
+    learner_.state().td_error = td_error;
+    learner_.state().td_error_scale = td_error_scale;
+  }
+  // The tape keeps one over the length; 0 stands for no length at all.
+  void set_feature_norms(float actor, float critic) {
+    const auto inverse = [](float norm) { return norm > 0.0F ? 1.0F / norm : 0.0F; };
+    learner_.open_actor_tape()[learner_.layout.actor_tape.scalars + kInverseNorm] = inverse(actor);
+    learner_.open_critic_tape()[learner_.layout.critic_tape.scalars + kInverseNorm] =
+        inverse(critic);
+  }
+  // Every weight of the actor before and after its last step.
+  void fill_actor(float before, float after) {
+    const std::uint32_t newest = learner_.state().actor_newest;
+    const std::size_t floats = learner_.layout.actor.floats;
+    std::fill_n(learner_.floats(learner_.layout.actor_weights[1 - newest]), floats, before);
+    std::fill_n(learner_.floats(learner_.layout.actor_weights[newest]), floats, after);
+  }
+
+ private:
+  Learner learner_;
+  std::vector<std::uint8_t> memory_;
+};
+
+std::uint32_t warnings_after_tick(Health& health, const HandBuilt& hand_built) {
+  health.add_tick(hand_built.learner());
+  health.sample(hand_built.learner());
+  return health.warnings();
+}
+
+void add_episodes(Health& health, int count, double episode_return) {
+  for (int i = 0; i < count; ++i) health.add_episode(episode_return);
+}
+
+TEST(Health, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
+  HandBuilt hand_built;
+  Health health;
+  hand_built.set_policy({-20.0F, 0.0F}, {0.995F, -0.5F}, -1.0F);
+  hand_built.set_critic(10.0F, 3.0F, 2.0);
+  hand_built.set_feature_norms(4.0F, 8.0F);
+  health.add_tick(hand_built.learner());
+  hand_built.set_policy({0.0F, 0.0F}, {0.0F, 0.98F}, -3.0F);
+  hand_built.set_critic(20.0F, -4.0F, 5.0);
+  hand_built.set_feature_norms(2.0F, 2.0F);
+  health.add_tick(hand_built.learner());
+
+  const HealthSample sample = health.sample(hand_built.learner());
+  EXPECT_DOUBLE_EQ(sample.entropy, 2.0);
+  EXPECT_DOUBLE_EQ(sample.td_error_rms, std::sqrt(12.5));
+  EXPECT_DOUBLE_EQ(sample.td_error_scale, 5.0);
+  EXPECT_DOUBLE_EQ(sample.q_value, 15.0);
+  EXPECT_DOUBLE_EQ(sample.clamped_share, 0.25);
+  EXPECT_DOUBLE_EQ(sample.saturated_share, 0.25);
+  EXPECT_DOUBLE_EQ(sample.actor_feature_norm, 3.0);
+  EXPECT_DOUBLE_EQ(sample.critic_feature_norm, 5.0);
+
+  // Nothing of the ticks before is left.
+  hand_built.set_policy({0.0F, 0.0F}, {0.0F, 0.0F}, 7.0F);
+  hand_built.set_critic(-1.0F, 0.5F, 3.0);
+  health.add_tick(hand_built.learner());
+  const HealthSample next = health.sample(hand_built.learner());
+  EXPECT_DOUBLE_EQ(next.entropy, -7.0);
+  EXPECT_DOUBLE_EQ(next.td_error_rms, 0.5);
+  EXPECT_DOUBLE_EQ(next.td_error_scale, 3.0);
+  EXPECT_DOUBLE_EQ(next.q_value, -1.0);
+  EXPECT_DOUBLE_EQ(next.clamped_share, 0.0);
+  EXPECT_DOUBLE_EQ(next.saturated_share, 0.0);
+  EXPECT_DOUBLE_EQ(next.actor_feature_norm, 2.0);
+}
+
+TEST(Health, WeightNormAndUpdateRatioAreEuclidean) {
+  HandBuilt hand_built;
+  Health health;
+  hand_built.fill_actor(1.75F, 2.0F);
+  health.add_tick(hand_built.learner());
+  const HealthSample sample = health.sample(hand_built.learner());
+  const auto floats = static_cast<double>(hand_built.learner().layout.actor.floats);
+  EXPECT_DOUBLE_EQ(sample.actor_weight_norm, 2.0 * std::sqrt(floats));
+  EXPECT_DOUBLE_EQ(sample.actor_update_ratio, 0.125);
+}
+
+TEST(Health, ASampleWithoutTicksIsFiniteAndWarnsOfNothing) {
+  const HandBuilt hand_built;
+  Health health;
+  const HealthSample sample = health.sample(hand_built.learner());
+  EXPECT_EQ(sample.entropy, 0.0);
+  EXPECT_EQ(sample.actor_feature_norm, 0.0);
+  EXPECT_EQ(health.warnings(), 0U);
+}
+
+TEST(Health, WarnsOfMoreThanHalfOfTheLogVariancesAtEitherClamp) {
+  HandBuilt hand_built;
+  Health health;
+  hand_built.set_policy({-20.0F, 0.0F}, {0.0F, 0.0F}, 0.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  hand_built.set_policy({-20.0F, 2.0F}, {0.0F, 0.0F}, 0.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kEntropyAtClamp);
+  hand_built.set_policy({-19.0F, 1.9F}, {0.0F, 0.0F}, 0.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  EXPECT_EQ(health.warnings_ever(), kEntropyAtClamp);
+}
+
+TEST(Health, WarnsOfVanishingFeaturesOfEitherNetwork) {
+  HandBuilt hand_built;
+  Health health;
+  hand_built.set_feature_norms(1e-3F, 1e-3F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  hand_built.set_feature_norms(1.0F, 0.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kFeaturesVanish);
+  hand_built.set_feature_norms(1e6F, 10.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  // Small is what is small beside what has been.
+  hand_built.set_feature_norms(0.5F, 10.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kFeaturesVanish);
+  EXPECT_EQ(health.warnings_ever(), kFeaturesVanish);
+}
+
+TEST(Health, WarnsOfAStepBeyondATenthOfTheWeights) {
+  HandBuilt hand_built;
+  Health health;
+  hand_built.fill_actor(0.91F, 1.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  hand_built.fill_actor(0.89F, 1.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kUpdatesTooLarge);
+  hand_built.fill_actor(1.0F, 1.0F);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+}
+
+TEST(Health, WarnsOfAReturnThatStaysFarBelowItsBest) {
+  const HandBuilt hand_built;
+  Health health;
+  add_episodes(health, Health::kWindow, 100.0);
+  // Forty of a hundred: the mean is 60, a loss of 0.4. From the next one on it is below.
+  add_episodes(health, 40 + 19, 0.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  add_episodes(health, 1, 0.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
+  add_episodes(health, Health::kWindow, 90.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  EXPECT_EQ(health.warnings_ever(), kReturnFalls);
+}
+
+TEST(Health, AFallOfNegativeReturnsIsAFall) {
+  const HandBuilt hand_built;
+  Health health;
+  add_episodes(health, Health::kWindow, -100.0);
+  add_episodes(health, 200, -130.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  add_episodes(health, 200, -150.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
+}
+
+TEST(Health, TheBestIsTheHighestMeanOfAWindow) {
+  Health health;
+  health.add_episode(15.0);
+  add_episodes(health, 8, 5.0);
+  EXPECT_FALSE(health.has_best());
+  EXPECT_FALSE(health.take_new_best());
+  health.add_episode(5.0);
+  EXPECT_TRUE(health.has_best());
+  EXPECT_DOUBLE_EQ(health.best_mean_return(), 6.0);
+  EXPECT_TRUE(health.take_new_best());
+  EXPECT_FALSE(health.take_new_best()) << "it is told once";
+  health.add_episode(6.0);
+  EXPECT_FALSE(health.take_new_best()) << "an equal mean is no better";
+  add_episodes(health, Health::kWindow, 7.0);
+  EXPECT_TRUE(health.take_new_best());
+  EXPECT_DOUBLE_EQ(health.best_mean_return(), 7.0) << "the first episodes have left the window";
+  add_episodes(health, Health::kWindow, 1.0);
+  EXPECT_FALSE(health.take_new_best());
+  EXPECT_DOUBLE_EQ(health.best_mean_return(), 7.0);
+}
+
+TEST(Health, EveryWarningHasANameAndALine) {
+  for (int i = 0; i < kHealthWarnings; ++i) {
+    const auto warning = static_cast<HealthWarning>(1U << i);
+    EXPECT_FALSE(health_warning_name(warning).empty()) << i;
+    EXPECT_GT(health_warning_text(warning).size(), 30U) << i;
+    EXPECT_EQ(health_warning_text(warning).find('\n'), std::string::npos) << i;
+  }
+}
+
+}  // namespace
+}  // namespace instep
