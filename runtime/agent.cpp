@@ -1,6 +1,7 @@
 #include "runtime/agent.h"
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/check.h"
 #include "runtime/initial_weights.h"
@@ -13,10 +14,15 @@ Learner make_learner(const AgentConfig& config, std::uint8_t* block) {
           make_layout(config.shape, config.settings.algorithm, config.settings.beta1 > 0.0), block};
 }
 
+// Finite also as a float. A larger double is, squared, infinite in a running variance for good.
+bool is_finite(double value) {
+  return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
+}
+
 template <typename Real>
 bool all_finite(const Real* values, int count) {
   for (int i = 0; i < count; ++i) {
-    if (!std::isfinite(values[i])) return false;
+    if (!is_finite(static_cast<double>(values[i]))) return false;
   }
   return true;
 }
@@ -44,8 +50,11 @@ const float* Agent::act() {
   float noise[kActionDimMax];
   noise_.fill(noise_.self, Stream::kExploration, step_, noise, config_.shape.action_dim);
   config_.executor->act(learner_, noise);
-  const float* action = learner_.newest_actor_tape() + learner_.layout.actor_tape.action;
-  if (!all_finite(action, config_.shape.action_dim)) {
+  const TapeLayout& tape = learner_.layout.actor_tape;
+  const float* action = learner_.newest_actor_tape() + tape.action;
+  // An infinite mean gives a finite action, but its log probability would enter the statistics.
+  const float* log_prob = learner_.newest_actor_tape() + tape.scalars + kLogProb;
+  if (!all_finite(action, config_.shape.action_dim) || !all_finite(log_prob, 1)) {
     was_dropped_ = true;
     return nullptr;
   }
@@ -66,7 +75,7 @@ const float* Agent::begin_episode(const double* observation) {
 bool Agent::take(const double* observation, double reward, bool terminated, bool truncated) {
   INSTEP_CHECK(!must_learn_ && !must_prepare_);
   ++step_;
-  was_dropped_ = !std::isfinite(reward) || !all_finite(observation, config_.shape.observation_dim);
+  was_dropped_ = !is_finite(reward) || !all_finite(observation, config_.shape.observation_dim);
   if (was_dropped_) {
     config_.executor->drop(learner_);
     return false;

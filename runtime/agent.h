@@ -53,7 +53,7 @@ class Agent {
   // draws no action. Verification compares the learner here.
   void close(const double* observation, double reward, bool terminated, bool truncated);
 
-  // True when the last call met a number that is not finite.
+  // True when the last call met a number that is not finite, or is beyond a float's range.
   bool was_dropped() const { return was_dropped_; }
 
   // Closed transitions so far, dropped ones included: the clock of the random streams.

@@ -749,6 +749,7 @@ void learn(const Learner& learner, double reward, bool terminated, bool truncate
     learn_iac(learner, reward, terminated, truncated);
   }
   learner.state().is_open = 0;
+  learner.state().has_old_forward = 0;  // used up; prepare() does not follow a refused action
 }
 
 // Step 6: the gradient of the critic's output itself (not yet of a loss), and for AVG of its
