@@ -43,8 +43,8 @@ std::vector<RunCase> all_cases() {
 TestLearner start(const RunCase& c, const Executor& executor, Schedule schedule, Draws& draws) {
   TestLearner test(c.shape, c.settings, executor, schedule);
   draw_weights(draws, test);
-  begin_episode(test, draws.normals<double>(c.shape.observation_dim),
-                draws.normals<float>(c.shape.action_dim));
+  const auto observation = draws.normals<double>(c.shape.observation_dim);
+  begin_episode(test, observation, draws.normals<float>(c.shape.action_dim));
   return test;
 }
 
@@ -176,7 +176,7 @@ TEST(PortableExecutors, GiveTheSameBits) {
 // Pins the bits of the portable arithmetic: other machines and compilers must give the same.
 TEST(PortableExecutors, HaveTheSameBitsEverywhere) {
   const auto portable = executors(Arithmetic::kPortable);
-  const std::array<std::uint64_t, 2> expected = {0x88c933ec539cb6beU, 0x59d3cea65f6fdaf2U};
+  const std::array<std::uint64_t, 2> expected = {0x6fb0f8e18ef1a1f3U, 0x4e3c288f0c38b2a7U};
   for (const std::size_t algorithm : {0U, 1U}) {
     const RunCase c = all_cases()[2 + algorithm];
     Draws draws(11);

@@ -58,8 +58,7 @@ void expect_statistics_of(Algorithm algorithm, TruncationReturn truncation_retur
   settings.entropy_coef = 0.1 * reward_scale;
   const TestLearner test = make_learner(settings);
   Draws draws(4);
-  begin_episode(test, draws.normals<double>(kShape.observation_dim),
-                draws.normals<float>(kShape.action_dim));
+  begin_episode(test, {1, 2, 3, 4, 5}, {0.1F, -0.2F});
   ReferenceScale scale;
   double running_return = 0.0;
   for (int step = 0; step < 300; ++step) {
