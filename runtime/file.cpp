@@ -28,11 +28,28 @@ int system_sync(void*, int descriptor) {
   return fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
 }
 
+int system_reserve(void*, int descriptor, std::int64_t bytes) {
+  return posix_fallocate(descriptor, 0, bytes);
+}
+
+int system_truncate(void*, int descriptor, std::int64_t bytes) {
+  return ftruncate(descriptor, bytes) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 const FileOperations& system_file_operations() {
-  static const FileOperations operations{nullptr, system_write_at, system_sync};
+  static const FileOperations operations{nullptr, system_write_at, system_sync, system_reserve,
+                                         system_truncate};
   return operations;
+}
+
+File::File(const FileOperations& operations) : operations_(operations) {
+  const FileOperations& system = system_file_operations();
+  if (operations_.write_at == nullptr) operations_.write_at = system.write_at;
+  if (operations_.sync == nullptr) operations_.sync = system.sync;
+  if (operations_.reserve == nullptr) operations_.reserve = system.reserve;
+  if (operations_.truncate == nullptr) operations_.truncate = system.truncate;
 }
 
 File::~File() {
@@ -78,11 +95,11 @@ int File::sync() const {
 }
 
 int File::reserve(std::int64_t bytes) const {
-  return posix_fallocate(descriptor_, 0, bytes);
+  return operations_.reserve(operations_.self, descriptor_, bytes);
 }
 
 int File::truncate(std::int64_t bytes) const {
-  return ftruncate(descriptor_, bytes) == 0 ? 0 : errno;
+  return operations_.truncate(operations_.self, descriptor_, bytes);
 }
 
 int File::lock() const {

@@ -9,12 +9,14 @@
 namespace instep {
 
 // The calls behind a File. The default is the operating system; tests put their own in between to
-// record, tear or refuse. Each answers 0 or an errno value.
+// record, tear or refuse, or leave null for the system's. Each answers 0 or an errno value.
 struct FileOperations {
   void* self = nullptr;
   int (*write_at)(void* self, int descriptor, std::span<const std::uint8_t> bytes,
                   std::int64_t offset) = nullptr;
   int (*sync)(void* self, int descriptor) = nullptr;
+  int (*reserve)(void* self, int descriptor, std::int64_t bytes) = nullptr;
+  int (*truncate)(void* self, int descriptor, std::int64_t bytes) = nullptr;
 };
 
 const FileOperations& system_file_operations();
@@ -26,7 +28,7 @@ class File {
   enum class Mode { kRead, kWrite, kCreate };  // kCreate: a new file, an error if one exists
 
   File() = default;
-  explicit File(const FileOperations& operations) : operations_(operations) {}
+  explicit File(const FileOperations& operations);
   ~File();
   File(const File&) = delete;
   File& operator=(const File&) = delete;
