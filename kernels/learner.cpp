@@ -29,10 +29,10 @@ void clear(const Learner& learner) {
     extern const Executor kExecutor; \
   }
 INSTEP_DECLARE_PATH(scalar)
-#if defined(__x86_64__)
+#if defined(INSTEP_X86_PATHS)
 INSTEP_DECLARE_PATH(avx2)
 INSTEP_DECLARE_PATH(avx512)
-#elif defined(__aarch64__)
+#elif defined(INSTEP_NEON_PATH)
 INSTEP_DECLARE_PATH(neon)
 #endif
 
@@ -47,14 +47,14 @@ struct ExecutorList {
 ExecutorList list_executors(Arithmetic arithmetic) {
   const bool portable = arithmetic == Arithmetic::kPortable;
   ExecutorList list;
-#if defined(__x86_64__)
+#if defined(INSTEP_X86_PATHS)
   if (__builtin_cpu_supports("avx512f")) {
     list.add(portable ? avx512_portable::kExecutor : avx512_fast::kExecutor);
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     list.add(portable ? avx2_portable::kExecutor : avx2_fast::kExecutor);
   }
-#elif defined(__aarch64__)
+#elif defined(INSTEP_NEON_PATH)
   list.add(portable ? neon_portable::kExecutor : neon_fast::kExecutor);
 #endif
   list.add(portable ? scalar_portable::kExecutor : scalar_fast::kExecutor);

@@ -1,0 +1,206 @@
+#include "tools/instep/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "tools/instep/error.h"
+#include "tools/instep/eval.h"
+#include "tools/instep/info.h"
+#include "tools/instep/profile.h"
+#include "tools/instep/report.h"
+#include "tools/instep/run_folder.h"
+#include "tools/instep/train.h"
+#include "tools/instep/verify.h"
+
+namespace instep {
+namespace {
+
+const std::map<std::string, Schedule> kSchedules = {{"act_first", Schedule::kActFirst},
+                                                    {"throughput", Schedule::kThroughput}};
+
+// Options that several commands share.
+void add_schedule(CLI::App* command, std::optional<Schedule>& schedule) {
+  command
+      ->add_option_function<std::string>(
+          "--schedule", [&schedule](const std::string& name) { schedule = kSchedules.at(name); },
+          "act_first or throughput: the same bits, another order of work")
+      ->check(CLI::IsMember({"act_first", "throughput"}));
+}
+
+void add_backend(CLI::App* command, std::string& backend, std::string& path) {
+  command->add_option("--backend", backend, "auto or cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--path", path, "instruction set of backend cpu (`instep info` lists them)");
+}
+
+void add_train(CLI::App& app, TrainOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
+  command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)");
+  command->add_option("--steps", options.steps, "control steps in all")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
+  command->add_option("--seed", options.seed, "seed of every random draw (default 0)");
+  command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
+  command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--algo", options.algorithm, "avg (default) or iac")
+      ->check(CLI::IsMember({"avg", "iac"}));
+  add_backend(command, options.backend, options.path);
+  add_schedule(command, options.schedule);
+  command->add_option("--time", options.time, "sim: simulated time")
+      ->check(CLI::IsMember({"sim", "real"}));
+  command->add_option("--device", options.device, "a robot's port or address (with --time real)");
+  command->add_option("--config", options.config_file, "TOML file with a table [learner]");
+  command->add_option("--set", options.set, "one setting, key=value; may be repeated");
+  command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
+  command->add_option("--resume", options.resume, "go on with the run in this folder");
+  command->add_option("--init", options.init, "start from the weights and normaliser of this run");
+  command->add_flag("--allow-different-arithmetic", options.allow_different_arithmetic,
+                    "resume with another path or schedule than the run's own");
+  command->add_flag("--json", options.json, "end with one line of JSON");
+  command->callback([&] { action = [&] { return run_train(options); }; });
+}
+
+void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("eval", "Run a trained policy without learning");
+  command->add_option("RUN", options.run, "run folder")->required();
+  command->add_option("--episodes", options.episodes, "how many (default 10)")
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--seed", options.seed, "seed of the episodes (default: the run's)");
+  command->add_flag("--deterministic", options.deterministic, "the mean action instead of a draw");
+  command->add_flag("--json", options.json, "end with one line of JSON");
+  command->callback([&] { action = [&] { return run_eval(options); }; });
+}
+
+void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, Action& action) {
+  CLI::App* command = app.add_subcommand("verify", "Compare learner and tasks with golden files");
+  command->add_option("FILE", options.files, "safetensors files of either kind")->required();
+  command->add_option("--backend", options.backend, "auto or cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--path", options.path, "instruction set of backend cpu");
+  command->add_option("--arithmetic", arithmetic, "fast (default) or portable")
+      ->check(CLI::IsMember({"fast", "portable"}));
+  add_schedule(command, options.schedule);
+  command->add_flag("--json", options.json, "end with one line of JSON");
+  command->callback([&] {
+    action = [&] {
+      if (arithmetic == "portable") options.arithmetic = Arithmetic::kPortable;
+      return run_verify(options);
+    };
+  });
+}
+
+void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("profile", "Measure the latency of every phase of an update");
+  command->add_option("TASK", options.task, "task to measure on")->required();
+  command->add_option("--updates", options.updates, "how many (default 20000)")
+      ->check(CLI::Range(1, 1'000'000'000));
+  command->add_option("--seed", options.seed, "seed of every random draw");
+  add_backend(command, options.backend, options.path);
+  add_schedule(command, options.schedule);
+  command->add_option("--set", options.set, "one setting, key=value; may be repeated");
+  command->add_flag("--json", options.json, "end with one line of JSON");
+  command->callback([&] { action = [&] { return run_profile(options); }; });
+}
+
+struct TellOptions {
+  std::string run;
+  std::string task;
+  std::vector<std::string> runs;
+  std::string out;
+  bool json = false;
+};
+
+int write_report(const TellOptions& options) {
+  std::vector<RunRecord> records;
+  for (const std::string& run : options.runs) {
+    require_run_folder(run);
+    records.push_back(read_run_record(run));
+  }
+  std::string out = options.out;
+  if (out.empty())
+    out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
+  write_file(out, render_report(records));
+  std::printf("report: %s\n", out.c_str());
+  return kDone;
+}
+
+void add_telling(CLI::App& app, TellOptions& options, Action& action) {
+  CLI::App* tasks = app.add_subcommand("tasks", "List the tasks with sizes, periods and settings");
+  tasks->add_flag("--json", options.json, "end with one line of JSON");
+  tasks->callback([&] { action = [&] { return run_tasks(options.json); }; });
+
+  CLI::App* info = app.add_subcommand("info", "Tell about this build, a learner's memory, a run");
+  info->add_option("RUN", options.run, "run folder");
+  info->add_option("--task", options.task, "memory table of this task's learner");
+  info->add_flag("--json", options.json, "end with one line of JSON");
+  info->callback(
+      [&] { action = [&] { return run_info(options.run, options.task, options.json); }; });
+
+  CLI::App* report = app.add_subcommand("report", "Write an HTML report of one or more runs");
+  report->add_option("RUN", options.runs, "run folders")->required();
+  report->add_option("--out", options.out,
+                     "file (default: report.html in the run, or here for several)");
+  report->callback([&] { action = [&] { return write_report(options); }; });
+
+  CLI::App* compare =
+      app.add_subcommand("compare", "Find the first step and field in which two runs differ");
+  compare->add_option("RUN", options.runs, "two run folders")->required()->expected(2);
+  compare->callback(
+      [&] { action = [&] { return run_compare(options.runs[0], options.runs[1]); }; });
+}
+
+// CLI11 itself would only say that a command is missing.
+void require_known_command(const CLI::App& app, const std::string& word) {
+  if (word.empty() || word.front() == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  const std::vector<std::string_view> words(names.begin(), names.end());
+  throw UsageError("unknown command '" + printable(word) + "'; did you mean '" +
+                   std::string(nearest_word(word, words)) + "'? `instep --help` lists them");
+}
+
+// Everything that options write to. The action reads it after the parser is gone.
+struct Options {
+  TrainOptions train;
+  EvalOptions eval;
+  VerifyOptions verify;
+  std::string arithmetic;
+  ProfileOptions profile;
+  TellOptions tell;
+};
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CLI::App app{"instep: learning on the robot, in step with its control loop"};
+  app.name("instep");
+  app.set_version_flag("--version", "instep " INSTEP_VERSION);
+  app.require_subcommand(1);
+  Action action;
+  const auto options = std::make_shared<Options>();
+  add_train(app, options->train, action);
+  add_eval(app, options->eval, action);
+  add_verify(app, options->verify, options->arithmetic, action);
+  add_profile(app, options->profile, action);
+  add_telling(app, options->tell, action);
+  require_known_command(app, argc > 1 ? argv[1] : "");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return {nullptr, app.exit(request)};
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(
+        stderr, "instep: %s\nRun `instep --help`, or `instep COMMAND --help`, for what there is.\n",
+        error.what());
+    return {nullptr, kWrongUse};
+  }
+  return {[options, action] { return action(); }, kDone};
+}
+
+}  // namespace instep
