@@ -3,6 +3,17 @@
 #include <cstring>
 
 namespace instep {
+namespace {
+
+// A snapshot is taken between ticks. Some of these words name one of two buffers: any other number
+// there would lead out of the block.
+bool is_between_ticks(const LearnerState& state) {
+  return state.actor_acted <= 1 && state.actor_newest <= 1 && state.open_tape <= 1 &&
+         state.is_open == 1 && state.has_action == 0 && state.has_old_forward == 0 &&
+         state.has_critic_forward == 0 && state.has_pending_actor_update == 0;
+}
+
+}  // namespace
 
 ControlLoop::ControlLoop(Agent& agent, Environment& world, const Clock& clock,
                          const Random& reset_random)
@@ -66,13 +77,18 @@ bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t s
   if (in.size() != snapshot_bytes() || steps < 0) return false;
   const Learner& learner = agent_.learner();
   const std::size_t world_bytes = world_.state_bytes();
-  LearnerState found;
-  std::memcpy(&found, in.data() + sizeof state_ + world_bytes, sizeof found);
-  // What names one of two buffers; anything else there would lead out of the block.
-  if (found.actor_acted > 1 || found.actor_newest > 1 || found.open_tape > 1) return false;
+  const auto block = in.subspan(sizeof state_ + world_bytes);
+  LoopState loop_state;
+  LearnerState learner_state;
+  std::memcpy(&loop_state, in.data(), sizeof loop_state);
+  std::memcpy(&learner_state, block.data(), sizeof learner_state);
+  if (loop_state.episodes < 0 || loop_state.episodes > steps || loop_state.episode_length < 0 ||
+      loop_state.episode_length > steps || !is_between_ticks(learner_state)) {
+    return false;
+  }
   if (!world_.load_state(in.subspan(sizeof state_, world_bytes))) return false;
-  std::memcpy(&state_, in.data(), sizeof state_);
-  std::memcpy(learner.block, in.data() + sizeof state_ + world_bytes, learner.layout.bytes);
+  state_ = loop_state;
+  std::memcpy(learner.block, block.data(), learner.layout.bytes);
   agent_.set_step(static_cast<std::uint64_t>(steps));
   action_ = learner.open_actor_tape() + learner.layout.actor_tape.action;
   return true;
