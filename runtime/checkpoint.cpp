@@ -80,6 +80,8 @@ int CheckpointFile::create(const std::string& path, const CheckpointIdentity& id
                            std::size_t snapshot_bytes) {
   identity_ = identity;
   snapshot_bytes_ = snapshot_bytes;
+  step_ = -1;
+  slot_ = 1;
   if (const int error = file_.open(path, File::Mode::kCreate)) return error;
   if (const int error = file_.lock()) return error;
   if (const int error = file_.reserve(2 * slot_bytes(snapshot_bytes))) return error;

@@ -168,26 +168,34 @@ void TrainingRun::checkpoint() {
   session_.loop().save_snapshot(snapshot_);
   check(checkpoint_.write(session_.loop().steps(), snapshot_), "checkpoint");
   check(events_.flush(), "the event file");
-  if (health_.take_new_best()) keep_best();
+  if (health_.take_new_best()) {
+    check(best_.write(session_.loop().steps(), snapshot_), "best/checkpoint");
+  }
 }
 
 // best/ is a run folder of its own as far as eval and --init go: the configuration and a
-// checkpoint.
-void TrainingRun::keep_best() {
+// checkpoint. Both are made before the loop, which allocates nothing and opens no file.
+void TrainingRun::open_best() {
   const std::string folder = folder_ + "/best";
-  if (!has_best_) {
-    // The first time in this process. A folder of an earlier one is overwritten: its return was
-    // read from episodes.csv, and this one is better.
-    unseal();
-    make_folders(folder);
-    write_file(folder + "/config.toml", write_config_toml(config_));
-    std::filesystem::remove(folder + "/checkpoint");
-    check(best_.create(folder + "/checkpoint", session_.identity(), snapshot_.size()),
-          "best/checkpoint");
-    has_best_ = true;
-    seal();
+  const std::string path = folder + "/checkpoint";
+  make_folders(folder);
+  write_file(folder + "/config.toml", write_config_toml(config_));
+  const CheckpointStatus status = best_.open(path, true);
+  const bool is_whole =
+      status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
+  // What an earlier part of this run kept stands until there is better.
+  if (is_whole && best_.identity() == session_.identity() && best_.step() <= first_step_ &&
+      best_.snapshot().size() == snapshot_.size()) {
+    return;
   }
-  check(best_.write(session_.loop().steps(), snapshot_), "best/checkpoint");
+  std::filesystem::remove(path);
+  check(best_.create(path, session_.identity(), snapshot_.size()), "best/checkpoint");
+}
+
+// Leaves no folder where nothing was kept.
+void TrainingRun::close_best() {
+  std::error_code ignored;
+  if (best_.step() < 0) std::filesystem::remove_all(folder_ + "/best", ignored);
 }
 
 void TrainingRun::finish_episode() {
@@ -255,6 +263,7 @@ void TrainingRun::loop() {
 
 nlohmann::json TrainingRun::run() {
   install_stop_handler();
+  open_best();
   begin_ns_ = event_ns_ = clock_.now_ns();
   wall_time_at_begin_s_ = wall_time_s();
   speed_.start(first_step_, begin_ns_);

@@ -62,7 +62,6 @@ class TrainingRun {
   Session session_;
   CheckpointFile checkpoint_;
   CheckpointFile best_{0};
-  bool has_best_ = false;
   EpisodeLog log_;
   EventFile events_;
   Health health_;
