@@ -285,6 +285,7 @@ nlohmann::json TrainingRun::run() {
     checkpoint();
   }
   check(events_.flush(), "the event file");
+  close_best();
   const nlohmann::json summary = summarize();
   write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
   const RunRecord record = read_run_record(folder_);

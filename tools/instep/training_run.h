@@ -52,7 +52,8 @@ class TrainingRun {
   void finish_episode();
   void add_events(std::int64_t now_ns);
   void checkpoint();
-  void keep_best();
+  void open_best();
+  void close_best();
   void check(int error, const char* file) const;
   double seconds() const;
   nlohmann::json summarize();
