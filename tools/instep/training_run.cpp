@@ -77,7 +77,8 @@ void TrainingRun::check(int error, const char* file) const {
 
 void TrainingRun::start(const std::string& init) {
   if (!init.empty()) take_weights(init);
-  write_file(folder_ + "/config.toml", write_config_toml(config_));
+  const std::string config = write_config_toml(config_);
+  if (init.empty()) write_file(folder_ + "/config.toml", config);
   // The checkpoint first: it takes the folder for this process.
   check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
         "checkpoint");
@@ -87,6 +88,8 @@ void TrainingRun::start(const std::string& init) {
     throw DataError("the first action is not finite; nothing was learnt");
   check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
   checkpoint();
+  // Only the checkpoint knows these weights: before it stands, --resume must not find a run.
+  if (!init.empty()) write_file(folder_ + "/config.toml", config);
   open_events(0);
 }
 
