@@ -1,0 +1,83 @@
+#include "tools/benchmark/eigen_golden.h"
+
+#include <algorithm>
+
+#include "tools/benchmark/eigen_learner.h"
+#include "tools/instep/error.h"
+
+namespace instep {
+namespace {
+
+LearnerSettings read_settings(const nlohmann::json& config) {
+  LearnerSettings settings;
+  if (config.at("algo") != "avg" || config.at("beta1") != 0.0) {
+    throw DataError("the Eigen peer knows AVG with beta1 = 0 only");
+  }
+  settings.hidden = config.at("hidden");
+  settings.discount = config.at("gamma");
+  settings.entropy_coef = config.at("alpha");
+  settings.actor_lr = config.at("actor_lr");
+  settings.critic_lr = config.at("critic_lr");
+  settings.observation_norm = config.at("obs_norm");
+  settings.feature_norm = config.at("pnorm");
+  settings.td_error_scaling = config.at("td_scale");
+  return settings;
+}
+
+const double* row(const TensorFile& file, const std::string& name, std::size_t index,
+                  std::size_t columns) {
+  const std::vector<double>& values = file.tensors.at(name).values;
+  if (values.size() < (index + 1) * columns) throw DataError("tensor " + name + " is too short");
+  return values.data() + index * columns;
+}
+
+// Compares each array that the file has under `prefix`; the file's row `step` where it holds many.
+void compare(const TensorFile& file, const std::string& prefix, const NamedValues& ours,
+             std::size_t step, WorstError& worst) {
+  for (const auto& [name, values] : ours) {
+    if (!file.tensors.contains(prefix + name)) continue;
+    const bool is_series = prefix == "out/";
+    const double* truth = row(file, prefix + name, is_series ? step : 0, values.size());
+    const double tolerance = *row(file, "tol/" + prefix + name, is_series ? step : 0, 1);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      worst.compare(values[i], truth[i], tolerance, prefix + name, static_cast<std::int64_t>(step));
+    }
+  }
+}
+
+}  // namespace
+
+void replay_eigen(const TensorFile& file, WorstError& worst) {
+  const Shape shape{file.config.at("n"), file.config.at("m"), file.config.at("hidden")};
+  EigenLearner learner(shape, read_settings(file.config));
+  NamedValues weights;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with("init/")) weights[name.substr(5)] = tensor.values;
+  }
+  learner.set_weights(weights);
+
+  const auto n = static_cast<std::size_t>(shape.observation_dim);
+  const auto m = static_cast<std::size_t>(shape.action_dim);
+  const auto noise = [&](const std::string& name, std::size_t step) {
+    const double* draws = row(file, name, step, m);
+    std::vector<float> floats(m);
+    std::transform(draws, draws + m, floats.begin(),
+                   [](double x) { return static_cast<float>(x); });
+    return floats;
+  };
+  const auto steps = file.config.at("steps").get<std::size_t>();
+  std::size_t resets = 0;
+  learner.begin_episode(row(file, "in/obs0", 0, n));
+  for (std::size_t t = 0; t < steps; ++t) {
+    const bool terminated = *row(file, "in/terminated", t, 1) != 0.0;
+    const bool truncated = *row(file, "in/truncated", t, 1) != 0.0;
+    learner.act(noise("in/eps", t).data());
+    learner.update(row(file, "in/next_obs", t, n), *row(file, "in/reward", t, 1), terminated,
+                   noise("in/eps_next", t).data());
+    compare(file, "out/", learner.outputs(), t, worst);
+    if (terminated || truncated) learner.begin_episode(row(file, "in/reset_obs", resets++, n));
+  }
+  compare(file, "final/", learner.state(), steps, worst);
+}
+
+}  // namespace instep
