@@ -224,6 +224,27 @@ class Simulation final : public MujocoTask {
     return {data_->qvel, static_cast<std::size_t>(model_->nv)};
   }
 
+  void get_limbs(std::vector<Limb>& limbs) const override {
+    limbs.clear();
+    for (int i = 0; i < model_->ngeom; ++i) {
+      const int type = model_->geom_type[i];
+      if (type != mjGEOM_CAPSULE && type != mjGEOM_SPHERE) {
+        continue;  // the floor
+      }
+      // A capsule lies along the third axis of its frame; its matrix is stored row by row.
+      const mjtNum half_length = type == mjGEOM_CAPSULE ? model_->geom_size[3 * i + 1] : 0.0;
+      Limb limb;
+      limb.radius = model_->geom_size[3 * i];
+      for (int axis = 0; axis < 3; ++axis) {
+        const mjtNum middle = data_->geom_xpos[3 * i + axis];
+        const mjtNum reach = half_length * data_->geom_xmat[9 * i + 3 * axis + 2];
+        limb.from[axis] = middle - reach;
+        limb.to[axis] = middle + reach;
+      }
+      limbs.push_back(limb);
+    }
+  }
+
   std::size_t state_bytes() const override {
     return sizeof(double) * (kStateScalars + simulator_state_count());
   }

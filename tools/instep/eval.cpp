@@ -15,22 +15,21 @@
 namespace instep {
 namespace {
 
-struct EpisodeResult {
-  double episode_return = 0.0;
-  std::int64_t length = 0;
-};
-
 Random evaluation_random(std::uint64_t seed, Stream stream) {
   return {seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
 }
 
-EpisodeResult run_episode(Policy& policy, Session& session, std::uint64_t seed,
-                          std::uint64_t episode, bool deterministic) {
+}  // namespace
+
+EpisodeResult run_evaluation_episode(Policy& policy, Session& session, std::uint64_t seed,
+                                     std::uint64_t episode, bool deterministic,
+                                     const std::function<void()>& on_state) {
   const TaskInfo& task = session.task();
   std::vector<double> observation(static_cast<std::size_t>(task.observation_dim));
   float noise[kActionDimMax] = {};
   session.world().reset(evaluation_random(seed, Stream::kTaskReset), episode, observation.data());
   EpisodeResult result;
+  if (on_state) on_state();
   for (bool has_ended = false; !has_ended; ++result.length) {
     if (!deterministic) {
       const std::uint64_t step = (episode << 32) + static_cast<std::uint64_t>(result.length);
@@ -39,12 +38,12 @@ EpisodeResult run_episode(Policy& policy, Session& session, std::uint64_t seed,
     const Outcome outcome =
         session.world().step(policy.act(observation.data(), noise), observation.data());
     result.episode_return += outcome.reward;
+    result.terminated = outcome.terminated;
+    if (on_state) on_state();
     has_ended = outcome.terminated || outcome.truncated;
   }
   return result;
 }
-
-}  // namespace
 
 int run_eval(const EvalOptions& options) {
   if (options.episodes < 1) throw UsageError("--episodes must be at least 1");
@@ -64,8 +63,8 @@ int run_eval(const EvalOptions& options) {
   double sum = 0.0;
   double sum_squares = 0.0;
   for (std::int64_t i = 0; i < options.episodes; ++i) {
-    const EpisodeResult result =
-        run_episode(policy, session, seed, static_cast<std::uint64_t>(i), options.deterministic);
+    const EpisodeResult result = run_evaluation_episode(
+        policy, session, seed, static_cast<std::uint64_t>(i), options.deterministic);
     std::printf("episode %lld: return %.3f, %lld steps\n", static_cast<long long>(i),
                 result.episode_return, static_cast<long long>(result.length));
     sum += result.episode_return;

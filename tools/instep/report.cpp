@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/latency_histogram.h"
+#include "tools/instep/episode_picture.h"
 #include "tools/instep/error.h"
 
 namespace instep {
@@ -787,10 +788,25 @@ std::string headline(const Run& run) {
                  ")", tail});
 }
 
+// The robot at work, where the task has a body.
+std::string episode_figure(const Run& run) {
+  if (!run.record->recorded_episode) return "";
+  const RecordedEpisode& episode = *run.record->recorded_episode;
+  const double shown_s = static_cast<double>(episode.frames.size() - 1) * episode.frame_period_s;
+  std::string caption = concat({"One episode with the final weights, without learning: return <b>",
+                                number_text(episode.episode_return), "</b> in ",
+                                fixed(static_cast<double>(episode.length), 0), " steps"});
+  if (episode.terminated) caption += ", then it fell";
+  caption += episode.is_whole ? concat({". All ", duration_text(shown_s), " are shown."})
+                              : concat({". The first ", duration_text(shown_s), " are shown."});
+  return concat(
+      {"<figure>\n", draw_episode(episode), "<figcaption>", caption, "</figcaption>\n</figure>\n"});
+}
+
 std::string one_run_body(const Run& run) {
   const std::string config = settings(run);
-  return concat({"<h1>", headline(run), "</h1>\n", learning_curve(run), speed_chart(run),
-                 update_histogram(run), facts_table(run), memory_table(run),
+  return concat({"<h1>", headline(run), "</h1>\n", episode_figure(run), learning_curve(run),
+                 speed_chart(run), update_histogram(run), facts_table(run), memory_table(run),
                  config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
                  config.empty() ? "" : "</section>\n"});
 }
@@ -1021,6 +1037,16 @@ path{fill:none;vector-effect:non-scaling-stroke}
 .band{fill:var(--main);fill-opacity:.18}
 .bars{fill:var(--main);fill-opacity:.75}
 .marker{stroke:var(--alert);stroke-width:1.5}
+.robot{display:block;width:100%;max-height:20rem;overflow:hidden}
+.robot path{vector-effect:none;stroke-linecap:round}
+.robot .limb{stroke:var(--main);stroke-opacity:.8}
+.robot .far{stroke:var(--soft)}
+.robot .floor{stroke:var(--soft);stroke-width:12}
+.robot .grid{stroke:var(--soft);stroke-width:12}
+.robot text{fill:var(--soft);font-size:120px;text-anchor:middle}
+.still{display:none}
+@media (prefers-reduced-motion:reduce){.moving{display:none}.still{display:inline}}
+figcaption b{color:var(--ink)}
 .c0{--k:var(--k0)}.c1{--k:var(--k1)}.c2{--k:var(--k2)}.c3{--k:var(--k3)}.c4{--k:var(--k4)}.c5{--k:var(--k5)}
 .thin.c0,.thin.c1,.thin.c2,.thin.c3,.thin.c4,.thin.c5{stroke:var(--k);stroke-opacity:1;stroke-width:1.8}
 .swatch{display:inline-block;width:1em;height:.25em;vertical-align:middle;background:var(--k)}

@@ -146,6 +146,10 @@ RunRecord read_run_record(const std::string& folder) {
   if (has_config) record.config_text = read_text(config);
   if (has_episodes) record.episodes = read_episodes(episodes);
   if (fs::exists(summary, error)) record.summary = read_summary(summary);
+  const std::string recorded = (root / RecordedEpisode::kName).string();
+  if (fs::exists(recorded, error)) {
+    record.recorded_episode = parse_recorded_episode(read_text(recorded), recorded);
+  }
   return record;
 }
 

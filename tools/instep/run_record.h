@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/instep/recorded_episode.h"
+
 namespace instep {
 
 // One line of episodes.csv: a finished episode.
@@ -28,7 +30,8 @@ struct RunRecord {
   std::string path;         // the folder as it was given
   std::string config_text;  // config.toml, empty where it is missing
   std::vector<Episode> episodes;
-  nlohmann::json summary;  // summary.json: an object, or null
+  nlohmann::json summary;                           // summary.json: an object, or null
+  std::optional<RecordedEpisode> recorded_episode;  // episode.json, where there is one
 };
 
 // Reads episodes.csv. A last line without its newline is still being written (or was when the run

@@ -156,7 +156,7 @@ void TrainingRun::resume() {
   open_events(checkpoint_.step());
   write_file(folder_ + "/config.toml", write_config_toml(config_));
   std::error_code ignored;
-  for (const char* stale : {"/summary.json", "/report.html"}) {
+  for (const char* stale : {"/summary.json", "/report.html", "/episode.json"}) {
     std::filesystem::remove(folder_ + stale, ignored);
   }
 }
@@ -291,9 +291,17 @@ nlohmann::json TrainingRun::run() {
   close_best();
   const nlohmann::json summary = summarize();
   write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+  record_picture();
   const RunRecord record = read_run_record(folder_);
   write_file(folder_ + "/report.html", render_report({&record, 1}));
   return summary;
+}
+
+// Comes last of all: the policy takes the learner's tapes for its own, and the world is reset.
+void TrainingRun::record_picture() {
+  if (is_faulted_) return;
+  const auto episode = record_episode(session_, config_.seed);
+  if (episode) write_file(folder_ + '/' + RecordedEpisode::kName, to_text(*episode));
 }
 
 nlohmann::json TrainingRun::summarize() {

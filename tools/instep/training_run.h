@@ -56,6 +56,7 @@ class TrainingRun {
   void close_best();
   void check(int error, const char* file) const;
   double seconds() const;
+  void record_picture();
   nlohmann::json summarize();
 
   RunConfig config_;
