@@ -215,6 +215,10 @@ void OneTick::draw_state() {
   clear(test_.learner());
   draw_weights(draws_, test_);
   LearnerState& state = test_.state();
+  // The buffer that is not the newest holds what nobody may read.
+  state.actor_acted = state.actor_newest = draws_.coin() ? 1 : 0;
+  draw_weights(draws_, layout.actor, case_.shape.hidden_dim,
+               test_.learner().floats(layout.actor_weights[1 - state.actor_newest]));
   // Every fourth case starts fresh: the first update of all, whose moments are empty.
   if (case_.seed % 4 != 0) {
     draw_moments(layout.actor, layout.actor_first, layout.actor_second, 0.01);
