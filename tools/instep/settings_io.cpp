@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <set>
 #include <string_view>
@@ -157,6 +158,10 @@ std::string parse_file(const std::string& path, toml::table& root) {
   std::string text;
   std::string problem = read_text(path, text);
   if (!problem.empty()) return problem;
+  // toml++ 3.3 reaches undefined behaviour at letters like U+00E4 outside strings and comments.
+  // Keys and values that we know have none, and what a comment says is not kept.
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  std::replace_if(text.begin(), text.end(), std::not_fn(is_ascii), '?');
   try {
     root = toml::parse(text);
   } catch (const toml::parse_error& error) {
