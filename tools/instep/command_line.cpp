@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -21,6 +22,15 @@ namespace {
 
 const std::map<std::string, Schedule> kSchedules = {{"act_first", Schedule::kActFirst},
                                                     {"throughput", Schedule::kThroughput}};
+
+// CLI11 itself takes -1 for the largest of all seeds.
+std::string is_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, seed);
+  if (error == std::errc() && at == end) return "";
+  return "must be a whole number of 0 to 18446744073709551615, not " + printable(text);
+}
 
 // Options that several commands share.
 void add_schedule(CLI::App* command, std::optional<Schedule>& schedule) {
@@ -42,7 +52,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)");
   command->add_option("--steps", options.steps, "control steps in all")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
-  command->add_option("--seed", options.seed, "seed of every random draw (default 0)");
+  command->add_option("--seed", options.seed, "seed of every random draw (default 0)")
+      ->check(is_seed);
   command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
   command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")
       ->check(CLI::Range(1, 1024));
@@ -69,7 +80,8 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
   command->add_option("RUN", options.run, "run folder")->required();
   command->add_option("--episodes", options.episodes, "how many (default 10)")
       ->check(CLI::Range(1, 1'000'000));
-  command->add_option("--seed", options.seed, "seed of the episodes (default: the run's)");
+  command->add_option("--seed", options.seed, "seed of the episodes (default: the run's)")
+      ->check(is_seed);
   command->add_flag("--deterministic", options.deterministic, "the mean action instead of a draw");
   command->add_flag("--json", options.json, "end with one line of JSON");
   command->callback([&] { action = [&] { return run_eval(options); }; });
@@ -99,7 +111,7 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   command->add_option("TASK", options.task, "task to measure on")->required();
   command->add_option("--updates", options.updates, "how many (default 20000)")
       ->check(CLI::Range(1, 1'000'000'000));
-  command->add_option("--seed", options.seed, "seed of every random draw");
+  command->add_option("--seed", options.seed, "seed of every random draw")->check(is_seed);
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
