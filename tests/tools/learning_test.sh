@@ -25,7 +25,7 @@ echo "half_cheetah, last eighth, sorted:" $returns
 read -r above median <<<"$(awk '{ r[NR] = $1; if ($1 > 0) n += 1 } END { print n + 0, (NR == 5 ? r[3] : "none") }' <<<"$returns")"
 awk -v above="$above" -v median="$median" 'BEGIN { exit !(above >= 4 && median != "none" && median > 150) }' || {
   echo "half_cheetah does not learn: $above of 5 above 0, median $median"
-  status=1
+  exit 1
 }
 
 "$command" train hopper --steps 100000 --seeds 0..2 --jobs 2 --out "$scratch/hopper" 2>/dev/null || status=1
