@@ -115,17 +115,24 @@ Words next_words(const Case& each, const std::string& folder) {
 }
 
 TEST_P(Resume, AfterKillsAtRandomTimesLosesNothing) {
-  constexpr int kKills = 4;  // all but the first while the run goes on
-  double times[kKills];
-  Random{1, 0}.uniform(0, times, kKills);
+  constexpr int kKills = 3;  // all but the first while the run goes on
+  double scale_ms = 0.6 * whole_ms_;
   int kills = 0;
-  for (const double time : times) {
+  for (std::uint64_t attempt = 0; kills < kKills; ++attempt) {
+    ASSERT_LT(attempt, 40U) << "too few kills met a running process";
+    double time = 0.0;
+    Random{1, 0}.uniform(attempt, &time, 1);
     RunningCommand command(next_words(GetParam(), run()));
-    sleep_ms(time * 0.6 * whole_ms_);
+    sleep_ms(time * scale_ms);
     command.send(SIGKILL);
-    if (command.wait().signal == SIGKILL) ++kills;
+    if (command.wait().signal == SIGKILL) {
+      ++kills;
+    } else {  // It had ended by itself: once more from the start, with less time.
+      std::filesystem::remove_all(run());
+      scale_ms *= 0.7;
+      kills = 0;
+    }
   }
-  EXPECT_GE(kills, 1) << "none of them met a running process";
   const CommandResult last = RunningCommand(next_words(GetParam(), run())).wait();
   ASSERT_EQ(last.exit_code, 0) << last;
   EXPECT_EQ(last.error.find("damaged"), std::string::npos) << last;
@@ -134,15 +141,18 @@ TEST_P(Resume, AfterKillsAtRandomTimesLosesNothing) {
 }
 
 TEST_P(Resume, AfterControlCLosesNothing) {
-  {
+  // On a busy machine a run may end before the signal reaches it; then once more.
+  for (int attempt = 0; attempt == 0 || how_it_ended(run()) == "done"; ++attempt) {
+    ASSERT_LT(attempt, 20) << "no signal met a running process";
+    std::filesystem::remove_all(run());
     RunningCommand command(train_words(GetParam(), run(), GetParam().steps));
     wait_for_the_loop(run());
     command.send(SIGINT);
     const CommandResult result = command.wait();
     ASSERT_EQ(result.exit_code, 0) << result;
-    ASSERT_EQ(how_it_ended(run()), "interrupted");
-    EXPECT_NE(result.out.find("interrupted after"), std::string::npos) << result;
+    EXPECT_NE(result.out.find(how_it_ended(run()) + " after"), std::string::npos) << result;
   }
+  ASSERT_EQ(how_it_ended(run()), "interrupted");
   {
     RunningCommand command({"train", "--resume", run()});
     sleep_ms(0.3 * whole_ms_);
