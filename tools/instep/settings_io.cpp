@@ -154,9 +154,46 @@ std::string read_text(const std::string& path, std::string& text) {
   return text.size() > kBytesMax ? ": is larger than 1 MiB; settings are not" : "";
 }
 
+// How many bytes at the start of `text` are one UTF-8 character; 0 when they are none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+  const bool is_none =
+      length > 2 && ((lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
+                     (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F));
+  return is_none ? 0 : length;
+}
+
+// The problem of a text that is not UTF-8, which TOML is.
+std::string utf8_problem(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text.substr(at));
+    if (length == 0) {
+      return ":" +
+             std::to_string(1 + std::count(text.begin(),
+                                           text.begin() + static_cast<std::ptrdiff_t>(at), '\n')) +
+             ": is not UTF-8 text";
+    }
+    at += length;
+  }
+  return "";
+}
+
 std::string parse_file(const std::string& path, toml::table& root) {
   std::string text;
   std::string problem = read_text(path, text);
+  if (problem.empty()) problem = utf8_problem(text);
   if (!problem.empty()) return problem;
   // toml++ 3.3 reaches undefined behaviour at letters like U+00E4 outside strings and comments.
   // Keys and values that we know have none, and what a comment says is not kept.
