@@ -6,6 +6,7 @@ packages_needed=(
   g++ cmake ninja-build
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev
+  python3 patch # for tests that follow the documents
 )
 # Without it everything builds, but the MuJoCo tasks are missing. Not every release has a package of it.
 package_mujoco=libmujoco-dev
