@@ -42,6 +42,14 @@ std::size_t bytes_per_value(const std::string& dtype) {
   return 0;
 }
 
+// JSON's own conversion of a real or negative number to an unsigned one would not notice.
+std::uint64_t whole_number(const std::string& where, const nlohmann::json& value) {
+  if (!value.is_number_unsigned()) {
+    throw DataError(where + ": sizes and offsets must be whole numbers from 0 on");
+  }
+  return value.get<std::uint64_t>();
+}
+
 Tensor read_tensor(const std::string& where, const nlohmann::json& entry,
                    const std::vector<std::uint8_t>& bytes, std::size_t data_start) {
   const auto dtype = entry.at("dtype").get<std::string>();
@@ -50,14 +58,14 @@ Tensor read_tensor(const std::string& where, const nlohmann::json& entry,
   Tensor tensor;
   std::uint64_t count = 1;
   for (const auto& dimension : entry.at("shape")) {
-    const auto size = dimension.get<std::uint64_t>();
+    const auto size = whole_number(where, dimension);
     if (size != 0 && count > kFileBytesMax / size) throw DataError(where + ": shape is too large");
     count *= size;
     tensor.shape.push_back(static_cast<std::int64_t>(size));
   }
   const auto& offsets = entry.at("data_offsets");
-  const auto begin = offsets.at(0).get<std::uint64_t>();
-  const auto end = offsets.at(1).get<std::uint64_t>();
+  const auto begin = whole_number(where, offsets.at(0));
+  const auto end = whole_number(where, offsets.at(1));
   const std::uint64_t available = bytes.size() - data_start;
   if (begin > end || end > available) {
     throw DataError(where + ": data_offsets reach beyond the end of the file");
