@@ -13,8 +13,10 @@ namespace instep {
 // What one control step did to the world.
 struct Outcome {
   double reward = 0.0;
-  bool terminated = false;  // the episode reached an end of its own: no bootstrapping
-  bool truncated = false;   // a time limit cut it: the target still bootstraps
+  bool terminated = false;       // the episode reached an end of its own: no bootstrapping
+  bool truncated = false;        // a time limit cut it: the target still bootstraps
+  bool carries_no_step = false;  // held, homing or faulted: the transition is dropped, the episode
+                                 // closed as truncated
 };
 
 // A simulated world. All memory is taken by the constructor: reset() and step() allocate nothing.
@@ -36,6 +38,10 @@ class Environment {
   // to the task's box: a task that has a narrower one clips. Overwrites observation
   // [observation_dim] with what is sensed afterwards, also when the episode has just ended.
   virtual Outcome step(const float* action, double* observation) = 0;
+
+  // The action that the next step() will take, as soon as it is known: a robot's command leaves
+  // here, before the learner goes on. A world in which nothing moves meanwhile has nothing to do.
+  virtual void send(const float* /*action*/) {}
 
   // The state of a running episode, for checkpoints: a fixed number of bytes, from which
   // load_state() goes on bit for bit. save_state overwrites out, load_state reads the same layout;

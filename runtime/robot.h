@@ -1,0 +1,197 @@
+// What the runtime knows of a robot: packets come up from its driver, commands go down to it, and a
+// task turns the ones into observations and actions into the others.
+//
+//      bytes            packets                    observation, reward
+//   device <-> Session <-> RobotLink <-> RobotWorld <-> ControlLoop
+//                          (I/O thread,   (limits, safety,
+//                           or simulated)  RobotTask)
+//
+// RobotWorld is the same on real and on simulated time; only the link differs.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/philox.h"
+
+namespace instep {
+
+// One message of a device, framing and checksum already checked, as it came over the wire.
+struct Packet {
+  static constexpr std::size_t kBytesMax = 1200;
+
+  std::int64_t time_ns = 0;    // when its last byte was read
+  std::uint32_t sequence = 0;  // counted by the session, so that a consumer sees gaps
+  std::uint32_t size = 0;
+  std::array<std::uint8_t, kBytesMax> bytes{};
+
+  std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
+};
+
+// What a robot is told to do, in the device's units and after limits.
+struct Command {
+  static constexpr int kValuesMax = 32;
+  // Every device has these two; the numbers from kDeviceSpecific on are its driver's own (modes,
+  // docking).
+  static constexpr std::uint8_t kStop = 0;
+  static constexpr std::uint8_t kMove = 1;
+  static constexpr std::uint8_t kDeviceSpecific = 16;
+
+  std::uint8_t kind = kStop;
+  std::int32_t count = 0;  // of values
+  std::array<double, kValuesMax> values{};
+};
+
+// Where the session hands each packet to, in the order of arrival.
+class PacketSink {
+ public:
+  virtual ~PacketSink() = default;
+  virtual void take(const Packet& packet) = 0;
+};
+
+enum class LinkState : std::uint8_t {
+  kConnecting,  // no packet yet, or none since the connection was lost
+  kReady,       // packets arrive, commands are obeyed
+  kLost,        // was ready; the session is trying to come back by itself
+  kFailed,      // will not come back without a person; error() says why
+};
+
+// Counters of one link since it was opened.
+struct LinkCounters {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes_skipped = 0;  // not part of any valid packet: noise, text, damaged frames
+  std::uint64_t checksum_errors = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t commands_sent = 0;
+  std::uint64_t dead_man_stops = 0;  // stops because no command came in time
+};
+
+// A driver's protocol as a state machine over bytes, with time as an argument: no thread, no file
+// descriptor, no clock of its own. One thread at a time: the I/O thread on real time, the loop's on
+// simulated time. Nothing allocates after construction.
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
+
+  // The transport has just been opened, or opened again: forget half-read bytes, start the
+  // handshake.
+  virtual void on_connect(std::int64_t now_ns) = 0;
+  // The transport has gone (unplugged, closed by the peer).
+  virtual void on_disconnect(std::int64_t now_ns) = 0;
+  // Bytes have arrived, any number, split anywhere.
+  virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                        PacketSink& sink) = 0;
+  // The newest command. Older ones that were not sent yet are void.
+  virtual void on_command(const Command& command, std::int64_t now_ns) = 0;
+  // Does what is due: handshake steps, time-outs, the dead-man's stop. Answers when to be called
+  // next at the latest.
+  virtual std::int64_t poll(std::int64_t now_ns) = 0;
+
+  // Bytes that wait to be written. consume(n) says that the first n of them have been.
+  virtual std::span<const std::uint8_t> output() const = 0;
+  virtual void consume(std::size_t bytes) = 0;
+
+  virtual LinkState state() const = 0;
+  virtual const LinkCounters& counters() const = 0;
+  // What went wrong last and what to do about it, for people; empty when nothing did.
+  virtual const char* error() const = 0;
+};
+
+// The device's other end: bytes in, bytes out, physics in between, for simulated time and for
+// `instep sim`. Deterministic: the same seed, bytes and times give the same answers.
+class DeviceSimulator {
+ public:
+  DeviceSimulator() = default;
+  DeviceSimulator(const DeviceSimulator&) = delete;
+  DeviceSimulator& operator=(const DeviceSimulator&) = delete;
+  virtual ~DeviceSimulator() = default;
+
+  // Bytes from the host arrive.
+  virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) = 0;
+  // Lets the world go on until now_ns. Answers when something happens next by itself (a byte is
+  // due, a physics step), so that the caller can jump there.
+  virtual std::int64_t advance(std::int64_t now_ns) = 0;
+  // Moves what has left the device's UART by now into out; answers how many bytes that were.
+  virtual std::size_t read(std::span<std::uint8_t> out) = 0;
+  // False while a fault has the cable unplugged.
+  virtual bool is_plugged() const = 0;
+};
+
+// Commands and packets as the control loop sees them, whatever is behind. Loop thread only; nothing
+// here allocates or locks.
+class RobotLink {
+ public:
+  RobotLink() = default;
+  RobotLink(const RobotLink&) = delete;
+  RobotLink& operator=(const RobotLink&) = delete;
+  virtual ~RobotLink() = default;
+
+  virtual std::int64_t now_ns() const = 0;
+  // Posts the newest command; it replaces one that has not been sent yet.
+  virtual void post(const Command& command) = 0;
+  // Returns at deadline_ns (real time: an absolute sleep; simulated time: the world is moved
+  // there).
+  virtual void wait_until(std::int64_t deadline_ns) = 0;
+  // Takes the oldest packet that was not taken yet; false when there is none.
+  virtual bool next_packet(Packet* out) = 0;
+  virtual LinkState state() const = 0;
+};
+
+// What the loop's limiter allows a task's command, per value and in the device's units.
+struct CommandLimits {
+  int count = 0;
+  std::array<double, Command::kValuesMax> lower{};
+  std::array<double, Command::kValuesMax> upper{};
+  std::array<double, Command::kValuesMax> rate_max{};  // change per second; infinity: no limit
+  std::int64_t packet_age_max_ns = 0;  // older sensors: hold, and the tick carries no step
+};
+
+enum class Homing : std::uint8_t { kContinues, kDone, kFailed };
+
+// What one tick's packets amount to.
+struct Sensed {
+  double reward = 0.0;
+  bool terminated = false;
+  bool truncated = false;
+  bool is_faulted = false;  // the robot itself reports a fault: it must be homed before it goes on
+};
+
+// A task on a robot: packets become observation and reward, actions become commands, and an episode
+// begins with homing. Plain arithmetic on what it is given: no bytes are sent from here. Loop
+// thread only; all memory is taken by the constructor.
+class RobotTask {
+ public:
+  RobotTask() = default;
+  RobotTask(const RobotTask&) = delete;
+  RobotTask& operator=(const RobotTask&) = delete;
+  virtual ~RobotTask() = default;
+
+  virtual const CommandLimits& limits() const = 0;
+
+  // Every packet, in order, in every state.
+  virtual void take(const Packet& packet) = 0;
+
+  // Begins the way to a new episode's start; randomness comes from `random` at `step`.
+  virtual void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) = 0;
+  // One tick of it: overwrites *command with what to send for the coming period.
+  virtual Homing home(std::int64_t now_ns, Command* command) = 0;
+  // The first observation [observation_dim] of the episode, once homing is done.
+  virtual void first_observation(double* observation) = 0;
+
+  // The command for action [action_dim], each in [-1, 1]. The limiter sees it next.
+  virtual void to_command(const float* action, Command* command) = 0;
+  // What followed the last command: overwrites observation [observation_dim].
+  virtual Sensed sense(double* observation) = 0;
+
+  // Everything that decides what this task does next, for checkpoints on simulated time.
+  virtual std::size_t state_bytes() const = 0;
+  virtual void save_state(std::span<std::uint8_t> out) const = 0;
+  [[nodiscard]] virtual bool load_state(std::span<const std::uint8_t> in) = 0;
+};
+
+}  // namespace instep
