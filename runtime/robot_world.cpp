@@ -1,0 +1,249 @@
+#include "runtime/robot_world.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/check.h"
+
+namespace instep {
+namespace {
+
+// More packets than any device sends in a period: what is left waits for the next tick.
+constexpr int kPacketsPerTickMax = 4096;
+
+// What save_state() writes before the task's own state. Every member has eight bytes, so that no
+// padding makes equal states differ.
+struct SavedState {
+  std::int64_t safety = 0;
+  std::int64_t is_sent = 0;
+  std::int64_t has_packet = 0;
+  std::int64_t packet_ns = 0;
+  std::int64_t link_lost_ns = 0;
+  std::int64_t homing_failures = 0;
+  Pacer::State pacer;
+  std::array<double, Command::kValuesMax> last_values{};
+};
+static_assert(sizeof(Pacer::State) == 40);
+static_assert(sizeof(SavedState) == 48 + 40 + 8 * Command::kValuesMax);
+
+}  // namespace
+
+RobotWorld::RobotWorld(RobotTask& task, RobotLink& link, const RobotSignals& signals,
+                       const RobotWorldConfig& config)
+    : task_(task),
+      link_(link),
+      signals_(signals),
+      config_(config),
+      limiter_(task.limits(), static_cast<double>(config.period_ns) * 1e-9),
+      pacer_(config.period_ns, config.is_phase_locked) {}
+
+void RobotWorld::on(SafetyEvent event) {
+  const SafetyState next = next_safety_state(safety_, event);
+  if (next == SafetyState::kFaulted && safety_ != SafetyState::kFaulted) ++counters_.faults;
+  if (next != SafetyState::kHoming || safety_ != SafetyState::kHoming) is_homing_begun_ = false;
+  safety_ = next;
+}
+
+void RobotWorld::post(Command command) {
+  last_limit_flags_ = limiter_.apply(&command);
+  if ((last_limit_flags_ & kLimitedRange) != 0) ++counters_.commands_limited_range;
+  if ((last_limit_flags_ & kLimitedRate) != 0) ++counters_.commands_limited_rate;
+  if ((last_limit_flags_ & kNotFinite) != 0) {
+    ++counters_.commands_not_finite;
+    on(SafetyEvent::kFault);
+  }
+  last_command_ = command;
+  if (!config_.is_dry_run) link_.post(command);
+}
+
+void RobotWorld::post_stop() {
+  post(Command{});
+}
+
+void RobotWorld::count_tick() {
+  switch (safety_) {
+    case SafetyState::kRunning:
+      ++counters_.running_ticks;
+      break;
+    case SafetyState::kHoming:
+      ++counters_.homing_ticks;
+      break;
+    case SafetyState::kHeld:
+      ++counters_.held_ticks;
+      break;
+    case SafetyState::kFaulted:
+      ++counters_.faulted_ticks;
+      break;
+    case SafetyState::kIdle:
+      break;
+  }
+}
+
+// Ends one control period: sleeps until its deadline and takes what has come by then.
+void RobotWorld::wait_for_tick() {
+  count_tick();
+  if (!pacer_.is_started()) pacer_.start(link_.now_ns());
+  tick_deadline_ns_ = pacer_.deadline_ns();
+  link_.wait_until(tick_deadline_ns_);
+  for (int i = 0; i < kPacketsPerTickMax && link_.next_packet(&packet_); ++i) {
+    task_.take(packet_);
+    pacer_.add_packet(packet_.time_ns, packet_.sequence);
+    packet_ns_ = packet_.time_ns;
+    has_packet_ = true;
+  }
+  tick_ns_ = link_.now_ns();
+  counters_.missed_periods += static_cast<std::uint64_t>(pacer_.advance(tick_ns_));
+}
+
+// Whether there is a reason to stand still now.
+bool RobotWorld::must_hold() {
+  const bool is_lost = link_.state() != LinkState::kReady;
+  if (!is_lost) {
+    link_lost_ns_ = -1;
+  } else if (link_lost_ns_ < 0) {
+    link_lost_ns_ = tick_ns_;
+  }
+  const bool is_stale = !has_packet_ || tick_ns_ - packet_ns_ > task_.limits().packet_age_max_ns;
+  const bool is_key = signals_.hold.load(std::memory_order_relaxed);
+  if (!is_lost && !is_stale && !is_key) return false;
+  // Waiting for a device to speak for the first time interrupts nothing.
+  const bool interrupts = safety_ == SafetyState::kRunning || safety_ == SafetyState::kHoming;
+  if (interrupts && has_packet_) {
+    const HoldCause cause = is_key    ? HoldCause::kKey
+                            : is_lost ? HoldCause::kLinkLost
+                                      : HoldCause::kStaleSensors;
+    ++counters_.holds[static_cast<std::size_t>(cause)];
+  }
+  return true;
+}
+
+// Whether no episode may begin any more.
+bool RobotWorld::must_end() {
+  if (signals_.stop.load(std::memory_order_relaxed)) {
+    end_ = RobotEnd::kStopped;
+  } else if (link_.state() == LinkState::kFailed ||
+             (link_lost_ns_ >= 0 && tick_ns_ - link_lost_ns_ > config_.link_loss_max_ns)) {
+    end_ = RobotEnd::kLinkFailed;
+  } else if (homing_failures_ >= config_.homing_failures_max) {
+    end_ = RobotEnd::kHomingFailed;
+  }
+  return end_ != RobotEnd::kNone;
+}
+
+// One period's command of the way to an episode's start.
+void RobotWorld::home(const Random& random, std::uint64_t step) {
+  if (!is_homing_begun_) {
+    task_.begin_homing(random, step, tick_ns_);
+    is_homing_begun_ = true;
+  }
+  Command command;
+  switch (config_.is_dry_run ? Homing::kDone : task_.home(tick_ns_, &command)) {
+    case Homing::kContinues:
+      post(command);
+      return;
+    case Homing::kDone:
+      homing_failures_ = 0;
+      on(SafetyEvent::kHomed);
+      return;
+    case Homing::kFailed:
+      ++homing_failures_;
+      on(SafetyEvent::kFault);
+      post_stop();
+      return;
+  }
+}
+
+void RobotWorld::reset(const Random& random, std::uint64_t step, double* observation) {
+  tick_ns_ = link_.now_ns();
+  on(SafetyEvent::kBegin);
+  if (must_hold()) on(SafetyEvent::kHold);
+  while (!must_end()) {
+    if (safety_ == SafetyState::kHoming) {
+      home(random, step);
+      if (safety_ == SafetyState::kRunning) {
+        task_.first_observation(observation);
+        return;
+      }
+    } else {
+      post_stop();
+    }
+    wait_for_tick();
+    on(SafetyEvent::kBegin);  // leads out of a fault, and changes nothing else here
+    on(must_hold() ? SafetyEvent::kHold : SafetyEvent::kRelease);
+  }
+  stop();
+  std::fill_n(observation, config_.observation_dim, std::numeric_limits<double>::quiet_NaN());
+}
+
+void RobotWorld::send(const float* action) {
+  Command command;
+  task_.to_command(action, &command);
+  post(command);
+  is_sent_ = true;
+}
+
+Outcome RobotWorld::step(const float* action, double* observation) {
+  if (!is_sent_) send(action);
+  is_sent_ = false;
+  wait_for_tick();
+  if (must_hold()) on(SafetyEvent::kHold);
+  Outcome outcome;
+  if (safety_ == SafetyState::kRunning) {
+    const Sensed sensed = task_.sense(observation);
+    if (sensed.is_faulted) on(SafetyEvent::kFault);
+    outcome = {
+        .reward = sensed.reward, .terminated = sensed.terminated, .truncated = sensed.truncated};
+  }
+  outcome.carries_no_step = safety_ != SafetyState::kRunning;
+  // At an episode's end homing may be some time away: the learner comes first.
+  if (outcome.carries_no_step || outcome.terminated || outcome.truncated) post_stop();
+  return outcome;
+}
+
+void RobotWorld::stop() {
+  on(SafetyEvent::kStop);
+  post_stop();
+}
+
+std::size_t RobotWorld::state_bytes() const {
+  return sizeof(SavedState) + task_.state_bytes();
+}
+
+void RobotWorld::save_state(std::span<std::uint8_t> out) const {
+  INSTEP_CHECK(out.size() == state_bytes());
+  const SavedState saved = {.safety = static_cast<std::int64_t>(safety_),
+                            .is_sent = is_sent_ ? 1 : 0,
+                            .has_packet = has_packet_ ? 1 : 0,
+                            .packet_ns = packet_ns_,
+                            .link_lost_ns = link_lost_ns_,
+                            .homing_failures = homing_failures_,
+                            .pacer = pacer_.state(),
+                            .last_values = limiter_.last_values()};
+  std::memcpy(out.data(), &saved, sizeof saved);
+  task_.save_state(out.subspan(sizeof saved));
+}
+
+bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
+  if (in.size() != state_bytes()) return false;
+  SavedState saved;
+  std::memcpy(&saved, in.data(), sizeof saved);
+  // Snapshots are taken inside an episode; its first command has gone out.
+  if (saved.safety != static_cast<std::int64_t>(SafetyState::kRunning) || saved.is_sent != 1 ||
+      saved.has_packet != 1 || saved.homing_failures < 0 ||
+      saved.homing_failures > config_.homing_failures_max || saved.pacer.is_started != 1) {
+    return false;
+  }
+  if (!task_.load_state(in.subspan(sizeof saved))) return false;
+  safety_ = SafetyState::kRunning;
+  is_sent_ = true;
+  has_packet_ = true;
+  packet_ns_ = saved.packet_ns;
+  link_lost_ns_ = saved.link_lost_ns;
+  homing_failures_ = static_cast<int>(saved.homing_failures);
+  pacer_.set_state(saved.pacer);
+  limiter_.set_last_values(saved.last_values);
+  return true;
+}
+
+}  // namespace instep

@@ -1,0 +1,137 @@
+// A robot as the control loop's world: the same limits, safety and homing on real and on simulated
+// time.
+//
+// One control period of a running episode:
+//
+//      send(action)   the task's command, limited, goes to the link
+//      step()         waits for the deadline, takes the packets, and asks the task what they mean
+//
+// reset() takes as many periods as homing, a person or a lost connection need; none of them is a
+// step of learning. Whatever goes wrong stops the robot first.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "runtime/environment.h"
+#include "runtime/pacer.h"
+#include "runtime/robot.h"
+#include "runtime/safety.h"
+
+namespace instep {
+
+// What people ask of a running robot, from other threads or signal handlers.
+struct RobotSignals {
+  std::atomic<bool> hold{false};  // stand still as long as it is set
+  std::atomic<bool> stop{false};  // stop the robot; no episode begins any more
+};
+
+struct RobotWorldConfig {
+  std::int64_t period_ns = 0;
+  int observation_dim = 0;
+  bool is_phase_locked = true;
+  bool is_dry_run = false;  // nothing is sent, homing included
+  // After so many homings in a row that failed, and after a lost link has been gone for so long, no
+  // episode begins any more.
+  int homing_failures_max = 5;
+  std::int64_t link_loss_max_ns = 600'000'000'000;
+};
+
+// Why the robot stands still.
+enum class HoldCause : std::uint8_t { kKey, kStaleSensors, kLinkLost };
+inline constexpr int kHoldCauses = 3;
+
+// Counters since the world was made. Ticks are control periods.
+struct RobotWorldCounters {
+  std::uint64_t running_ticks = 0;
+  std::uint64_t homing_ticks = 0;
+  std::uint64_t held_ticks = 0;
+  std::uint64_t faulted_ticks = 0;
+  std::array<std::uint64_t, kHoldCauses> holds{};  // by cause; one each time it began
+  std::uint64_t faults = 0;
+  std::uint64_t missed_periods = 0;  // deadlines that had passed before anybody looked
+  std::uint64_t commands_limited_range = 0;
+  std::uint64_t commands_limited_rate = 0;
+  std::uint64_t commands_not_finite = 0;
+};
+
+// Why no episode can begin any more.
+enum class RobotEnd : std::uint8_t {
+  kNone,
+  kStopped,       // signals.stop was set
+  kLinkFailed,    // the link says it will not come back, or was lost for too long
+  kHomingFailed,  // homing_failures_max times in a row
+};
+
+// Borrows the task, the link and the signals. Loop thread only; nothing allocates after the
+// constructor.
+class RobotWorld final : public Environment {
+ public:
+  // Throws std::invalid_argument when the task's limits contradict themselves.
+  RobotWorld(RobotTask& task, RobotLink& link, const RobotSignals& signals,
+             const RobotWorldConfig& config);
+
+  // Homes the robot; waits as long as it is held. Where no episode can begin, end() says why, the
+  // robot is stopped and the observation is NaN.
+  void reset(const Random& random, std::uint64_t step, double* observation) override;
+
+  // Sends the action if send() has not done so. carries_no_step: the robot was held or faulted in
+  // this period and has been stopped; the observation is not written then.
+  Outcome step(const float* action, double* observation) override;
+  void send(const float* action) override;
+
+  // The world's and the task's state, for simulated time; that of the device behind the link is its
+  // owner's to save.
+  std::size_t state_bytes() const override;
+  void save_state(std::span<std::uint8_t> out) const override;
+  [[nodiscard]] bool load_state(std::span<const std::uint8_t> in) override;
+
+  // Stops the robot because the run is over.
+  void stop();
+
+  SafetyState safety() const { return safety_; }
+  RobotEnd end() const { return end_; }
+  const RobotWorldCounters& counters() const { return counters_; }
+  // What was sent last, and what the limiter did to it (LimitFlags).
+  const Command& last_command() const { return last_command_; }
+  std::uint32_t last_limit_flags() const { return last_limit_flags_; }
+  // When the last tick was due, when it began, and when the newest packet had been read.
+  std::int64_t tick_deadline_ns() const { return tick_deadline_ns_; }
+  std::int64_t tick_ns() const { return tick_ns_; }
+  std::int64_t packet_ns() const { return packet_ns_; }
+
+ private:
+  void wait_for_tick();
+  bool must_hold();
+  void on(SafetyEvent event);
+  void post(Command command);
+  void post_stop();
+  bool must_end();
+  void home(const Random& random, std::uint64_t step);
+  void count_tick();
+
+  RobotTask& task_;
+  RobotLink& link_;
+  const RobotSignals& signals_;
+  RobotWorldConfig config_;
+  Limiter limiter_;
+  Pacer pacer_;
+  SafetyState safety_ = SafetyState::kIdle;
+  RobotEnd end_ = RobotEnd::kNone;
+  RobotWorldCounters counters_;
+  Command last_command_;
+  std::uint32_t last_limit_flags_ = 0;
+  bool is_sent_ = false;
+  bool has_packet_ = false;
+  bool is_homing_begun_ = false;
+  int homing_failures_ = 0;
+  std::int64_t tick_deadline_ns_ = 0;
+  std::int64_t tick_ns_ = 0;
+  std::int64_t packet_ns_ = 0;
+  std::int64_t link_lost_ns_ = -1;  // since when the link is not ready; -1: it is
+  Packet packet_;
+};
+
+}  // namespace instep

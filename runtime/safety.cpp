@@ -1,0 +1,56 @@
+#include "runtime/safety.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "kernels/check.h"
+
+namespace instep {
+
+Limiter::Limiter(const CommandLimits& limits, double period_s)
+    : limits_(limits), period_s_(period_s) {
+  bool is_valid = limits.count >= 0 && limits.count <= Command::kValuesMax && period_s > 0.0;
+  for (std::size_t i = 0; is_valid && i < static_cast<std::size_t>(limits.count); ++i) {
+    is_valid = limits.lower[i] <= limits.upper[i] && limits.rate_max[i] > 0.0;
+  }
+  if (!is_valid) throw std::invalid_argument("command limits contradict themselves");
+  stand_still();
+}
+
+// A device that stands still is at the value nearest to zero.
+void Limiter::stand_still() {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(limits_.count); ++i) {
+    last_[i] = std::clamp(0.0, limits_.lower[i], limits_.upper[i]);
+  }
+}
+
+std::uint32_t Limiter::apply(Command* command) {
+  INSTEP_CHECK(command->count >= 0 && command->count <= Command::kValuesMax);
+  const auto count = static_cast<std::size_t>(command->count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!std::isfinite(command->values[i])) {
+      *command = Command{};
+      stand_still();
+      return kNotFinite;
+    }
+  }
+  if (command->kind != Command::kMove) {
+    stand_still();
+    return 0;
+  }
+  INSTEP_CHECK(command->count == limits_.count);
+  std::uint32_t flags = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double wanted = command->values[i];
+    const double in_range = std::clamp(wanted, limits_.lower[i], limits_.upper[i]);
+    const double change_max = limits_.rate_max[i] * period_s_;
+    const double sent = std::clamp(in_range, last_[i] - change_max, last_[i] + change_max);
+    if (in_range != wanted) flags |= kLimitedRange;
+    if (sent != in_range) flags |= kLimitedRate;
+    command->values[i] = last_[i] = sent;
+  }
+  return flags;
+}
+
+}  // namespace instep
