@@ -40,9 +40,14 @@ struct Call {
   std::int64_t offset = 0;  // of a write, or the size to reserve or to cut to
 };
 
+// The checkpoint of the best weights has a folder of its own.
+constexpr const char* kBest = "best/checkpoint";
+
 std::string file_name(int descriptor) {
   const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
-  return std::filesystem::read_symlink(link).filename().string();
+  const std::filesystem::path path = std::filesystem::read_symlink(link);
+  const std::string name = path.filename().string();
+  return path.parent_path().filename() == "best" ? "best/" + name : name;
 }
 
 // Passes every call on and keeps it. With a limit, the medium is full after that many writes and
@@ -147,6 +152,7 @@ void apply(Files& files, const Call& call, Fate fate, Dice& dice) {
 }
 
 void lay_out(const Files& files, const std::string& folder) {
+  std::filesystem::create_directory(folder + "/best");
   for (const auto& [name, bytes] : files) write_bytes(folder + '/' + name, bytes);
 }
 
@@ -207,6 +213,12 @@ struct Generation {
   std::size_t calls = 0;
 };
 
+void expect_holds(const CheckpointFile& checkpoint, const Generation& generation) {
+  ASSERT_EQ(checkpoint.step(), generation.step);
+  EXPECT_TRUE(std::equal(generation.snapshot.begin(), generation.snapshot.end(),
+                         checkpoint.snapshot().begin(), checkpoint.snapshot().end()));
+}
+
 // A recorded run and the judgement of every crash in it.
 class CrashScenario {
  public:
@@ -217,16 +229,19 @@ class CrashScenario {
     if (!files.empty()) write_file(folder / "config.toml", write_config_toml(config));
     begin_ = files;
     run(config, folder.path(), !files.empty(), recorder_.operations());
-    find_generations();
+    generations_ = find_generations("checkpoint", config.settings.checkpoint_every);
+    best_generations_ = find_generations(kBest, 0);
+    episodes_ = files_after_sync("", 0)["episodes.csv"];
   }
 
   const std::vector<Generation>& generations() const { return generations_; }
+  const std::vector<Generation>& best_generations() const { return best_generations_; }
   std::int64_t states() const { return states_; }
   std::int64_t resumed() const { return resumed_; }
   std::size_t pending_max() const { return pending_max_; }
   std::int64_t episodes() const { return std::count(episodes_.begin(), episodes_.end(), '\n') - 1; }
 
-  // The files when everything up to the `nth` sync of a file has arrived.
+  // The files when everything up to the `nth` sync of a file has arrived; of none, everything.
   Files files_after_sync(const std::string& file, int nth) const {
     Files files = begin_;
     Dice dice;
@@ -237,12 +252,14 @@ class CrashScenario {
     return files;
   }
 
-  // Every crash; each `resume_every`-th is also resumed and run to its end.
-  void judge_all(std::int64_t resume_every) {
+  // Every crash; each `resume_every`-th is also resumed and run to its end, and of those right
+  // after the checkpoint that best/ is to have, or in the middle of that copy, each
+  // `best_every`-th.
+  void judge_all(std::int64_t resume_every, std::int64_t best_every) {
     Dice dice;
     const std::vector<Call>& calls = recorder_.calls();
-    for (const char* name : {"/checkpoint", "/episodes.csv"}) {
-      std::filesystem::remove(folder_.path() + name);
+    for (const char* name : {"checkpoint", "episodes.csv", kBest}) {
+      std::filesystem::remove(folder_ / name);
     }
     for (std::size_t prefix = 0; prefix <= calls.size(); ++prefix) {
       Files durable = begin_;
@@ -255,7 +272,10 @@ class CrashScenario {
                      " calls");
         lay_out(files, folder_.path());
         judge(prefix);
-        if (++states_ % resume_every == 0 && !testing::Test::HasFailure()) resume(files);
+        judge_best(prefix);
+        const bool is_at_best = prefix < calls.size() && calls[prefix].file == kBest;
+        const std::int64_t every = is_at_best ? best_every : resume_every;
+        if (++states_ % every == 0 && !testing::Test::HasFailure()) resume(files);
       });
     }
   }
@@ -278,47 +298,59 @@ class CrashScenario {
     }
   }
 
-  void find_generations() {
+  // The completed checkpoints of one of the two files.
+  std::vector<Generation> find_generations(const std::string& name, std::int64_t every) {
+    std::vector<Generation> generations;
     Files files = begin_;
     Dice dice;
-    std::int64_t newest = -1;
     for (std::size_t i = 0; i <= recorder_.calls().size(); ++i) {
-      if (files.count("checkpoint") != 0) {
-        lay_out(files, folder_.path());
-        CheckpointFile checkpoint(config_.settings.checkpoint_every);
+      if (files.count(name) != 0) {
+        write_bytes(folder_ / "checkpoint", files[name]);
+        CheckpointFile checkpoint(every);
         const CheckpointStatus status = checkpoint.open(folder_ / "checkpoint", false);
         const bool is_durable = i == 0 || recorder_.calls()[i - 1].kind == CallKind::kSync;
+        const std::int64_t newest = generations.empty() ? -1 : generations.back().step;
         if (status == CheckpointStatus::kOk && is_durable && checkpoint.step() > newest) {
-          newest = checkpoint.step();
           const auto snapshot = checkpoint.snapshot();
-          generations_.push_back({newest, {snapshot.begin(), snapshot.end()}, i});
+          generations.push_back({checkpoint.step(), {snapshot.begin(), snapshot.end()}, i});
         }
       }
       if (i < recorder_.calls().size()) apply(files, recorder_.calls()[i], Fate::kKept, dice);
     }
-    episodes_ = files["episodes.csv"];
+    return generations;
+  }
+
+  // Opens a laid-out checkpoint: it must be the newest durable one of its kind or the next, or
+  // missing where none was durable yet. Answers whether there is one.
+  bool open_one_of_two(CheckpointFile& checkpoint, const std::string& name,
+                       const std::vector<Generation>& generations, std::size_t prefix) {
+    const auto next = std::find_if(generations.begin(), generations.end(),
+                                   [&](const Generation& each) { return each.calls > prefix; });
+    const CheckpointStatus status = checkpoint.open(folder_ / name, true);
+    const bool is_missing =
+        status == CheckpointStatus::kSystemError && checkpoint.error() == ENOENT;
+    if (status == CheckpointStatus::kNothingYet || is_missing) {
+      EXPECT_EQ(next, generations.begin()) << "a durable checkpoint is gone: " << name;
+      return false;
+    }
+    // No warning either: nothing was lost that had been promised.
+    EXPECT_EQ(status, CheckpointStatus::kOk) << name;
+    const bool is_next = next != generations.end() && checkpoint.step() == next->step;
+    EXPECT_TRUE(is_next || next != generations.begin()) << name;
+    if (testing::Test::HasFailure()) return false;
+    expect_holds(checkpoint, is_next ? *next : *(next - 1));
+    return true;
+  }
+
+  void judge_best(std::size_t prefix) {
+    CheckpointFile best(0);
+    open_one_of_two(best, kBest, best_generations_, prefix);
   }
 
   // Opens the laid-out files as --resume does.
   void judge(std::size_t prefix) {
-    const auto next = std::find_if(generations_.begin(), generations_.end(),
-                                   [&](const Generation& each) { return each.calls > prefix; });
     CheckpointFile checkpoint(config_.settings.checkpoint_every);
-    const CheckpointStatus status = checkpoint.open(folder_ / "checkpoint", true);
-    const bool is_missing =
-        status == CheckpointStatus::kSystemError && checkpoint.error() == ENOENT;
-    if (status == CheckpointStatus::kNothingYet || is_missing) {
-      EXPECT_EQ(next, generations_.begin()) << "a durable checkpoint is gone";
-      return;
-    }
-    // No warning either: nothing was lost that had been promised.
-    ASSERT_EQ(status, CheckpointStatus::kOk);
-    const bool is_next = next != generations_.end() && checkpoint.step() == next->step;
-    ASSERT_TRUE(is_next || next != generations_.begin());
-    const Generation& found = is_next ? *next : *(next - 1);
-    ASSERT_EQ(checkpoint.step(), found.step);
-    ASSERT_TRUE(std::equal(found.snapshot.begin(), found.snapshot.end(),
-                           checkpoint.snapshot().begin(), checkpoint.snapshot().end()));
+    if (!open_one_of_two(checkpoint, "checkpoint", generations_, prefix)) return;
     session_.load(checkpoint, folder_ / "checkpoint");
     EpisodeLog log;
     const std::int64_t episodes = session_.loop().state().episodes;
@@ -337,10 +369,11 @@ class CrashScenario {
     run(config_, folder.path(), true);
     CheckpointFile checkpoint(config_.settings.checkpoint_every);
     ASSERT_EQ(checkpoint.open(folder / "checkpoint", false), CheckpointStatus::kOk);
-    const Generation& last = generations_.back();
-    ASSERT_EQ(checkpoint.step(), last.step);
-    EXPECT_TRUE(std::equal(last.snapshot.begin(), last.snapshot.end(),
-                           checkpoint.snapshot().begin(), checkpoint.snapshot().end()));
+    expect_holds(checkpoint, generations_.back());
+    if (best_generations_.empty()) return;
+    CheckpointFile best(0);
+    ASSERT_EQ(best.open(folder / kBest, false), CheckpointStatus::kOk);
+    expect_holds(best, best_generations_.back());
   }
 
   RunConfig config_;
@@ -349,6 +382,7 @@ class CrashScenario {
   TemporaryFolder folder_;
   Files begin_;
   std::vector<Generation> generations_;
+  std::vector<Generation> best_generations_;
   std::string episodes_;  // of the run that was not disturbed
   std::int64_t states_ = 0;
   std::int64_t resumed_ = 0;
@@ -356,9 +390,12 @@ class CrashScenario {
 };
 
 void report(const char* what, const CrashScenario& scenario) {
-  std::printf("%s: %lld crash states, %lld of them run to the end, up to %zu calls unsynced\n",
-              what, static_cast<long long>(scenario.states()),
-              static_cast<long long>(scenario.resumed()), scenario.pending_max());
+  std::printf(
+      "%s: %lld crash states, %lld of them run to the end, up to %zu calls unsynced;"
+      " %lld episodes, %zu checkpoints, %zu of best/\n",
+      what, static_cast<long long>(scenario.states()), static_cast<long long>(scenario.resumed()),
+      scenario.pending_max(), static_cast<long long>(scenario.episodes()),
+      scenario.generations().size(), scenario.best_generations().size());
   testing::Test::RecordProperty("crash_states", std::to_string(scenario.states()));
 }
 
@@ -369,11 +406,12 @@ std::vector<std::int64_t> steps_of(const CrashScenario& scenario) {
 }
 
 TEST(Crash, LeavesOneOfTheTwoLastCheckpoints) {
-  CrashScenario scenario(small_config(53'000, 10'000), {});
-  ASSERT_EQ(steps_of(scenario),
-            (std::vector<std::int64_t>{0, 10'000, 20'000, 30'000, 40'000, 50'000, 53'000}));
+  CrashScenario scenario(small_config(73'000, 10'000), {});
+  ASSERT_EQ(steps_of(scenario), (std::vector<std::int64_t>{0, 10'000, 20'000, 30'000, 40'000,
+                                                           50'000, 60'000, 70'000, 73'000}));
   ASSERT_GT(scenario.episodes(), 5);
-  scenario.judge_all(20);
+  EXPECT_GT(scenario.best_generations().size(), 1U);
+  scenario.judge_all(20, 4);
   report("a new run", scenario);
 }
 
@@ -383,7 +421,7 @@ TEST(Crash, WhileGoingOnAfterACrashDoesSo) {
   const Files crashed = first.files_after_sync("episodes.csv", 3);
   CrashScenario scenario(small_config(45'000, 10'000), crashed);
   ASSERT_EQ(steps_of(scenario), (std::vector<std::int64_t>{20'000, 30'000, 40'000, 45'000}));
-  scenario.judge_all(20);
+  scenario.judge_all(20, 20);
   EXPECT_GT(scenario.pending_max(), 1U) << "the log was to be cut and written between two syncs";
   report("a resumed run", scenario);
 }
@@ -391,7 +429,7 @@ TEST(Crash, WhileGoingOnAfterACrashDoesSo) {
 TEST(Crash, WithManyUnsyncedEpisodesDoesSo) {
   CrashScenario scenario(small_config(600'000, 600'000), {});
   ASSERT_EQ(steps_of(scenario), (std::vector<std::int64_t>{0, 600'000}));
-  scenario.judge_all(100'000);
+  scenario.judge_all(100'000, 100'000);
   EXPECT_GT(scenario.pending_max(), 3U) << "the run was to write more often than it syncs";
   report("a run with a long log", scenario);
 }
@@ -404,8 +442,8 @@ TEST(FullDisk, KeepsTheLastCheckpoint) {
     run(config, folder.path(), false, counting.operations());
   }
   ASSERT_GT(counting.writes(), 12);
-  // Writes and reservations: the file's space, the log's header; then per checkpoint log, snapshot
-  // and header.
+  // Writes and reservations: the file's space, the log's header, then the first checkpoint's log,
+  // snapshot and header; the space of best/; then log, snapshot and header of the others.
   for (std::int64_t full_at = 0; full_at < counting.writes(); ++full_at) {
     SCOPED_TRACE("full after " + std::to_string(full_at) + " writes");
     TemporaryFolder folder;
@@ -418,7 +456,8 @@ TEST(FullDisk, KeepsTheLastCheckpoint) {
     }
     CheckpointFile checkpoint(config.settings.checkpoint_every);
     const CheckpointStatus status = checkpoint.open(folder / "checkpoint", false);
-    const std::int64_t completed = (full_at - 2) / 3;  // checkpoints whose three writes all went
+    // Those whose three writes all went.
+    const std::int64_t completed = full_at < 6 ? 1 : (full_at - 3) / 3;
     if (full_at < 5) {
       EXPECT_EQ(status, CheckpointStatus::kNothingYet);
     } else {

@@ -51,6 +51,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       folder_(folder),
       session_(config),
       checkpoint_(config.settings.checkpoint_every, start_from.operations),
+      best_(0, start_from.operations),
       log_(start_from.operations),
       event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
       speed_(config.steps),
@@ -151,8 +152,8 @@ void TrainingRun::resume() {
   earlier_seconds_ = log_.last_seconds();
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
     health_.add_episode(episode.return_sum);
+    if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
-  health_.take_new_best();  // best/ has it already
   open_events(checkpoint_.step());
   write_file(folder_ + "/config.toml", write_config_toml(config_));
   std::error_code ignored;
@@ -187,12 +188,17 @@ void TrainingRun::open_best() {
   const bool is_whole =
       status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
   // What an earlier part of this run kept stands until there is better.
-  if (is_whole && best_.identity() == session_.identity() && best_.step() <= first_step_ &&
-      best_.snapshot().size() == snapshot_.size()) {
-    return;
+  const bool stands = is_whole && best_.identity() == session_.identity() &&
+                      best_.step() <= first_step_ && best_.snapshot().size() == snapshot_.size();
+  if (!stands) {
+    std::filesystem::remove(path);
+    check(best_.create(path, session_.identity(), snapshot_.size()), "best/checkpoint");
   }
-  std::filesystem::remove(path);
-  check(best_.create(path, session_.identity(), snapshot_.size()), "best/checkpoint");
+  // A run that was killed between its last checkpoint and the copy of it here.
+  const std::int64_t interval_begin = first_step_ - config_.settings.checkpoint_every;
+  if (best_since_step_ > std::max(best_.step(), interval_begin)) {
+    check(best_.write(first_step_, checkpoint_.snapshot()), "best/checkpoint");
+  }
 }
 
 // Leaves no folder where nothing was kept.

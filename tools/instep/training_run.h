@@ -22,7 +22,7 @@ bool is_stop_requested();
 struct RunStart {
   bool is_resumed = false;  // the folder holds the run to go on with
   std::string init;  // run folder whose weights and normaliser a new run starts from; or empty
-  FileOperations operations = system_file_operations();  // behind checkpoint and episodes.csv
+  FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
 };
 
 // The mean return and length of the episodes since the last point of the event file.
@@ -63,7 +63,7 @@ class TrainingRun {
   std::string folder_;
   Session session_;
   CheckpointFile checkpoint_;
-  CheckpointFile best_{0};
+  CheckpointFile best_;
   EpisodeLog log_;
   EventFile events_;
   Health health_;
@@ -75,6 +75,7 @@ class TrainingRun {
   Progress progress_;
   MonotonicClock clock_;
   std::int64_t first_step_ = 0;
+  std::int64_t best_since_step_ = -1;  // of a resumed run: when its best episodes had ended
   std::int64_t begin_ns_ = 0;
   std::int64_t end_ns_ = 0;
   double earlier_seconds_ = 0.0;
