@@ -85,6 +85,21 @@ struct Executor {
   void (*flush)(const Learner&) = nullptr;
   // Drops the open transition (non-finite data): its reward and successor are never used.
   void (*drop)(const Learner&) = nullptr;
+
+  // For a loop that does not wait for its learner. normalize and act_apart touch nothing that
+  // learn and prepare write, so another thread may be in those meanwhile.
+  //
+  // The first half of observe: updates the statistics and writes the normalised observation to out
+  // [observation_dim].
+  void (*normalize)(const Learner&, const double* observation, float* out) = nullptr;
+  // As act, with the actor weights of one buffer and a tape of the caller's
+  // [layout.actor_tape.floats], 64-byte aligned, zero but for its input, which is set.
+  void (*act_apart)(const Learner&, std::uint32_t buffer, float* tape,
+                    const float* noise) = nullptr;
+  // AVG: the reward statistics and the running return take a transition that is not learnt from:
+  // its finite reward and the log probability of its action.
+  void (*account)(const Learner&, double reward, float log_prob, bool terminated,
+                  bool truncated) = nullptr;
 };
 
 // Every executor of that arithmetic that this processor can run, best first. Static lifetime.

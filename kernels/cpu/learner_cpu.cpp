@@ -512,6 +512,21 @@ double update_td_error_scale(const Learner& learner, double reward_stat, bool te
   return settings.td_error_scaling ? state.td_error_scale : 1.0;
 }
 
+// AVG's reward statistics and return take a reward and the log probability of the action it
+// followed. Answers what the TD error is divided by.
+double take_reward(const Learner& learner, double reward, float log_prob, bool terminated,
+                   bool truncated) {
+  const double reward_stat = reward - learner.settings.entropy_coef * static_cast<double>(log_prob);
+  learner.state().running_return += reward_stat;
+  return update_td_error_scale(learner, reward_stat, terminated, truncated);
+}
+
+void account(const Learner& learner, double reward, float log_prob, bool terminated,
+             bool truncated) {
+  INSTEP_CHECK(learner.layout.algorithm == Algorithm::kAvg);
+  take_reward(learner, reward, log_prob, terminated, truncated);
+}
+
 // ---------------------------------------------------------------------------------------------------
 // The steps of a tick
 
@@ -577,6 +592,13 @@ void act(const Learner& learner, const float* noise) {
   state.has_action = 1;
 }
 
+void act_apart(const Learner& learner, std::uint32_t buffer, float* tape, const float* noise) {
+  Pass pass = actor_pass(learner, buffer);
+  pass.new_forward = tape;
+  run_pass<false, false, true>(pass);
+  sample_action(learner, tape, noise);
+}
+
 // Steps the critic by the open transition's stored gradient and, when the successor's (s', A') is
 // already known, evaluates it there with the new weights (step 5).
 void update_critic(const Learner& learner, float divisor, bool evaluate_next) {
@@ -638,12 +660,9 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
   run_pass<false, false, true>(next);
   state.q_next = next_tape[layout.critic_tape.head];
 
-  const double log_prob =
-      static_cast<double>(learner.open_actor_tape()[layout.actor_tape.scalars + kLogProb]);
-  const double reward_stat = reward - settings.entropy_coef * log_prob;
-  state.running_return += reward_stat;
+  const float log_prob = learner.open_actor_tape()[layout.actor_tape.scalars + kLogProb];
   const auto divisor =
-      static_cast<float>(update_td_error_scale(learner, reward_stat, terminated, truncated));
+      static_cast<float>(take_reward(learner, reward, log_prob, terminated, truncated));
   const float q = learner.open_critic_tape()[layout.critic_tape.head];
   const float bootstrap = terminated ? 0.0F : static_cast<float>(settings.discount);
   const float soft_value =
@@ -857,6 +876,9 @@ const Executor kExecutor = {
     .prepare = prepare,
     .flush = flush,
     .drop = drop,
+    .normalize = normalize,
+    .act_apart = act_apart,
+    .account = account,
 };
 
 }  // namespace instep::INSTEP_PATH_NAMESPACE
