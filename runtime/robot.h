@@ -96,6 +96,10 @@ class Session {
   virtual std::span<const std::uint8_t> output() const = 0;
   virtual void consume(std::size_t bytes) = 0;
 
+  // True while a sleeping device is to be woken by its wake line (RTS of a serial port, pulled
+  // low). Transports without such a line ignore it.
+  virtual bool wake_line() const { return false; }
+
   virtual LinkState state() const = 0;
   virtual const LinkCounters& counters() const = 0;
   // What went wrong last and what to do about it, for people; empty when nothing did.
@@ -120,6 +124,8 @@ class DeviceSimulator {
   virtual std::size_t read(std::span<std::uint8_t> out) = 0;
   // False while a fault has the cable unplugged.
   virtual bool is_plugged() const = 0;
+  // What the host does with the wake line; see Session::wake_line().
+  virtual void set_wake_line(bool /*is_low*/, std::int64_t /*now_ns*/) {}
 };
 
 // Commands and packets as the control loop sees them, whatever is behind. Loop thread only; nothing
