@@ -36,7 +36,7 @@ add_library(instep_build_options INTERFACE)
 target_compile_options(instep_build_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow
   # GCC 12 warns of overlapping copies inside std::string operations (GCC bug 105651).
-  -Wno-restrict
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   # One rounding per operation as written: the compiler may not fuse a*b+c behind our back.
   -ffp-contract=off
   # sqrt() need not set errno, so that it can be one instruction. It changes no result.

@@ -106,9 +106,9 @@ TensorFile read_safetensors(const std::string& path) {
   const std::size_t data_start = sizeof header_bytes + static_cast<std::size_t>(header_bytes);
   TensorFile file;
   try {
-    const auto header =
-        nlohmann::json::parse(bytes.begin() + sizeof header_bytes,
-                              bytes.begin() + static_cast<std::ptrdiff_t>(data_start));
+    // As char: the standard promises no std::char_traits of another type, and libc++ has none.
+    const auto* const text = reinterpret_cast<const char*>(bytes.data());
+    const auto header = nlohmann::json::parse(text + sizeof header_bytes, text + data_start);
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
         file.format = entry.value("format", "");
