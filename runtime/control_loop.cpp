@@ -9,7 +9,7 @@ namespace {
 // there would lead out of the block.
 bool is_between_ticks(const LearnerState& state) {
   return state.actor_acted <= 1 && state.actor_newest <= 1 && state.open_tape <= 1 &&
-         state.is_open == 1 && state.has_action == 0 && state.has_old_forward == 0 &&
+         state.is_open <= 1 && state.has_action == 0 && state.has_old_forward == 0 &&
          state.has_critic_forward == 0 && state.has_pending_actor_update == 0;
 }
 
@@ -32,6 +32,7 @@ bool ControlLoop::begin_episode() {
   state_.episode_length = 0;
   world_.reset(reset_random_, agent_.step(), observation_.data());
   action_ = agent_.begin_episode(observation_.data());
+  if (action_ != nullptr) world_.send(action_);
   agent_.update();
   return action_ != nullptr;
 }
@@ -40,8 +41,14 @@ ControlLoop::Status ControlLoop::tick() {
   const Outcome outcome = world_.step(action_, observation_.data());
 
   const std::int64_t sensed_ns = clock_.now_ns();
-  action_ =
-      agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
+  if (outcome.carries_no_step) {
+    agent_.interrupt();
+    action_ = nullptr;
+  } else {
+    action_ =
+        agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
+  }
+  if (action_ != nullptr) world_.send(action_);
   const bool was_dropped = agent_.was_dropped();
   const std::int64_t acted_ns = clock_.now_ns();
   agent_.update();
@@ -54,30 +61,43 @@ ControlLoop::Status ControlLoop::tick() {
   ++state_.episode_length;
   if (!outcome.terminated && !outcome.truncated && !was_dropped) return Status::kRunning;
 
-  ++state_.episodes;
-  last_episode_ = {state_.episodes, steps(), state_.episode_return, state_.episode_length,
-                   outcome.terminated && !was_dropped};
+  finish_episode(outcome.terminated && !was_dropped);
   return begin_episode() ? Status::kEpisodeFinished : Status::kFaulted;
 }
 
+void ControlLoop::finish_episode(bool terminated) {
+  ++state_.episodes;
+  last_episode_ = {state_.episodes, steps(), state_.episode_return, state_.episode_length,
+                   terminated};
+}
+
+// A snapshot is the loop's state, the world's, and the learner's block.
 std::size_t ControlLoop::snapshot_bytes() const {
   return sizeof state_ + world_.state_bytes() + agent_.learner().layout.bytes;
 }
 
-void ControlLoop::save_snapshot(std::span<std::uint8_t> out) {
-  agent_.flush();
-  const Learner& learner = agent_.learner();
-  const std::size_t world_bytes = world_.state_bytes();
+void ControlLoop::save_outer_state(std::span<std::uint8_t> out) const {
   std::memcpy(out.data(), &state_, sizeof state_);
-  world_.save_state(out.subspan(sizeof state_, world_bytes));
-  std::memcpy(out.data() + sizeof state_ + world_bytes, learner.block, learner.layout.bytes);
+  world_.save_state(out.subspan(sizeof state_, world_.state_bytes()));
 }
 
-bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps) {
+void ControlLoop::save_snapshot(std::span<std::uint8_t> out) {
+  agent_.flush();
+  save_outer_state(out);
+  const Learner& learner = agent_.learner();
+  std::memcpy(out.data() + sizeof state_ + world_.state_bytes(), learner.block,
+              learner.layout.bytes);
+}
+
+bool ControlLoop::request_snapshot(std::span<std::uint8_t> out) {
+  save_outer_state(out);
+  return agent_.request_snapshot(out.data() + sizeof state_ + world_.state_bytes());
+}
+
+bool ControlLoop::load_state_and_block(std::span<const std::uint8_t> in, std::int64_t steps) {
   if (in.size() != snapshot_bytes() || steps < 0) return false;
   const Learner& learner = agent_.learner();
-  const std::size_t world_bytes = world_.state_bytes();
-  const auto block = in.subspan(sizeof state_ + world_bytes);
+  const auto block = in.subspan(sizeof state_ + world_.state_bytes());
   LoopState loop_state;
   LearnerState learner_state;
   std::memcpy(&loop_state, in.data(), sizeof loop_state);
@@ -86,11 +106,31 @@ bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t s
       loop_state.episode_length > steps || !is_between_ticks(learner_state)) {
     return false;
   }
-  if (!world_.load_state(in.subspan(sizeof state_, world_bytes))) return false;
   state_ = loop_state;
   std::memcpy(learner.block, block.data(), learner.layout.bytes);
   agent_.set_step(static_cast<std::uint64_t>(steps));
+  return true;
+}
+
+bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps) {
+  if (in.size() != snapshot_bytes()) return false;
+  const std::size_t world_bytes = world_.state_bytes();
+  LearnerState learner_state;
+  std::memcpy(&learner_state, in.data() + sizeof state_ + world_bytes, sizeof learner_state);
+  if (learner_state.is_open != 1 || !world_.load_state(in.subspan(sizeof state_, world_bytes)) ||
+      !load_state_and_block(in, steps)) {
+    return false;
+  }
+  const Learner& learner = agent_.learner();
   action_ = learner.open_actor_tape() + learner.layout.actor_tape.action;
+  return true;
+}
+
+bool ControlLoop::load_learner(std::span<const std::uint8_t> in, std::int64_t steps) {
+  if (!load_state_and_block(in, steps)) return false;
+  agent_.config().executor->drop(agent_.learner());
+  agent_.set_step(static_cast<std::uint64_t>(steps));
+  if (state_.episode_length > 0) finish_episode(false);
   return true;
 }
 

@@ -8,8 +8,14 @@
 //      world            agent                                what it costs (half_cheetah, one core)
 //   1  step(action)                                          the physics
 //   2                   sense(observation, reward) -> action  one actor forward
+//      send(action)                                          a robot's command leaves
 //   3                   update()                              the rest of the update
 //   4  reset()          begin_episode() -> action, update()   only when the episode has ended
+//      send(action)
+//
+// A tick in which a robot was held or faulted carries no step: instead of 2 the open transition is
+// dropped, and the episode ends as truncated. An agent that learns apart has a learner thread do
+// the work of update(), which then only says what there is to do.
 //
 // Nothing in a tick allocates, locks, formats text or opens a file. One thread.
 #pragma once
@@ -75,12 +81,24 @@ class ControlLoop {
   std::size_t snapshot_bytes() const;
   void save_snapshot(std::span<std::uint8_t> out);
 
+  // The same where the agent learns apart: `out` is whole when the agent's hook says so, and must
+  // stay until then. False when the learner could not be told.
+  [[nodiscard]] bool request_snapshot(std::span<std::uint8_t> out);
+
   // Goes on from a snapshot taken after `steps` control steps. False when the bytes do not fit this
   // task and learner.
   [[nodiscard]] bool load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps);
 
+  // The same for a robot, whose own state no file can bring back: the open transition is dropped,
+  // the episode that was running closed as truncated (last_episode(), when it had a step). start()
+  // then opens the next one.
+  [[nodiscard]] bool load_learner(std::span<const std::uint8_t> in, std::int64_t steps);
+
  private:
   bool begin_episode();
+  void finish_episode(bool terminated);
+  bool load_state_and_block(std::span<const std::uint8_t> in, std::int64_t steps);
+  void save_outer_state(std::span<std::uint8_t> out) const;
 
   Agent& agent_;
   Environment& world_;
