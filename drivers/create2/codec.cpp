@@ -197,6 +197,11 @@ Create2StreamDecoder::Create2StreamDecoder(std::span<const std::uint8_t> ids)
   INSTEP_CHECK(frame_bytes_ <= kCreate2FrameBytesMax);
 }
 
+bool Create2StreamDecoder::is_like(const Create2StreamDecoder& other) const {
+  return ids_ == other.ids_ && id_count_ == other.id_count_ && frame_bytes_ == other.frame_bytes_ &&
+         begin_ <= buffer_.size() && size_ <= buffer_.size() - begin_;
+}
+
 std::size_t Create2StreamDecoder::push(std::span<const std::uint8_t> bytes) {
   std::memmove(buffer_.data(), buffer_.data() + begin_, size_);
   begin_ = 0;

@@ -178,6 +178,10 @@ class Create2StreamDecoder {
   std::span<const std::uint8_t> next();
 
   std::size_t frame_bytes() const { return frame_bytes_; }
+  // False when these bytes can be no decoder of the same ids that push() and next() have left
+  // behind.
+  bool is_like(const Create2StreamDecoder& other) const;
+
   std::uint64_t bytes_skipped() const { return bytes_skipped_; }
   std::uint64_t checksum_errors() const { return checksum_errors_; }
 

@@ -1,0 +1,474 @@
+#include "drivers/create2/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/check.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMillisecondNs = 1'000'000;
+constexpr std::int64_t kModeChangeNs = 150 * kMillisecondNs;  // until a new mode is in effect
+constexpr std::int64_t kFirstFrameNs = 1000 * kMillisecondNs;
+constexpr std::int64_t kWakePulseNs = 600 * kMillisecondNs;
+constexpr std::int64_t kModeRetryNs = 300 * kMillisecondNs;
+constexpr std::int64_t kObeyNs = 75 * kMillisecondNs;  // a command is in the frames by then
+constexpr std::int64_t kDeafNs = 1000 * kMillisecondNs;
+constexpr std::int64_t kDockRetryNs = 60'000 * kMillisecondNs;
+constexpr std::int64_t kPauseNs = 250 * kMillisecondNs;  // doubled from attempt to attempt
+constexpr std::int64_t kPauseNsMax = 8000 * kMillisecondNs;
+constexpr std::int64_t kAttemptsMax = 4;  // before a robot that has never answered is given up
+constexpr std::int64_t kRestartsMax = 2;
+constexpr std::int64_t kNever = INT64_MAX;
+
+// Longer than what may be missing of any command but a long list.
+constexpr std::size_t kPaddingBytes = 40;
+// What may be missing of a command of speeds.
+constexpr std::size_t kShortPaddingBytes = 4;
+
+constexpr std::size_t kStopBytes = kPaddingBytes + 5 + 1;
+constexpr std::array<std::uint8_t, kStopBytes> make_stop_bytes() {
+  std::array<std::uint8_t, kStopBytes> bytes{};
+  bytes[kPaddingBytes] = static_cast<std::uint8_t>(Create2Opcode::kDriveDirect);
+  bytes[kStopBytes - 1] = static_cast<std::uint8_t>(Create2Opcode::kStart);
+  return bytes;
+}
+constexpr std::array<std::uint8_t, kStopBytes> kStop = make_stop_bytes();
+
+constexpr std::size_t kRequestBytes = 2 + kCreate2StreamIds.size();
+constexpr std::array<std::uint8_t, kRequestBytes> make_request() {
+  std::array<std::uint8_t, kRequestBytes> bytes{};
+  bytes[0] = static_cast<std::uint8_t>(Create2Opcode::kStream);
+  bytes[1] = static_cast<std::uint8_t>(kCreate2StreamIds.size());
+  for (std::size_t i = 0; i < kCreate2StreamIds.size(); ++i) bytes[2 + i] = kCreate2StreamIds[i];
+  return bytes;
+}
+constexpr std::array<std::uint8_t, kRequestBytes> kRequest = make_request();
+
+constexpr int kPassive = static_cast<int>(Create2Mode::kPassive);
+constexpr int kSafe = static_cast<int>(Create2Mode::kSafe);
+constexpr int kFull = static_cast<int>(Create2Mode::kFull);
+
+// Towards zero, as other clients of this robot do it. Not a number: stand still.
+std::int64_t whole_speed(double mm_s) {
+  if (!std::isfinite(mm_s)) return 0;
+  return static_cast<std::int64_t>(
+      std::clamp<double>(mm_s, -kCreate2SpeedMaxMmS, kCreate2SpeedMaxMmS));
+}
+
+}  // namespace
+
+std::span<const std::uint8_t> create2_stop_bytes() {
+  return kStop;
+}
+
+Create2Session::Create2Session(const Create2SessionOptions& options)
+    : options_(options), state_(kCreate2StreamIds) {
+  static_assert(std::is_trivially_copyable_v<State>);
+}
+
+void Create2Session::enter(Phase phase) {
+  state_.phase = phase;
+  state_.phase_ns = state_.now_ns;
+}
+
+void Create2Session::send(std::span<const std::uint8_t> bytes) {
+  const auto size = static_cast<std::size_t>(state_.output_size);
+  INSTEP_CHECK(size + bytes.size() <= state_.output.size());
+  std::memcpy(state_.output.data() + size, bytes.data(), bytes.size());
+  state_.output_size += static_cast<std::int64_t>(bytes.size());
+}
+
+void Create2Session::send(Create2Opcode opcode) {
+  const auto byte = static_cast<std::uint8_t>(opcode);
+  send({&byte, 1});
+}
+
+std::span<const std::uint8_t> Create2Session::output() const {
+  return {state_.output.data(), static_cast<std::size_t>(state_.output_size)};
+}
+
+void Create2Session::consume(std::size_t bytes) {
+  const auto size = static_cast<std::size_t>(state_.output_size);
+  INSTEP_CHECK(bytes <= size);
+  std::memmove(state_.output.data(), state_.output.data() + bytes, size - bytes);
+  state_.output_size -= static_cast<std::int64_t>(bytes);
+  if (state_.output_size == 0) send_due_command();
+}
+
+bool Create2Session::wake_line() const {
+  return state_.phase == kWaking && state_.now_ns - state_.phase_ns < kWakePulseNs;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Getting frames
+
+void Create2Session::on_connect(std::int64_t now_ns) {
+  state_.now_ns = now_ns;
+  state_.attempt = 0;
+  state_.has_failed = 0;
+  begin_start();
+}
+
+void Create2Session::on_disconnect(std::int64_t now_ns) {
+  state_.now_ns = now_ns;
+  if (state_.phase != kClosed) state_.trouble = kUnplugged;
+  state_.output_size = 0;
+  state_.is_due = 0;
+  enter(kClosed);
+}
+
+// Whatever was cut off before, by us or by another program, is completed and the robot stopped.
+// What it sends until the new mode is in effect may be years old and is not looked at.
+void Create2Session::begin_start() {
+  state_.output_size = 0;
+  state_.is_due = 0;
+  state_.bytes_heard = 0;
+  state_.is_docking = 0;
+  state_.sent_left_mm_s = state_.sent_right_mm_s = 0;
+  state_.disobeyed_ns = -1;
+  state_.must_pad = 0;
+  send(kStop);
+  enter(kStarting);
+}
+
+void Create2Session::ask_for_stream() {
+  state_.decoder.clear();
+  state_.bytes_heard = 0;
+  if (state_.output_size == 0) send(kRequest);
+  enter(kListening);
+}
+
+// The robot may still hear what it is told.
+void Create2Session::become_lost(Trouble trouble) {
+  state_.trouble = trouble;
+  state_.attempt = 0;
+  state_.is_due = 0;
+  if (trouble == kDeaf) {
+    enter(kWaking);
+    return;
+  }
+  if (state_.output_size == 0) send_speeds(0, 0);
+  enter(kListening);
+  state_.bytes_heard = 0;
+  if (state_.output_size <= 16) send(kRequest);
+}
+
+void Create2Session::fail_attempt() {
+  ++state_.attempt;
+  if (state_.was_ready == 0) {
+    state_.trouble = state_.bytes_heard > 0 ? kNotACreate2 : kSilent;
+    if (state_.attempt >= kAttemptsMax) {
+      state_.has_failed = 1;
+      enter(kClosed);
+      return;
+    }
+  }
+  enter(kPausing);
+}
+
+// A robot that has obeyed Start is in Passive mode. One that reports Safe although it was started
+// twice adds one to all it reports; Start and Off cannot be: that one subtracts.
+bool Create2Session::is_started(int reported_mode) {
+  if (reported_mode == kPassive) {
+    state_.mode_offset = 0;
+    return true;
+  }
+  if (reported_mode == 0) {
+    state_.mode_offset = -1;
+    return true;
+  }
+  if (state_.restarts < kRestartsMax) {
+    ++state_.restarts;
+    begin_start();
+    return false;
+  }
+  state_.mode_offset = reported_mode == kSafe ? 1 : 0;
+  return true;
+}
+
+void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                              PacketSink& sink) {
+  state_.now_ns = now_ns;
+  if (state_.phase != kListening && state_.phase != kStreaming) {
+    state_.counters.bytes_skipped += bytes.size();
+    return;
+  }
+  state_.bytes_heard += static_cast<std::int64_t>(bytes.size());
+  const std::uint64_t skipped = state_.decoder.bytes_skipped();
+  const std::uint64_t errors = state_.decoder.checksum_errors();
+  std::size_t frames = 0;
+  while (!bytes.empty()) {
+    bytes = bytes.subspan(state_.decoder.push(bytes));
+    for (auto frame = state_.decoder.next(); !frame.empty(); frame = state_.decoder.next()) {
+      std::memcpy(batch_[frames++ % kBacklogFramesMax].data(), frame.data(), frame.size());
+    }
+  }
+  state_.counters.bytes_skipped += state_.decoder.bytes_skipped() - skipped;
+  state_.counters.checksum_errors += state_.decoder.checksum_errors() - errors;
+
+  const std::size_t first = frames - std::min(frames, kBacklogFramesMax);
+  state_.sequence += static_cast<std::int64_t>(first);
+  const std::size_t frame_bytes = state_.decoder.frame_bytes();
+  for (std::size_t i = first; i < frames; ++i) {
+    const auto behind = static_cast<std::int64_t>(frames - 1 - i);
+    const std::span<const std::uint8_t> frame(batch_[i % kBacklogFramesMax].data(), frame_bytes);
+    take_frame(frame);
+    if (state_.phase != kStreaming) return;
+    packet_.time_ns = std::max(state_.frame_ns, now_ns - behind * kCreate2FramePeriodNs);
+    packet_.sequence = static_cast<std::uint32_t>(state_.sequence++);
+    packet_.size = static_cast<std::uint32_t>(frame.size());
+    std::memcpy(packet_.bytes.data(), frame.data(), frame.size());
+    state_.frame_ns = packet_.time_ns;
+    ++state_.counters.packets;
+    sink.take(packet_);
+  }
+  if (frames > 0) send_due_command();
+}
+
+void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
+  Create2Readings readings;
+  INSTEP_CHECK(decode_create2_frame(frame, &readings));
+  if (state_.phase == kListening) {
+    if (state_.trouble != kLostFrames && !is_started(readings.mode)) return;
+    if (state_.was_ready != 0) ++state_.counters.reconnects;
+    state_.was_ready = 1;
+    state_.attempt = 0;
+    state_.restarts = 0;
+    state_.trouble = kNone;
+    state_.frame_ns = 0;
+    enter(kStreaming);
+  }
+  state_.mode = readings.mode - state_.mode_offset;
+  state_.is_wheel_dropped = readings.drop_left || readings.drop_right ? 1 : 0;
+  const auto& cliff = readings.cliff;
+  state_.is_at_cliff = std::any_of(cliff.begin(), cliff.end(), [](bool c) { return c; }) ? 1 : 0;
+  state_.charging_sources = readings.charging_sources;
+  check_obedience(readings);
+}
+
+// The frames tell what the robot understood. A command that was damaged on its way is sent again;
+// a robot that never obeys has gone deaf, as one does that sits on its dock in Safe mode.
+void Create2Session::check_obedience(const Create2Readings& readings) {
+  if (state_.mode < kSafe || state_.now_ns - state_.sent_ns < kObeyNs) return;
+  if (readings.requested_left_mm_s == state_.sent_left_mm_s &&
+      readings.requested_right_mm_s == state_.sent_right_mm_s) {
+    state_.disobeyed_ns = -1;
+    return;
+  }
+  if (state_.disobeyed_ns < 0) state_.disobeyed_ns = state_.now_ns;
+  if (state_.now_ns - state_.disobeyed_ns > kDeafNs) {
+    become_lost(kDeaf);
+    return;
+  }
+  state_.must_pad = 1;
+  if (state_.output_size == 0) send_speeds(state_.sent_left_mm_s, state_.sent_right_mm_s);
+}
+
+// ------------------------------------------------------------------------------------------------
+// Commands
+
+void Create2Session::on_command(const Command& command, std::int64_t now_ns) {
+  state_.now_ns = now_ns;
+  const bool is_move = command.kind == Command::kMove && command.count >= 2;
+  const bool is_known = is_move || command.kind == kCreate2SeekDock || command.kind == kCreate2Rest;
+  state_.kind = is_known ? command.kind : Command::kStop;
+  state_.left_mm_s = is_move ? whole_speed(command.values[0]) : 0;
+  state_.right_mm_s = is_move ? whole_speed(command.values[1]) : 0;
+  state_.command_ns = now_ns;
+  state_.is_due = state_.phase == kStreaming ? 1 : 0;
+  send_due_command();
+}
+
+void Create2Session::send_due_command() {
+  if (state_.is_due == 0 || state_.output_size > 0 || state_.phase != kStreaming) return;
+  if (state_.kind != kCreate2SeekDock && state_.is_docking != 0) {
+    // Ends the robot's own way to its dock.
+    send(Create2Opcode::kStart);
+    state_.is_docking = 0;
+    state_.mode_sent_ns = state_.now_ns;
+    return;
+  }
+  switch (state_.kind) {
+    case Command::kMove:
+      send_move();
+      return;
+    case kCreate2SeekDock:
+      if (state_.is_docking == 0 || state_.now_ns - state_.mode_sent_ns > kDockRetryNs) {
+        send(Create2Opcode::kSeekDock);
+        state_.sent_left_mm_s = state_.sent_right_mm_s = 0;
+        state_.is_docking = 1;
+        state_.mode_sent_ns = state_.now_ns;
+        ++state_.counters.commands_sent;
+      }
+      break;
+    case kCreate2Rest:
+      if (state_.mode >= kSafe && state_.now_ns - state_.mode_sent_ns > kModeRetryNs) {
+        send_speeds(0, 0);
+        send(Create2Opcode::kStart);
+        state_.mode_sent_ns = state_.now_ns;
+      }
+      break;
+    default:
+      send_speeds(0, 0);
+      break;
+  }
+  state_.is_due = 0;
+}
+
+// Speeds count in Safe mode only, and only the robot can say that it is there.
+void Create2Session::send_move() {
+  if (state_.mode == kSafe) {
+    send_speeds(state_.left_mm_s, state_.right_mm_s);
+    state_.is_due = 0;
+    return;
+  }
+  const bool stands = state_.left_mm_s == 0 && state_.right_mm_s == 0;
+  if (stands && state_.mode < kSafe) {
+    state_.is_due = 0;
+    return;
+  }
+  if (!may_enter_safe() || state_.now_ns - state_.mode_sent_ns < kModeRetryNs) return;
+  send(Create2Opcode::kSafe);
+  state_.sent_left_mm_s = state_.sent_right_mm_s = 0;
+  state_.sent_ns = state_.mode_sent_ns = state_.now_ns;
+}
+
+// The robot's own reflex has let go of the wheels: at a cliff only the way straight back is left,
+// and in the air none.
+bool Create2Session::may_enter_safe() const {
+  if (state_.is_wheel_dropped != 0) return false;
+  return state_.is_at_cliff == 0 || (state_.left_mm_s < 0 && state_.left_mm_s == state_.right_mm_s);
+}
+
+void Create2Session::send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s) {
+  if (state_.must_pad != 0) {
+    constexpr std::array<std::uint8_t, kShortPaddingBytes> kPadding{};
+    send(kPadding);
+    state_.must_pad = 0;
+  }
+  send(encode_create2_drive_direct(static_cast<int>(left_mm_s), static_cast<int>(right_mm_s)));
+  state_.sent_left_mm_s = left_mm_s;
+  state_.sent_right_mm_s = right_mm_s;
+  state_.sent_ns = state_.now_ns;
+  ++state_.counters.commands_sent;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Time
+
+std::int64_t Create2Session::poll(std::int64_t now_ns) {
+  state_.now_ns = now_ns;
+  const std::int64_t in_phase_ns = now_ns - state_.phase_ns;
+  switch (state_.phase) {
+    case kStarting:
+      if (in_phase_ns >= kModeChangeNs) ask_for_stream();
+      break;
+    case kListening:
+      if (in_phase_ns >= kFirstFrameNs) fail_attempt();
+      break;
+    case kPausing:
+      if (in_phase_ns >=
+          std::min(kPauseNsMax, kPauseNs << std::min<std::int64_t>(state_.attempt - 1, 8))) {
+        enter(kWaking);
+      }
+      break;
+    case kWaking:
+      // The robot needs as long again to hear.
+      if (in_phase_ns >= kWakePulseNs + kModeChangeNs) begin_start();
+      break;
+    case kStreaming: {
+      if (now_ns - std::max(state_.frame_ns, state_.phase_ns) >= kSilenceNs) {
+        become_lost(kLostFrames);
+        break;
+      }
+      const bool is_moving = state_.sent_left_mm_s != 0 || state_.sent_right_mm_s != 0 ||
+                             (state_.is_due != 0 && state_.kind == Command::kMove);
+      if (is_moving && now_ns - state_.command_ns >= options_.dead_man_ns) {
+        state_.kind = Command::kStop;
+        state_.is_due = 1;
+        ++state_.counters.dead_man_stops;
+      }
+      send_due_command();
+      break;
+    }
+    default:
+      break;
+  }
+  return next_poll_ns();
+}
+
+std::int64_t Create2Session::next_poll_ns() const {
+  switch (state_.phase) {
+    case kStarting:
+      return state_.phase_ns + kModeChangeNs;
+    case kListening:
+      return state_.phase_ns + kFirstFrameNs;
+    case kPausing:
+      return state_.phase_ns +
+             std::min(kPauseNsMax, kPauseNs << std::min<std::int64_t>(state_.attempt - 1, 8));
+    case kWaking:
+      return wake_line() ? state_.phase_ns + kWakePulseNs
+                         : state_.phase_ns + kWakePulseNs + kModeChangeNs;
+    case kStreaming: {
+      const std::int64_t silence = std::max(state_.frame_ns, state_.phase_ns) + kSilenceNs;
+      const bool is_moving = state_.sent_left_mm_s != 0 || state_.sent_right_mm_s != 0;
+      return is_moving ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
+    }
+    default:
+      return kNever;
+  }
+}
+
+LinkState Create2Session::state() const {
+  if (state_.has_failed != 0) return LinkState::kFailed;
+  if (state_.phase == kStreaming) return LinkState::kReady;
+  return state_.was_ready != 0 ? LinkState::kLost : LinkState::kConnecting;
+}
+
+const char* Create2Session::error() const {
+  switch (state_.trouble) {
+    case kSilent:
+      return "nothing answers: is the robot switched on (press Clean), and is this its port? Take "
+             "its battery out and put it back when it stays silent";
+    case kNotACreate2:
+      return "not a Create 2, or not at 115200 baud: bytes arrive, but no sensor frames. Choose "
+             "the robot's port (ls /dev/serial/by-id), or take its battery out and put it back";
+    case kLostFrames:
+      return "the robot has stopped sending; asking it again";
+    case kDeaf:
+      return "the robot sends but does not obey; waking it";
+    case kUnplugged:
+      return "the port is gone: plug the cable in again";
+    default:
+      return "";
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
+// Checkpoints
+
+void Create2Session::save_state(std::span<std::uint8_t> out) const {
+  INSTEP_CHECK(out.size() == state_bytes());
+  std::memcpy(out.data(), &state_, sizeof state_);
+}
+
+bool Create2Session::load_state(std::span<const std::uint8_t> in) {
+  if (in.size() != state_bytes()) return false;
+  State state(kCreate2StreamIds);
+  const Create2StreamDecoder fresh = state.decoder;
+  std::memcpy(&state, in.data(), sizeof state);
+  const bool valid = state.phase >= kClosed && state.phase <= kStreaming && state.attempt >= 0 &&
+                     state.trouble >= kNone && state.trouble <= kUnplugged &&
+                     state.output_size >= 0 &&
+                     state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
+                     state.decoder.is_like(fresh) && state.now_ns >= 0 && state.phase_ns >= 0 &&
+                     state.frame_ns >= 0 && state.command_ns >= 0;
+  if (valid) state_ = state;
+  return valid;
+}
+
+}  // namespace instep

@@ -1,0 +1,139 @@
+// The host's side of a Create 2: gets it to stream its sensors, keeps it in Safe mode while it is
+// told to drive, notices what it does not obey, and comes back after losses.
+//
+//   closed -> starting -> listening -> streaming
+//                ^            |            |  no frame for 100 ms: stop, ask again
+//                +-- waking <-+------------+  no frame for a second, or deaf: wake it, start again
+//
+// Times, all from the last valid byte or command: a robot whose commands stay away stands still
+// dead_man_ns later; one whose frames stay away is told to stop after 100 ms; one that was out of
+// reach is told to stop with the first bytes that reach it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "drivers/create2/codec.h"
+#include "runtime/robot.h"
+
+namespace instep {
+
+// Command::kMove: values left and right wheel, mm/s, each within +-500.
+// Looks for the dock, drives there and charges.
+inline constexpr std::uint8_t kCreate2SeekDock = Command::kDeviceSpecific;
+// Lets go of the wheels, so that the robot charges where it stands on its dock.
+inline constexpr std::uint8_t kCreate2Rest = Command::kDeviceSpecific + 1;
+
+// The packets of each frame, 54 bytes in all.
+inline constexpr std::array<std::uint8_t, 20> kCreate2StreamIds = {
+    46, 47, 48, 49, 50, 51, 7, 9, 10, 11, 12, 21, 25, 34, 35, 41, 42, 43, 44, 58};
+
+// What a process that must stop a robot it knows nothing of writes to the port: completes a command
+// that was cut off, then speed 0, then Start, which lets go of the wheels.
+std::span<const std::uint8_t> create2_stop_bytes();
+
+struct Create2SessionOptions {
+  // The wheels stop when no command has come for so long.
+  std::int64_t dead_man_ns = 300'000'000;
+};
+
+class Create2Session final : public Session {
+ public:
+  static constexpr std::int64_t kSilenceNs = 100'000'000;
+  // Frames of one read that are handed on; older ones of a larger backlog are only counted.
+  static constexpr std::size_t kBacklogFramesMax = 16;
+
+  explicit Create2Session(const Create2SessionOptions& options = {});
+
+  void on_connect(std::int64_t now_ns) override;
+  void on_disconnect(std::int64_t now_ns) override;
+  // All bytes that are there at now_ns: several frames in one call are taken for a backlog, whose
+  // frames were sent one stream period after another.
+  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                PacketSink& sink) override;
+  void on_command(const Command& command, std::int64_t now_ns) override;
+  std::int64_t poll(std::int64_t now_ns) override;
+  std::span<const std::uint8_t> output() const override;
+  void consume(std::size_t bytes) override;
+  bool wake_line() const override;
+  LinkState state() const override;
+  const LinkCounters& counters() const override { return state_.counters; }
+  const char* error() const override;
+
+  // Everything that decides what the session does next, for checkpoints on simulated time.
+  static std::size_t state_bytes() { return sizeof(State); }
+  void save_state(std::span<std::uint8_t> out) const;
+  [[nodiscard]] bool load_state(std::span<const std::uint8_t> in);
+
+ private:
+  enum Phase : std::int64_t { kClosed, kStarting, kListening, kWaking, kPausing, kStreaming };
+  enum Trouble : std::int64_t { kNone, kSilent, kNotACreate2, kLostFrames, kDeaf, kUnplugged };
+
+  // Members of eight bytes, so that no padding makes equal states differ.
+  struct State {
+    explicit State(std::span<const std::uint8_t> ids) : decoder(ids) {}
+
+    std::int64_t phase = kClosed;
+    std::int64_t phase_ns = 0;  // since when
+    std::int64_t attempt = 0;   // to get frames, since they were lost
+    std::int64_t restarts = 0;  // of a robot that streams, but does not leave its mode
+    std::int64_t was_ready = 0;
+    std::int64_t has_failed = 0;
+    std::int64_t trouble = kNone;
+    std::int64_t bytes_heard = 0;  // in this attempt
+    std::int64_t now_ns = 0;       // of the last call
+    std::int64_t frame_ns = 0;     // of the last frame, when it was read
+    std::int64_t sequence = 0;
+
+    // The newest command, and what became of it.
+    std::int64_t kind = Command::kStop;
+    std::int64_t left_mm_s = 0;
+    std::int64_t right_mm_s = 0;
+    std::int64_t command_ns = 0;
+    std::int64_t is_due = 0;  // it must still be turned into bytes
+    std::int64_t is_docking = 0;
+    std::int64_t sent_left_mm_s = 0;
+    std::int64_t sent_right_mm_s = 0;
+    std::int64_t sent_ns = 0;
+    std::int64_t mode_sent_ns = 0;   // when a mode was asked for last
+    std::int64_t disobeyed_ns = -1;  // since when the robot has other speeds; -1: it has not
+    std::int64_t must_pad = 0;       // the next command completes a lost one first
+
+    // Of the last frame.
+    std::int64_t mode = 0;         // corrected
+    std::int64_t mode_offset = 0;  // some robots report one more than they mean
+    std::int64_t is_wheel_dropped = 0;
+    std::int64_t is_at_cliff = 0;
+    std::int64_t charging_sources = 0;
+
+    std::int64_t output_size = 0;
+    std::array<std::uint8_t, 128> output{};
+    LinkCounters counters;
+    Create2StreamDecoder decoder;
+  };
+
+  void enter(Phase phase);
+  void begin_start();
+  void ask_for_stream();
+  void become_lost(Trouble trouble);
+  void fail_attempt();
+  std::int64_t next_poll_ns() const;
+  void take_frame(std::span<const std::uint8_t> frame);
+  bool is_started(int reported_mode);
+  void check_obedience(const Create2Readings& readings);
+  void send_due_command();
+  void send_move();
+  bool may_enter_safe() const;
+  void send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s);
+  void send(std::span<const std::uint8_t> bytes);
+  void send(Create2Opcode opcode);
+
+  Create2SessionOptions options_;
+  State state_;
+  // The newest frames of one on_bytes().
+  std::array<std::array<std::uint8_t, kCreate2FrameBytesMax>, kBacklogFramesMax> batch_{};
+  Packet packet_;
+};
+
+}  // namespace instep
