@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 // A function for host and device. On the host it is always inlined: the sources of the CPU paths
 // are compiled for several instruction sets, and an out-of-line copy could be the wrong one for the
@@ -21,7 +20,7 @@ namespace instep {
 INSTEP_HD double power_of_two(int exponent) {
   const std::uint64_t bits = static_cast<std::uint64_t>(exponent + 1023) << 52;
   double value = 0.0;
-  std::memcpy(&value, &bits, sizeof value);
+  __builtin_memcpy(&value, &bits, sizeof value);
   return value;
 }
 
@@ -44,13 +43,13 @@ INSTEP_HD double log_double(double x) {
   constexpr double kLn2High = 0.693147180369123816490;
   constexpr double kLn2Low = 1.90821492927058770002e-10;
   std::uint64_t bits = 0;
-  std::memcpy(&bits, &x, sizeof bits);
+  __builtin_memcpy(&bits, &x, sizeof bits);
   // Splits x into 2^exponent * mantissa with mantissa in [sqrt(1/2), sqrt(2)).
   constexpr std::uint64_t kSqrtHalf = 0x3FE6A09E667F3BCDU;
   const int exponent = static_cast<int>(static_cast<std::int64_t>(bits - kSqrtHalf) >> 52);
   bits -= static_cast<std::uint64_t>(static_cast<std::int64_t>(exponent)) << 52;
   double mantissa = 0.0;
-  std::memcpy(&mantissa, &bits, sizeof mantissa);
+  __builtin_memcpy(&mantissa, &bits, sizeof mantissa);
   // ln m = 2 artanh(f), f = (m - 1) / (m + 1), |f| <= 0.172.
   const double f = (mantissa - 1.0) / (mantissa + 1.0);
   const double f2 = f * f;

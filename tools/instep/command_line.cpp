@@ -42,9 +42,9 @@ void add_schedule(CLI::App* command, std::optional<Schedule>& schedule) {
 }
 
 void add_backend(CLI::App* command, std::string& backend, std::string& path) {
-  command->add_option("--backend", backend, "auto or cpu")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  command->add_option("--path", path, "instruction set of backend cpu (`instep info` lists them)");
+  command->add_option("--backend", backend, "auto, cpu, cuda or cuda-emulated")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda", "cuda-emulated"}));
+  command->add_option("--path", path, "instruction set of the CPU, or team of a GPU's blocks");
 }
 
 void add_train(CLI::App& app, TrainOptions& options, Action& action) {
@@ -90,9 +90,9 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
 void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Compare learner and tasks with golden files");
   command->add_option("FILE", options.files, "safetensors files of either kind")->required();
-  command->add_option("--backend", options.backend, "auto or cpu")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  command->add_option("--path", options.path, "instruction set of backend cpu");
+  command->add_option("--backend", options.backend, "auto, cpu, cuda or cuda-emulated")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda", "cuda-emulated"}));
+  command->add_option("--path", options.path, "instruction set of the CPU, or team of a GPU's blocks");
   command->add_option("--arithmetic", arithmetic, "fast (default) or portable")
       ->check(CLI::IsMember({"fast", "portable"}));
   add_schedule(command, options.schedule);

@@ -51,7 +51,7 @@ int run_eval(const EvalOptions& options) {
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
   const Arithmetic arithmetic = config.settings.learner.arithmetic;
-  if (find_executor(config.path, arithmetic) == nullptr)
+  if (find_any_executor(config.path, arithmetic) == nullptr)
     config.path = choose_executor("", arithmetic).path;
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, options.run, false);

@@ -56,7 +56,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
   if (!run.empty()) {
     require_run_folder(run);
     config = read_config_toml(run + "/config.toml");
-    if (find_executor(config.path, config.settings.learner.arithmetic) == nullptr)
+    if (find_any_executor(config.path, config.settings.learner.arithmetic) == nullptr)
       config.path.clear();
   } else {
     config.task = task.empty() ? "dot_reacher" : task;
@@ -68,7 +68,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       {"version", INSTEP_VERSION},
       {"compiler", __VERSION__},
       {"machine", machine_text()},
-      {"backends", {"cpu"}},
+      {"backends", {"cpu", "cuda-emulated"}},
       {"paths", path_names()},
       {"mujoco", find_task("half_cheetah")->make != nullptr},
       {"static_block_bytes", kStaticBlockBytes},

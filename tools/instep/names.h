@@ -11,11 +11,22 @@ namespace instep {
 std::string_view schedule_name(Schedule schedule);     // "act_first", "throughput"
 std::string_view algorithm_name(Algorithm algorithm);  // "avg", "iac"
 
-// Throws UsageError unless this version has the backend.
-void check_backend(std::string_view backend);
+// What computes. Paths have names of their own in every backend.
+struct BackendChoice {
+  std::string_view backend;  // "cpu", "cuda-emulated"
+  const Executor* executor = nullptr;
+};
 
-// The executor of that path, or the best one of this machine when path is empty. Throws UsageError
-// naming the paths that exist here.
+// The executor of that path, or the best one of the backend ("auto": the CPU's) when path is empty.
+// Throws UsageError naming what exists here.
+BackendChoice choose_backend(std::string_view backend, std::string_view path,
+                             Arithmetic arithmetic);
+
+// The executor of that path in any backend, the CPU's best one when path is empty. Throws
+// UsageError.
 const Executor& choose_executor(std::string_view path, Arithmetic arithmetic);
+
+// The executor of that path in any backend of this machine, or null.
+const Executor* find_any_executor(std::string_view path, Arithmetic arithmetic);
 
 }  // namespace instep

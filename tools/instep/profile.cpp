@@ -71,14 +71,15 @@ void print_row(const char* name, const nlohmann::json& us) {
 
 int run_profile(const ProfileOptions& options) {
   if (options.updates < 1) throw UsageError("--updates must be at least 1");
-  check_backend(options.backend);
   RunConfig config;
   config.task = options.task;
   config.settings.learner = require_task(options.task).settings;
   apply_set_options(config.settings, options.set);
   config.seed = options.seed;
   config.schedule = options.schedule.value_or(Schedule::kActFirst);
-  const Executor& executor = choose_executor(options.path, config.settings.learner.arithmetic);
+  const BackendChoice choice =
+      choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
+  const Executor& executor = *choice.executor;
   config.path = executor.path;
 
   const auto warm_up = std::make_unique<Phases>();
@@ -108,7 +109,7 @@ int run_profile(const ProfileOptions& options) {
       {"phases_us", phases_us},
       {"bound_us", nullptr},
       {"state_bytes", session.agent().learner().layout.bytes},
-      {"backend", "cpu"},
+      {"backend", choice.backend},
       {"path", executor.path},
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},

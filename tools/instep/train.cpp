@@ -30,7 +30,6 @@ namespace {
 // From options to a configuration
 
 RunConfig new_config(const TrainOptions& options) {
-  check_backend(options.backend);
   const TaskInfo& task = require_task(options.task);
   RunConfig config;
   config.task = options.task;
@@ -41,7 +40,10 @@ RunConfig new_config(const TrainOptions& options) {
   config.steps = options.steps.value_or(task.default_steps);
   config.seed = options.seed.value_or(0);
   config.schedule = options.schedule.value_or(Schedule::kThroughput);
-  config.path = choose_executor(options.path, config.settings.learner.arithmetic).path;
+  const BackendChoice choice =
+      choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
+  config.backend = choice.backend;
+  config.path = choice.executor->path;
   return config;
 }
 
@@ -54,7 +56,6 @@ RunConfig resumed_config(const TrainOptions& options) {
         "--resume goes on with what the run was started with: leave out --set, --config, --algo, "
         "--seed, --init and --out");
   }
-  check_backend(options.backend);
   require_run_folder(options.resume);
   RunConfig config = read_config_toml(options.resume + "/config.toml");
   if (!options.task.empty() && options.task != config.task) {
@@ -64,20 +65,20 @@ RunConfig resumed_config(const TrainOptions& options) {
   if (options.steps) config.steps = *options.steps;
   const Arithmetic arithmetic = config.settings.learner.arithmetic;
   const Schedule schedule = options.schedule.value_or(config.schedule);
-  const std::string path = options.path.empty() ? config.path : options.path;
-  const bool is_same = schedule == config.schedule && path == config.path &&
-                       find_executor(path, arithmetic) != nullptr;
+  const bool is_chosen = options.backend != "auto" || !options.path.empty();
+  const bool is_here = find_any_executor(config.path, arithmetic) != nullptr;
+  BackendChoice choice = choose_backend("auto", is_here ? config.path : "", arithmetic);
+  if (is_chosen) choice = choose_backend(options.backend, options.path, arithmetic);
+  const bool is_same = schedule == config.schedule && choice.executor->path == config.path;
   if (!is_same && !options.allow_different_arithmetic) {
-    throw UsageError(
-        "--resume " + options.resume + ": the run was made with path " + config.path +
-        " and schedule " + std::string(schedule_name(config.schedule)) +
-        (find_executor(config.path, arithmetic) == nullptr ? ", which this machine lacks" : "") +
-        "; add --allow-different-arithmetic to go on with another one");
+    throw UsageError("--resume " + options.resume + ": the run was made with path " + config.path +
+                     " and schedule " + std::string(schedule_name(config.schedule)) +
+                     (is_here ? "" : ", which this machine lacks") +
+                     "; add --allow-different-arithmetic to go on with another one");
   }
   config.schedule = schedule;
-  config.path = find_executor(path, arithmetic) != nullptr || !options.path.empty()
-                    ? choose_executor(path, arithmetic).path
-                    : choose_executor("", arithmetic).path;
+  config.backend = choice.backend;
+  config.path = choice.executor->path;
   return config;
 }
 

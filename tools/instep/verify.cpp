@@ -22,7 +22,9 @@ void finish(VerifyResult& result, const WorstError& worst) {
 
 void verify_learner_file(const TensorFile& file, const VerifyOptions& options, VerifyResult result,
                          std::vector<VerifyResult>& results) {
-  const Executor& executor = choose_executor(options.path, options.arithmetic);
+  const BackendChoice choice = choose_backend(options.backend, options.path, options.arithmetic);
+  const Executor& executor = *choice.executor;
+  result.backend = std::string(choice.backend);
   result.kind = file.config.value("algo", "avg");
   result.path = std::string(executor.path);
   std::vector<Schedule> schedules = {Schedule::kActFirst, Schedule::kThroughput};
@@ -51,7 +53,7 @@ nlohmann::json to_json(const VerifyResult& result) {
       {"file", result.file},
       {"kind", text_or_null(result.kind)},
       {"schedule", text_or_null(result.schedule)},
-      {"backend", text_or_null(result.path.empty() ? "" : "cpu")},
+      {"backend", text_or_null(result.backend)},
       {"path", text_or_null(result.path)},
       {"worst", std::isfinite(result.worst) && result.was_compared() ? nlohmann::json(result.worst)
                                                                      : nlohmann::json()},
@@ -109,8 +111,7 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
 }
 
 int run_verify(const VerifyOptions& options) {
-  check_backend(options.backend);
-  if (!options.path.empty()) choose_executor(options.path, options.arithmetic);
+  choose_backend(options.backend, options.path, options.arithmetic);
   nlohmann::json files = nlohmann::json::array();
   int failed = 0;
   for (const std::string& file : options.files) {

@@ -25,6 +25,7 @@ struct VerifyResult {
   std::string file;
   std::string kind;      // "avg", "iac" or "mujoco"
   std::string schedule;  // empty where there is none
+  std::string backend;
   std::string path;
   double worst = 0.0;
   std::string tensor;  // where it was; empty when nothing could be compared

@@ -1,0 +1,255 @@
+// The learner's tick by a team of blocks of threads: the device source, C++17, also compiled by the
+// host compiler over fibres (runtime/cuda/emulator.h). kernels/cpu/learner_cpu.cpp is the same
+// learner on one core, and kernels/learner.h says what each operation does.
+//
+// Every block owns some groups of 32 output units of both hidden layers, with all weights that lead
+// to them, and the heads' weights that come from them: each weight is read and written by one block
+// only. Blocks tell each other the first layer's outputs and parts of sums (the exchange); the
+// scalars of a tick are computed by every block for itself, which is cheaper than telling. A
+// block's first thread keeps its copy of LearnerState.
+//
+// A Team supplies: block(), blocks(), thread(), threads() (a multiple of 32); block_barrier<B>()
+// and team_barrier<B>(), which all threads of the block or team must reach; shared(), the block's
+// scratch memory; exchange(block), that block's copy of the exchange (the same memory for all where
+// kHasExchangeCopies is false); and resident(), the memory for its weights when
+// DeviceLearner::is_resident.
+#pragma once
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/job.h"
+
+namespace instep::cuda {
+
+// Every barrier of the source has a number of its own: tests leave out one after the other.
+enum Barrier : int {
+  kLoaded,
+  kInputsStaged,
+  kPartialsWritten,
+  kHidden1Told,
+  kHidden2Written,
+  kHeadsTold,
+  kHeadsFinished,
+  kOldHeadsStaged,
+  kSampled,
+  kMaximaWritten,
+  kAdamReady,
+  kObserved,
+  kOperationDone,
+  kStateWritten,
+  kErrorReady,
+  kDHeadReady,
+  kDHidden2Ready,
+  kBackwardTold,
+  kDHidden1Ready,
+  kActionTold,
+  kDActionReady,
+  kActorUpdated,
+  kGradientDone,
+  kForwardDone,
+  kRequestTaken,
+  kStored,
+  kBarriers
+};
+
+inline constexpr float kLargestFactor = 1e18F;  // squares of larger factors would overflow
+inline constexpr float kCriticLossSlope = -2.0F;
+inline constexpr int kMaximaSlots = 16;
+
+// One step's constants, bias corrections folded in: w -= lr * m / (sqrt(v) + eps).
+struct AdamStep {
+  float beta2 = 0.0F;
+  float one_minus_beta2 = 0.0F;
+  float one_minus_beta1 = 0.0F;
+  float lr = 0.0F;
+  float eps = 0.0F;
+};
+
+// A block's scratch memory. [2]: by the weights before and after a step.
+template <std::size_t kGroupsOwnedMax>
+struct Shared {
+  LearnerState state;
+  double log_prob_part[kActionDimMax];
+  double entropy_part[kActionDimMax];
+  float input[3][kInputsMax];  // before, of the gradient, after
+  float partial[2][kGroupsOwnedMax][kStrands][kGroup];
+  float hidden2[2][kGroupsOwnedMax * kGroup];
+  float d_hidden[kGroupsOwnedMax * kGroup];
+  float head[2][kRowsMax];
+  float d_head[kRowsMax];
+  float action[kActionDimMax];
+  float d_action[kActionDimMax];
+  float maxima[6][kMaximaSlots];
+  AdamStep adam;
+  float log_prob;
+  float divisor;
+  std::uint32_t update_is_finite;
+  std::uint32_t command;
+};
+
+// What a forward pass starts from, and the tape that records it; `action` is null for an actor.
+struct Forward {
+  float* tape;
+  const float* observation;
+  const float* action;
+};
+
+// Which arrays of a learner. The resident copies stand in this order.
+enum Array : int {
+  kActor0,
+  kActor1,
+  kActorSecond,
+  kActorFirst,
+  kCritic,
+  kCriticSecond,
+  kCriticFirst,
+  kArrays
+};
+
+// One pass over a network's weights: forward by the weights as they are (before), the update, and
+// forward by the updated ones (after), any of them.
+struct Pass {
+  bool is_actor;
+  int weights;      // Array
+  int new_weights;  // Array
+  const float* gradient;
+  float scale;  // of the gradient's factors
+  Forward before;
+  Forward after;
+};
+
+// Where one group's weights of one array stand.
+struct Slice {
+  float* w1;    // [inputs], `stride` apart, the group's lanes side by side
+  float* w2;    // [hidden_dim]
+  float* head;  // [rows], `head_stride` apart
+  float* b1;
+  float* b2;
+  int stride;
+  int head_stride;
+};
+
+template <typename Team>
+class TeamLearner {
+ public:
+  INSTEP_DEVICE TeamLearner(Team& team, const DeviceLearner& learner)
+      : team_(team),
+        learner_(learner),
+        layout_(learner.layout),
+        settings_(learner.settings),
+        exchange_(make_exchange_layout(learner.layout)),
+        s_(team.shared()) {
+    const int groups = group_count(layout_.actor);
+    const int per_block = groups_per_block(layout_, team.blocks());
+    first_group_ = team.block() * per_block;
+    groups_ = groups - first_group_ < per_block ? groups - first_group_ : per_block;
+    if (groups_ < 0) groups_ = 0;
+  }
+
+  // Before the first and after the last operation of a kernel.
+  INSTEP_DEVICE_CALL void load();
+  INSTEP_DEVICE_CALL void store();
+  INSTEP_DEVICE_CALL void run(const Request& request, std::uint32_t operations);
+  // What the host needs at once; by one block, after an operation.
+  INSTEP_DEVICE_CALL void reply(Reply& reply);
+
+ private:
+  INSTEP_DEVICE bool is_lead() const { return team_.thread() == 0; }
+  INSTEP_DEVICE bool is_first_block() const { return team_.block() == 0; }
+  INSTEP_DEVICE int units() const { return groups_ * kGroup; }
+  INSTEP_DEVICE float* floats(std::size_t offset) const {
+    return reinterpret_cast<float*>(learner_.block + offset);
+  }
+  INSTEP_DEVICE double* doubles(std::size_t offset) const {
+    return reinterpret_cast<double*>(learner_.block + offset);
+  }
+  INSTEP_DEVICE float* open_actor_tape() const {
+    return floats(layout_.actor_tapes[s_.state.open_tape]);
+  }
+  INSTEP_DEVICE float* open_critic_tape() const {
+    return floats(layout_.critic_tapes[s_.state.open_tape]);
+  }
+  INSTEP_DEVICE float* newest_actor_tape() const {
+    return floats(layout_.actor_tapes[1 - s_.state.open_tape]);
+  }
+  INSTEP_DEVICE float* newest_critic_tape() const {
+    return floats(layout_.critic_tapes[1 - s_.state.open_tape]);
+  }
+  INSTEP_DEVICE const NetworkLayout& network(bool is_actor) const {
+    return is_actor ? layout_.actor : layout_.critic;
+  }
+  INSTEP_DEVICE const TapeLayout& tape_layout(bool is_actor) const {
+    return is_actor ? layout_.actor_tape : layout_.critic_tape;
+  }
+  // Tells every block a number of the exchange.
+  INSTEP_DEVICE void tell(int at, float value) const {
+    if (Team::kHasExchangeCopies) {
+      for (int block = 0; block < team_.blocks(); ++block) team_.exchange(block)[at] = value;
+    } else {
+      team_.exchange(0)[at] = value;
+    }
+  }
+  INSTEP_DEVICE const float* told(int at) const { return team_.exchange(team_.block()) + at; }
+
+  INSTEP_DEVICE std::size_t array_offset(int array) const;
+  INSTEP_DEVICE Slice slice(int array, int group) const;
+  INSTEP_DEVICE Slice global_slice(int array, int group) const;
+  INSTEP_DEVICE Slice resident_slice(int array, int group) const;
+  INSTEP_DEVICE void copy_slices(bool is_load);
+  template <typename End>
+  INSTEP_DEVICE void finish(const End& end);
+
+  INSTEP_DEVICE float adam(float d, float x, float weight, float* second, float* first) const;
+  template <bool kOld, bool kUpdate, bool kNew>
+  INSTEP_DEVICE void hidden_columns(const Pass& pass, int layer);
+  template <bool kOld, bool kUpdate, bool kNew>
+  INSTEP_DEVICE void hidden_outputs(const Pass& pass, int layer);
+  template <bool kOld, bool kUpdate, bool kNew>
+  INSTEP_DEVICE_CALL void run_pass(const Pass& pass);
+  INSTEP_DEVICE void update_head(const Pass& pass);
+  INSTEP_DEVICE void tell_head_parts(const Pass& pass, int which);
+  INSTEP_DEVICE void finish_heads(const Pass& pass, int which);
+  INSTEP_DEVICE float input_of(const Forward& forward, int observation_dim, int j) const;
+  INSTEP_DEVICE bool begin_update(const Pass& pass, double lr);
+  INSTEP_DEVICE void advance_adam(double lr, std::int64_t& updates, double& beta1, double& beta2);
+  INSTEP_DEVICE float largest_slot(const Pass& pass, int vector, int slot) const;
+  INSTEP_DEVICE bool is_update_finite(float scale) const;
+  INSTEP_DEVICE_CALL void backward(bool is_actor, int weights, float* tape);
+  INSTEP_DEVICE void backward_action(float* tape);
+  INSTEP_DEVICE float d_feature(bool is_actor, const Slice& w, int lane) const;
+
+  INSTEP_DEVICE Pass actor_pass(std::uint32_t buffer) const;
+  INSTEP_DEVICE Pass critic_pass() const;
+  INSTEP_DEVICE_CALL void sample_action(float* tape, int which, const float* noise);
+  INSTEP_DEVICE void push(Moments& moments, double x) const;
+  INSTEP_DEVICE double update_td_error_scale(double reward_stat, bool terminated, bool truncated);
+  INSTEP_DEVICE bool update_actor(const float* gradient);
+  INSTEP_DEVICE bool begin_actor_update(const float* gradient, Pass& pass);
+  INSTEP_DEVICE void update_critic(bool evaluate_next);
+  INSTEP_DEVICE void set_actor_head_gradient(float* tape, int i, float d_mean,
+                                             float d_log_variance);
+
+  INSTEP_DEVICE void observe(const Request& request);
+  INSTEP_DEVICE void act(const Request& request);
+  INSTEP_DEVICE void learn(const Request& request);
+  INSTEP_DEVICE void forward_old_actor();
+  INSTEP_DEVICE void learn_avg(const Request& request);
+  INSTEP_DEVICE void learn_iac(const Request& request);
+  INSTEP_DEVICE void prepare();
+  INSTEP_DEVICE void flush();
+  INSTEP_DEVICE void drop();
+
+  Team& team_;
+  const DeviceLearner& learner_;
+  const Layout& layout_;
+  const LearnerSettings& settings_;
+  const ExchangeLayout exchange_;
+  typename Team::SharedMemory& s_;
+  int first_group_ = 0;
+  int groups_ = 0;  // owned by this block
+};
+
+}  // namespace instep::cuda
+
+#include "kernels/cuda/team_learner_memory.h"
+#include "kernels/cuda/team_learner_network.h"
+#include "kernels/cuda/team_learner_tick.h"
