@@ -136,7 +136,11 @@ int write_report(const TellOptions& options) {
   std::string out = options.out;
   if (out.empty())
     out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
-  write_file(out, render_report(records));
+  try {
+    write_file(out, render_report(records));
+  } catch (const IoError& error) {
+    throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");
+  }
   std::printf("report: %s\n", out.c_str());
   return kDone;
 }

@@ -1,19 +1,32 @@
 // The instep command: options in, exit codes out. What each command does stands in its own file.
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <filesystem>
 #include <new>
 
 #include "tools/instep/command_line.h"
 #include "tools/instep/error.h"
 
+// What was printed may have met a full disk. That nobody reads it any more is no error.
+static int finish(int code) {
+  if (std::fflush(stdout) == 0 || errno == EPIPE) return code;
+  std::fprintf(stderr, "instep: standard output: cannot be written: %s\n", std::strerror(errno));
+  return code == instep::kDone ? instep::kDeviceError : code;
+}
+
 int main(int argc, char** argv) {
   try {
     const instep::CommandLine command_line = instep::parse_command_line(argc, argv);
-    return command_line.action ? command_line.action() : command_line.exit_code;
+    return finish(command_line.action ? command_line.action() : command_line.exit_code);
   } catch (const instep::CommandError& error) {
     std::fprintf(stderr, "instep: %s\n", error.what());
     return error.code();
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::fprintf(stderr, "instep: %s\n", error.what());
+    return instep::kDeviceError;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "instep: not enough memory\n");
     return instep::kDeviceError;

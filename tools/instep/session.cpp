@@ -91,7 +91,8 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
       if (checkpoint.error() == ENOENT) {
         throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
       }
-      throw IoError(path + ": " + std::strerror(checkpoint.error()));
+      throw IoError(path + ": cannot be opened" + (writable ? " for writing: " : ": ") +
+                    std::strerror(checkpoint.error()));
     case CheckpointStatus::kNothingYet:
       throw DataError(path +
                       ": the run ended before its first checkpoint was complete; start it "

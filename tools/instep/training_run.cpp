@@ -67,13 +67,17 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
 
 void TrainingRun::check(int error, const char* file) const {
   if (error == 0) return;
+  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + advice());
+}
+
+// What a file that cannot be written means for the run.
+std::string TrainingRun::advice() const {
   std::string kept;
   if (checkpoint_.step() >= 0) {
     kept =
         "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
   }
-  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + kept +
-                ": make room or mend the medium, then go on with --resume " + folder_);
+  return kept + ": make room or mend the medium, then go on with --resume " + folder_;
 }
 
 void TrainingRun::start(const std::string& init) {
@@ -295,11 +299,20 @@ nlohmann::json TrainingRun::run() {
   }
   check(events_.flush(), "the event file");
   close_best();
+  return write_results();
+}
+
+// What is told about the run. It learnt what it learnt even where there is no room for this.
+nlohmann::json TrainingRun::write_results() {
   const nlohmann::json summary = summarize();
-  write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
-  record_picture();
-  const RunRecord record = read_run_record(folder_);
-  write_file(folder_ + "/report.html", render_report({&record, 1}));
+  try {
+    write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+    record_picture();
+    const RunRecord record = read_run_record(folder_);
+    write_file(folder_ + "/report.html", render_report({&record, 1}));
+  } catch (const IoError& error) {
+    throw IoError(error.what() + advice());
+  }
   return summary;
 }
 

@@ -55,8 +55,10 @@ class TrainingRun {
   void open_best();
   void close_best();
   void check(int error, const char* file) const;
+  std::string advice() const;
   double seconds() const;
   void record_picture();
+  nlohmann::json write_results();
   nlohmann::json summarize();
 
   RunConfig config_;
