@@ -14,6 +14,8 @@
 namespace instep::INSTEP_PATH_NAMESPACE {
 
 #define INSTEP_LANE [[gnu::always_inline]] inline
+// The same for a lambda, after its parameters.
+#define INSTEP_LANE_LAMBDA __attribute__((always_inline))
 
 inline constexpr int kLanes = 16;
 
@@ -182,6 +184,34 @@ INSTEP_LANE float sum_lanes(const Lanes& a) {
     for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
   }
   return lane[0];
+#endif
+}
+
+// Sixteen sums at once: lane i is sum_lanes(a[i]), by the same additions in the same order.
+INSTEP_LANE Lanes sum_lanes_each(const Lanes (&a)[kLanes]) {
+#if defined(__AVX512F__)
+  // Each level adds the halves of what is left of two vectors and packs the sums into one.
+  __m512 quads[4];
+  for (int q = 0; q < 4; ++q) {
+    const auto halves = [&a](int first, int second) {
+      const __m512 low = _mm512_shuffle_f32x4(a[first].part[0], a[second].part[0], 0x44);
+      const __m512 high = _mm512_shuffle_f32x4(a[first].part[0], a[second].part[0], 0xEE);
+      return low + high;
+    };
+    const __m512 left = halves(q, q + 4);
+    const __m512 right = halves(q + 8, q + 12);
+    quads[q] = _mm512_shuffle_f32x4(left, right, 0x88) + _mm512_shuffle_f32x4(left, right, 0xDD);
+  }
+  const auto pairs = [](__m512 left, __m512 right) {
+    return _mm512_shuffle_ps(left, right, 0x44) + _mm512_shuffle_ps(left, right, 0xEE);
+  };
+  const __m512 left = pairs(quads[0], quads[1]);
+  const __m512 right = pairs(quads[2], quads[3]);
+  return {_mm512_shuffle_ps(left, right, 0x88) + _mm512_shuffle_ps(left, right, 0xDD)};
+#else
+  alignas(64) float sums[kLanes];
+  for (int i = 0; i < kLanes; ++i) sums[i] = sum_lanes(a[i]);
+  return load(sums);
 #endif
 }
 

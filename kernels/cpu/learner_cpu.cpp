@@ -61,6 +61,21 @@ AdamStep advance_adam(const LearnerSettings& settings, double lr, std::int64_t& 
   return step;
 }
 
+// The same in every lane. Passes keep it in locals: the compiler must assume that a store of a
+// vector changes anything else.
+struct AdamLanes {
+  Lanes beta2;
+  Lanes one_minus_beta2;
+  Lanes one_minus_beta1;
+  Lanes lr;
+  Lanes eps;
+};
+
+INSTEP_LANE AdamLanes in_lanes(const AdamStep& adam) {
+  return {set(adam.beta2), set(adam.one_minus_beta2), set(adam.one_minus_beta1), set(adam.lr),
+          set(adam.eps)};
+}
+
 // What one vector of outputs needs: its gradient factor d, squared and scaled beforehand.
 struct OutputFactor {
   Lanes d;         // with a first moment
@@ -68,27 +83,39 @@ struct OutputFactor {
   Lanes d_lr;      // lr * d, without a first moment
 };
 
-INSTEP_LANE OutputFactor output_factor(const AdamStep& adam, const Lanes& d) {
-  return {d, set(adam.one_minus_beta2) * (d * d), set(adam.lr) * d};
+INSTEP_LANE OutputFactor output_factor(const AdamLanes& adam, const Lanes& d) {
+  return {d, adam.one_minus_beta2 * (d * d), adam.lr * d};
 }
 
-// Adam for 16 weights whose gradient is factor.d * x: updates the moments in place and returns the
-// new weights.
-template <bool kMoment>
-INSTEP_LANE Lanes adam_update(const AdamStep& adam, const OutputFactor& factor, const Lanes& x,
-                              const Lanes& x_square, const Lanes& weight, float* second,
-                              float* first) {
-  const Lanes v = multiply_add(factor.d_square, x_square, set(adam.beta2) * load(second));
+// Adam for 16 weights whose gradient is factor.d * x. First half: updates the second moment in
+// place and returns what the step is divided by.
+INSTEP_LANE Lanes adam_denominator(const AdamLanes& adam, const OutputFactor& factor,
+                                   const Lanes& x_square, float* second) {
+  const Lanes v = multiply_add(factor.d_square, x_square, adam.beta2 * load(second));
   store(second, v);
-  const Lanes denominator = square_root(v) + set(adam.eps);
+  return square_root(v) + adam.eps;
+}
+
+// Second half: updates the first moment, where there is one, and returns the new weights.
+template <bool kMoment>
+INSTEP_LANE Lanes adam_step(const AdamLanes& adam, const OutputFactor& factor, const Lanes& x,
+                            const Lanes& denominator, const Lanes& weight, float* first) {
   if constexpr (kMoment) {
     const Lanes m_old = load(first);
-    const Lanes m = multiply_add(factor.d * x - m_old, set(adam.one_minus_beta1), m_old);
+    const Lanes m = multiply_add(factor.d * x - m_old, adam.one_minus_beta1, m_old);
     store(first, m);
-    return weight - divide(set(adam.lr) * m, denominator);
+    return weight - divide(adam.lr * m, denominator);
   } else {
     return weight - divide(factor.d_lr * x, denominator);
   }
+}
+
+template <bool kMoment>
+INSTEP_LANE Lanes adam_update(const AdamLanes& adam, const OutputFactor& factor, const Lanes& x,
+                              const Lanes& x_square, const Lanes& weight, float* second,
+                              float* first) {
+  const Lanes denominator = adam_denominator(adam, factor, x_square, second);
+  return adam_step<kMoment>(adam, factor, x, denominator, weight, first);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -124,50 +151,76 @@ struct HiddenLayer {
 
 template <bool kOld, bool kUpdate, bool kNew, bool kMoment>
 void hidden_block(const Pass& pass, const HiddenLayer& layer, int block) {
+  const auto inputs = static_cast<std::size_t>(layer.inputs);
   const std::size_t first_output = static_cast<std::size_t>(block) * kOutputBlock;
-  const std::size_t block_weights =
-      layer.weights + first_output * static_cast<std::size_t>(layer.inputs);
+  const AdamLanes adam = in_lanes(pass.adam);
+  const Lanes scale = set(pass.gradient_scale);
+  const Lanes one = set(1.0F);
   Lanes old_sum[kGroups];
   Lanes new_sum[kGroups];
   OutputFactor factor[kGroups];
-  const Lanes one = set(1.0F);
   for (int g = 0; g < kGroups; ++g) {
     const std::size_t bias = layer.bias + first_output + static_cast<std::size_t>(g * kLanes);
     const Lanes old_bias = load(pass.weights + bias);
     Lanes new_bias = old_bias;
     if constexpr (kUpdate) {
       const std::size_t d = layer.d + first_output + static_cast<std::size_t>(g * kLanes);
-      factor[g] = output_factor(pass.adam, set(pass.gradient_scale) * load(pass.gradient + d));
-      new_bias = adam_update<kMoment>(pass.adam, factor[g], one, one, old_bias, pass.second + bias,
+      factor[g] = output_factor(adam, scale * load(pass.gradient + d));
+      new_bias = adam_update<kMoment>(adam, factor[g], one, one, old_bias, pass.second + bias,
                                       kMoment ? pass.first + bias : nullptr);
       store(pass.new_weights + bias, new_bias);
     }
     if constexpr (kOld) old_sum[g] = old_bias;
     if constexpr (kNew) new_sum[g] = new_bias;
   }
-  for (int j = 0; j < layer.inputs; ++j) {
-    const std::size_t input = layer.input + static_cast<std::size_t>(j);
-    Lanes x;
-    Lanes x_square;
+
+  const std::size_t block_weights = layer.weights + first_output * inputs;
+  const float* const weights = pass.weights + block_weights;
+  float* const new_weights = kUpdate ? pass.new_weights + block_weights : nullptr;
+  float* const second = kUpdate ? pass.second + block_weights : nullptr;
+  float* const first = kMoment ? pass.first + block_weights : nullptr;
+  const float* const gradient_input = kUpdate ? pass.gradient + layer.input : nullptr;
+  const float* const old_input = kOld ? pass.old_forward + layer.input : nullptr;
+  const float* const new_input = kNew ? pass.new_forward + layer.input : nullptr;
+  const auto offset = [](std::size_t j, int g) INSTEP_LANE_LAMBDA {
+    return j * kOutputBlock + static_cast<std::size_t>(g * kLanes);
+  };
+  const auto begin_input = [&](std::size_t j, Lanes* denominator) INSTEP_LANE_LAMBDA {
     if constexpr (kUpdate) {
-      x = set(pass.gradient[input]);
-      x_square = x * x;
-    }
-    for (int g = 0; g < kGroups; ++g) {
-      const std::size_t at =
-          block_weights + static_cast<std::size_t>(j * kOutputBlock + g * kLanes);
-      Lanes weight = load(pass.weights + at);
-      if constexpr (kOld)
-        old_sum[g] = multiply_add(weight, set(pass.old_forward[input]), old_sum[g]);
-      if constexpr (kUpdate) {
-        weight = adam_update<kMoment>(pass.adam, factor[g], x, x_square, weight, pass.second + at,
-                                      kMoment ? pass.first + at : nullptr);
-        store(pass.new_weights + at, weight);
+      const Lanes x = set(gradient_input[j]);
+      const Lanes x_square = x * x;
+      for (int g = 0; g < kGroups; ++g) {
+        denominator[g] = adam_denominator(adam, factor[g], x_square, second + offset(j, g));
       }
-      if constexpr (kNew)
-        new_sum[g] = multiply_add(weight, set(pass.new_forward[input]), new_sum[g]);
     }
+  };
+  const auto finish_input = [&](std::size_t j, const Lanes* denominator) INSTEP_LANE_LAMBDA {
+    const Lanes x = kUpdate ? set(gradient_input[j]) : one;
+    const Lanes old_x = kOld ? set(old_input[j]) : one;
+    const Lanes new_x = kNew ? set(new_input[j]) : one;
+    for (int g = 0; g < kGroups; ++g) {
+      Lanes weight = load(weights + offset(j, g));
+      if constexpr (kOld) old_sum[g] = multiply_add(weight, old_x, old_sum[g]);
+      if constexpr (kUpdate) {
+        weight = adam_step<kMoment>(adam, factor[g], x, denominator[g], weight,
+                                    kMoment ? first + offset(j, g) : nullptr);
+        store(new_weights + offset(j, g), weight);
+      }
+      if constexpr (kNew) new_sum[g] = multiply_add(weight, new_x, new_sum[g]);
+    }
+  };
+  // Square roots are begun one input ahead: operations that wait for one would fill the processor's
+  // queues and keep it from reaching the next.
+  Lanes denominator[kGroups];
+  begin_input(0, denominator);
+  for (std::size_t j = 0; j + 1 < inputs; ++j) {
+    Lanes next[kGroups];
+    begin_input(j + 1, next);
+    finish_input(j, denominator);
+    for (int g = 0; g < kGroups; ++g) denominator[g] = next[g];
   }
+  finish_input(inputs - 1, denominator);
+
   const Lanes slope = set(pass.leaky_slope);
   for (int g = 0; g < kGroups; ++g) {
     const std::size_t output = layer.output + first_output + static_cast<std::size_t>(g * kLanes);
@@ -204,11 +257,12 @@ template <bool kOld, bool kUpdate, bool kNew, bool kMoment>
 void head_rows(const Pass& pass) {
   const NetworkLayout& network = *pass.network;
   const TapeLayout& tape = *pass.tape;
+  const AdamLanes adam = in_lanes(pass.adam);
   for (int row = 0; row < network.rows; ++row) {
     const auto r = static_cast<std::size_t>(row);
     OutputFactor factor;
     if constexpr (kUpdate) {
-      factor = output_factor(pass.adam, set(pass.gradient_scale * pass.gradient[tape.d_head + r]));
+      factor = output_factor(adam, set(pass.gradient_scale * pass.gradient[tape.d_head + r]));
     }
     Lanes old_sum = set(0.0F);
     Lanes new_sum = set(0.0F);
@@ -221,7 +275,7 @@ void head_rows(const Pass& pass) {
       }
       if constexpr (kUpdate) {
         const Lanes x = load(pass.gradient + tape.feature + lane);
-        weight = adam_update<kMoment>(pass.adam, factor, x, x * x, weight, pass.second + at,
+        weight = adam_update<kMoment>(adam, factor, x, x * x, weight, pass.second + at,
                                       kMoment ? pass.first + at : nullptr);
         store(pass.new_weights + at, weight);
       }
@@ -242,8 +296,8 @@ void head_rows(const Pass& pass) {
     }
     if constexpr (kUpdate) {
       const Lanes d = set(pass.gradient_scale) * load(pass.gradient + tape.d_head + r);
-      bias = adam_update<kMoment>(pass.adam, output_factor(pass.adam, d), one, one, bias,
-                                  pass.second + at, kMoment ? pass.first + at : nullptr);
+      bias = adam_update<kMoment>(adam, output_factor(adam, d), one, one, bias, pass.second + at,
+                                  kMoment ? pass.first + at : nullptr);
       store(pass.new_weights + at, bias);
     }
     if constexpr (kNew) {
@@ -281,6 +335,33 @@ void run_pass(const Pass& pass) {
 // ---------------------------------------------------------------------------------------------------
 // Backward
 
+// out[j] = sum over i of weight(i, j) * d[i]: the gradient of a hidden layer's `inputs` inputs by
+// that of its `width` outputs. Overwrites out as far as whole vectors go.
+void transposed_product(const float* weights, int inputs, int width, const float* d, float* out) {
+  // The weights are read as they lie in memory, which is what the processor's prefetchers see
+  // through; the sums, one vector for each input, are small enough for the nearest cache.
+  alignas(64) float sums[kHiddenDimMax * kLanes];
+  for (int j = 0; j < (inputs + kLanes - 1) / kLanes * kLanes; ++j) {
+    store(sums + j * kLanes, set(0.0F));
+  }
+  for (int i = 0; i < width; i += kOutputBlock) {
+    Lanes factor[kGroups];
+    for (int g = 0; g < kGroups; ++g) factor[g] = load(d + i + g * kLanes);
+    for (int j = 0; j < inputs; ++j, weights += kOutputBlock) {
+      Lanes sum = load(sums + j * kLanes);
+      for (int g = 0; g < kGroups; ++g) {
+        sum = multiply_add(load(weights + g * kLanes), factor[g], sum);
+      }
+      store(sums + j * kLanes, sum);
+    }
+  }
+  for (int j = 0; j < inputs; j += kLanes) {
+    Lanes sixteen[kLanes];
+    for (int c = 0; c < kLanes; ++c) sixteen[c] = load(sums + (j + c) * kLanes);
+    store(out + j, sum_lanes_each(sixteen));
+  }
+}
+
 // From the gradient of the features (in `d_feature`, [width], overwritten) to those of both hidden
 // layers, which go to the tape.
 void backward(const Pass& pass, float* tape_data, float* d_feature) {
@@ -305,20 +386,13 @@ void backward(const Pass& pass, float* tape_data, float* d_feature) {
     store(d_hidden2 + i, where_positive(f, d, slope * d));
   }
 
-  const float* w2 = pass.weights + network.w2;
-  const float* hidden1 = tape_data + tape.hidden1;
   float* d_hidden1 = tape_data + tape.d_hidden1;
-  const std::size_t block_floats = static_cast<std::size_t>(pass.hidden_dim) * kOutputBlock;
-  for (int j = 0; j < pass.hidden_dim; ++j) {
-    Lanes sum = set(0.0F);
-    const float* column = w2 + static_cast<std::size_t>(j) * kOutputBlock;
-    for (int i = 0; i < network.width; i += kOutputBlock, column += block_floats) {
-      for (int g = 0; g < kOutputBlock; g += kLanes) {
-        sum = multiply_add(load(column + g), load(d_hidden2 + i + g), sum);
-      }
-    }
-    const float d = sum_lanes(sum);
-    d_hidden1[j] = hidden1[j] > 0.0F ? d : pass.leaky_slope * d;
+  transposed_product(pass.weights + network.w2, pass.hidden_dim, network.width, d_hidden2,
+                     d_hidden1);
+  const float* hidden1 = tape_data + tape.hidden1;
+  for (int j = 0; j < network.width; j += kLanes) {
+    const Lanes d = load(d_hidden1 + j);
+    store(d_hidden1 + j, where_positive(load(hidden1 + j), d, slope * d));
   }
 }
 
@@ -530,9 +604,33 @@ void account(const Learner& learner, double reward, float log_prob, bool termina
 // ---------------------------------------------------------------------------------------------------
 // The steps of a tick
 
+// Makes the buffer that nobody needs after a dropped or finished update a copy of the newest
+// weights, so that what stands in it does not tell the schedules apart.
+void copy_newest_actor(const Learner& learner) {
+  const Layout& layout = learner.layout;
+  const std::uint32_t newest = learner.state().actor_newest;
+  copy_floats(learner.floats(layout.actor_weights[1 - newest]),
+              learner.floats(layout.actor_weights[newest]), static_cast<int>(layout.actor.floats));
+}
+
+// With no update under way: brings the newest weights home, to buffer (number of updates) % 2.
+// There they are by themselves when every update goes to the other buffer.
+void bring_actor_home(const Learner& learner) {
+  LearnerState& state = learner.state();
+  const auto home = static_cast<std::uint32_t>(state.actor_updates % 2);
+  if (state.actor_newest == home) return;
+  copy_newest_actor(learner);
+  state.actor_acted = state.actor_newest = home;
+}
+
+// Where an actor update goes. Into the other buffer: the weights that acted stay. In place, which
+// costs less memory traffic: for a pass that evaluates them at the same time.
+enum class Destination { kOtherBuffer, kInPlace };
+
 // The pass of a pending or immediate actor update from `gradient_tape`: reads the weights that
 // acted. Answers false, and counts, when the update must be dropped.
-bool begin_actor_update(const Learner& learner, const float* gradient_tape, Pass& pass) {
+bool begin_actor_update(const Learner& learner, const float* gradient_tape, Destination destination,
+                        Pass& pass) {
   LearnerState& state = learner.state();
   pass = actor_pass(learner, state.actor_acted);
   pass.gradient = gradient_tape;
@@ -542,14 +640,22 @@ bool begin_actor_update(const Learner& learner, const float* gradient_tape, Pass
   }
   pass.adam = advance_adam(learner.settings, learner.settings.actor_lr, state.actor_updates,
                            state.actor_beta1_power, state.actor_beta2_power);
-  state.actor_newest = 1 - state.actor_acted;
+  if (destination == Destination::kInPlace) {
+    pass.new_weights = learner.floats(learner.layout.actor_weights[state.actor_acted]);
+  } else {
+    state.actor_newest = 1 - state.actor_acted;
+  }
   return true;
 }
 
 // Step 7 by itself, from the tape whose factors are ready.
 void update_actor(const Learner& learner, const float* gradient_tape) {
   Pass pass;
-  if (begin_actor_update(learner, gradient_tape, pass)) run_pass<false, true, false>(pass);
+  if (begin_actor_update(learner, gradient_tape, Destination::kOtherBuffer, pass)) {
+    run_pass<false, true, false>(pass);
+  } else {
+    copy_newest_actor(learner);
+  }
 }
 
 // Gives the scratch tape of actor(old) the newest observation.
@@ -575,7 +681,7 @@ void act(const Learner& learner, const float* noise) {
   Pass pass;
   if (state.has_pending_actor_update != 0) {
     state.has_pending_actor_update = 0;
-    if (begin_actor_update(learner, learner.open_actor_tape(), pass)) {
+    if (begin_actor_update(learner, learner.open_actor_tape(), Destination::kInPlace, pass)) {
       pass.new_forward = tape;
       pass.old_forward = old_actor_tape(learner);
       run_pass<true, true, true>(pass);
@@ -637,8 +743,9 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
   if (state.has_old_forward == 0) {
     old_tape = old_actor_tape(learner);
     Pass pass;
+    if (state.has_pending_actor_update != 0) bring_actor_home(learner);
     if (state.has_pending_actor_update != 0 &&
-        begin_actor_update(learner, learner.open_actor_tape(), pass)) {
+        begin_actor_update(learner, learner.open_actor_tape(), Destination::kOtherBuffer, pass)) {
       pass.old_forward = old_tape;
       run_pass<true, true, false>(pass);
     } else {
@@ -851,9 +958,15 @@ void prepare(const Learner& learner) {
 
 void flush(const Learner& learner) {
   LearnerState& state = learner.state();
-  if (state.has_pending_actor_update == 0) return;
-  state.has_pending_actor_update = 0;
-  update_actor(learner, learner.open_actor_tape());
+  if (state.has_pending_actor_update != 0) {
+    state.has_pending_actor_update = 0;
+    bring_actor_home(learner);
+    update_actor(learner, learner.open_actor_tape());
+  }
+  if (learner.layout.algorithm == Algorithm::kAvg && state.actor_acted == state.actor_newest) {
+    bring_actor_home(learner);
+    copy_newest_actor(learner);
+  }
 }
 
 void drop(const Learner& learner) {
