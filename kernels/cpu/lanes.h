@@ -37,10 +37,13 @@ INSTEP_LANE Native native_sqrt(Native a) {
 INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
   return _mm512_fmadd_ps(a, b, c);
 }
-INSTEP_LANE Native native_reciprocal_estimate(Native a) {
-  return _mm512_rcp14_ps(a);
+// 1 / a by an estimate and Newton steps, here one from 14 bits.
+INSTEP_LANE Native native_reciprocal(Native a) {
+  const Native estimate = _mm512_rcp14_ps(a);
+  const Native error = _mm512_fnmadd_ps(a, estimate, native_set(1.0F));
+  return native_fma(estimate, error, estimate);
 }
-#define INSTEP_LANES_HAVE_FMA 1
+#define INSTEP_LANES_ARE_VECTORS 1
 #elif defined(__AVX2__)
 using Native = __m256;
 INSTEP_LANE Native native_load(const float* p) {
@@ -58,7 +61,13 @@ INSTEP_LANE Native native_sqrt(Native a) {
 INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
   return _mm256_fmadd_ps(a, b, c);
 }
-#define INSTEP_LANES_HAVE_FMA 1
+// One step from 12 bits, which Intel and AMD fill differently.
+INSTEP_LANE Native native_reciprocal(Native a) {
+  const Native estimate = _mm256_rcp_ps(a);
+  const Native error = _mm256_fnmadd_ps(a, estimate, native_set(1.0F));
+  return native_fma(estimate, error, estimate);
+}
+#define INSTEP_LANES_ARE_VECTORS 1
 #elif defined(__ARM_NEON)
 using Native = float32x4_t;
 INSTEP_LANE Native native_load(const float* p) {
@@ -76,7 +85,13 @@ INSTEP_LANE Native native_sqrt(Native a) {
 INSTEP_LANE Native native_fma(Native a, Native b, Native c) {
   return vfmaq_f32(c, a, b);
 }
-#define INSTEP_LANES_HAVE_FMA 1
+// Two steps from 8 bits.
+INSTEP_LANE Native native_reciprocal(Native a) {
+  Native estimate = vrecpeq_f32(a);
+  estimate = vmulq_f32(estimate, vrecpsq_f32(a, estimate));
+  return vmulq_f32(estimate, vrecpsq_f32(a, estimate));
+}
+#define INSTEP_LANES_ARE_VECTORS 1
 #else
 using Native = float;
 INSTEP_LANE Native native_load(const float* p) {
@@ -91,7 +106,7 @@ INSTEP_LANE Native native_set(float x) {
 INSTEP_LANE Native native_sqrt(Native a) {
   return __builtin_sqrtf(a);
 }
-#define INSTEP_LANES_HAVE_FMA 0
+#define INSTEP_LANES_ARE_VECTORS 0
 #endif
 
 inline constexpr int kNativeLanes = sizeof(Native) / sizeof(float);
@@ -141,24 +156,18 @@ INSTEP_LANE Lanes larger(const Lanes& a, const Lanes& b) {
 
 // a * b + c: one rounding where the fast arithmetic has the instruction, two otherwise.
 INSTEP_LANE Lanes multiply_add(const Lanes& a, const Lanes& b, const Lanes& c) {
-#if INSTEP_LANES_HAVE_FMA && !INSTEP_ARITHMETIC_PORTABLE
+#if INSTEP_LANES_ARE_VECTORS && !INSTEP_ARITHMETIC_PORTABLE
   INSTEP_PARTWISE(native_fma(a.part[i], b.part[i], c.part[i]));
 #else
   INSTEP_PARTWISE(a.part[i] * b.part[i] + c.part[i]);
 #endif
 }
 
-// a / b. The fast AVX-512 path refines the 14-bit estimate of 1 / b by one Newton step (relative
-// error below 2^-23 and a rounding); the raw estimate alone fails the golden tolerances.
+// a / b. The fast arithmetic of vectors multiplies by a refined reciprocal (relative error of a few
+// 2^-24); the raw estimate alone fails the golden tolerances.
 INSTEP_LANE Lanes divide(const Lanes& a, const Lanes& b) {
-#if defined(__AVX512F__) && !INSTEP_ARITHMETIC_PORTABLE
-  Lanes result;
-  for (int i = 0; i < kParts; ++i) {
-    const Native estimate = native_reciprocal_estimate(b.part[i]);
-    const Native error = _mm512_fnmadd_ps(b.part[i], estimate, native_set(1.0F));
-    result.part[i] = a.part[i] * native_fma(estimate, error, estimate);
-  }
-  return result;
+#if INSTEP_LANES_ARE_VECTORS && !INSTEP_ARITHMETIC_PORTABLE
+  INSTEP_PARTWISE(a.part[i] * native_reciprocal(b.part[i]));
 #else
   INSTEP_PARTWISE(a.part[i] / b.part[i]);
 #endif
