@@ -228,15 +228,15 @@ bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
   if (in.size() != state_bytes()) return false;
   SavedState saved;
   std::memcpy(&saved, in.data(), sizeof saved);
-  // Snapshots are taken inside an episode; its first command has gone out.
-  if (saved.safety != static_cast<std::int64_t>(SafetyState::kRunning) || saved.is_sent != 1 ||
-      saved.has_packet != 1 || saved.homing_failures < 0 ||
+  // Snapshots are taken inside an episode, before or after its next command has gone out.
+  if (saved.safety != static_cast<std::int64_t>(SafetyState::kRunning) || saved.is_sent < 0 ||
+      saved.is_sent > 1 || saved.has_packet != 1 || saved.homing_failures < 0 ||
       saved.homing_failures > config_.homing_failures_max || saved.pacer.is_started != 1) {
     return false;
   }
   if (!task_.load_state(in.subspan(sizeof saved))) return false;
   safety_ = SafetyState::kRunning;
-  is_sent_ = true;
+  is_sent_ = saved.is_sent == 1;
   has_packet_ = true;
   packet_ns_ = saved.packet_ns;
   link_lost_ns_ = saved.link_lost_ns;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tasks/create_mover/create_mover.h"
 #include "tasks/dot_reacher/dot_reacher.h"
 #include "tasks/mujoco/mujoco_task.h"
 
@@ -54,6 +55,15 @@ constexpr std::array kTasks = {
              .default_steps = 100'000,
              .settings = kDotReacher,
              .make = make_dot_reacher},
+    TaskInfo{.name = "create_mover",
+             .summary = "an iRobot Create 2 drives forward and keeps clear of walls",
+             .observation_dim = kCreateMoverObservationDim,
+             .action_dim = kCreateMoverActionDim,
+             .period_s = kCreateMoverPeriodS,
+             .episode_steps_max = kCreateMoverStepsMax,
+             .default_steps = 100'000,
+             .settings = kBold,
+             .make = make_create_mover},
     robot_task<Robot::kHopper>({.name = "hopper",
                                 .summary = "one leg hops forward (Gymnasium's Hopper-v4)",
                                 .observation_dim = 11,

@@ -46,6 +46,9 @@ class Create2Session final : public Session {
 
   explicit Create2Session(const Create2SessionOptions& options = {});
 
+  // As made.
+  void restart() { state_ = State(kCreate2StreamIds); }
+
   void on_connect(std::int64_t now_ns) override;
   void on_disconnect(std::int64_t now_ns) override;
   // All bytes that are there at now_ns: several frames in one call are taken for a backlog, whose

@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "drivers/create2/session.h"
+#include "drivers/create2/simulator.h"
+#include "kernels/check.h"
+#include "runtime/robot_world.h"
+#include "runtime/simulated_link.h"
+#include "tasks/create_mover/create_mover.h"
+
+namespace instep {
+namespace {
+
+constexpr auto kPeriodNs = static_cast<std::int64_t>(kCreateMoverPeriodS * 1e9);
+
+class CreateMoverSimulation final : public Environment {
+ public:
+  CreateMoverSimulation() { world_.emplace(task_, link_, signals_, kConfig); }
+
+  void reset(const Random& random, std::uint64_t step, double* observation) override {
+    simulator_.restart(random, step);
+    session_.restart();
+    link_.restart();
+    task_.restart();
+    world_.emplace(task_, link_, signals_, kConfig);
+    world_->reset(random, step, observation);
+  }
+
+  void send(const float* action) override { world_->send(action); }
+
+  Outcome step(const float* action, double* observation) override {
+    const Outcome outcome = world_->step(action, observation);
+    if (outcome.carries_no_step) {
+      std::fill_n(observation, kCreateMoverObservationDim,
+                  std::numeric_limits<double>::quiet_NaN());
+    }
+    return outcome;
+  }
+
+  std::size_t state_bytes() const override {
+    return Create2Simulator::state_bytes() + Create2Session::state_bytes() +
+           SimulatedLink::state_bytes() + world_->state_bytes();
+  }
+
+  void save_state(std::span<std::uint8_t> out) const override {
+    INSTEP_CHECK(out.size() == state_bytes());
+    const auto next = [&out](std::size_t bytes) {
+      const auto part = out.first(bytes);
+      out = out.subspan(bytes);
+      return part;
+    };
+    simulator_.save_state(next(Create2Simulator::state_bytes()));
+    session_.save_state(next(Create2Session::state_bytes()));
+    link_.save_state(next(SimulatedLink::state_bytes()));
+    world_->save_state(next(world_->state_bytes()));
+  }
+
+  // The parts check themselves one after the other. What one of them has taken before another
+  // refuses is no harm: without a reset() nothing goes on from there.
+  bool load_state(std::span<const std::uint8_t> in) override {
+    if (in.size() != state_bytes()) return false;
+    const auto next = [&in](std::size_t bytes) {
+      const auto part = in.first(bytes);
+      in = in.subspan(bytes);
+      return part;
+    };
+    return simulator_.load_state(next(Create2Simulator::state_bytes())) &&
+           session_.load_state(next(Create2Session::state_bytes())) &&
+           link_.load_state(next(SimulatedLink::state_bytes())) &&
+           world_->load_state(next(world_->state_bytes()));
+  }
+
+ private:
+  static constexpr RobotWorldConfig kConfig = {.period_ns = kPeriodNs,
+                                               .observation_dim = kCreateMoverObservationDim};
+
+  Create2Simulator simulator_{{.speed_limit_mm_s = kCreateMoverSpeedMmS}};
+  Create2Session session_{{.dead_man_ns = 2 * kPeriodNs}};
+  SimulatedLink link_{session_, simulator_};
+  CreateMover task_;
+  RobotSignals signals_;
+  // Made anew for every episode: an episode is a function of seed and step alone.
+  std::optional<RobotWorld> world_;
+};
+
+}  // namespace
+
+std::unique_ptr<Environment> make_create_mover() {
+  return std::make_unique<CreateMoverSimulation>();
+}
+
+}  // namespace instep
