@@ -60,6 +60,7 @@ Agent::Agent(const AgentConfig& config)
 void Agent::set_step(std::uint64_t step) {
   step_ = step;
   is_begun_ = learner_.state().is_open != 0;
+  acting_buffer_ = learner_.state().actor_acted;
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -224,6 +225,7 @@ void Agent::update() {
       ++late_.tasks_lost;
     }
   }
+  if (pending_count_ > 0 && hooks_.posted != nullptr) hooks_.posted(hooks_.self);
   pending_count_ = 0;
 }
 
@@ -237,7 +239,9 @@ bool Agent::request_snapshot(std::uint8_t* out) {
               layout.scratch - layout.normalizer_mean);
   // Only one is asked for at a time, so the learner is not reading this.
   snapshot_ = out;
-  return tasks_.push({.kind = Task::Kind::kSnapshot, .step = step_});
+  const bool is_told = tasks_.push({.kind = Task::Kind::kSnapshot, .step = step_});
+  if (is_told && hooks_.posted != nullptr) hooks_.posted(hooks_.self);
+  return is_told;
 }
 
 // ---------------------------------------------------------------------------------------------------

@@ -42,9 +42,11 @@ struct LateLearning {
   std::uint64_t tasks_lost = 0;           // the learner was so late that it could not even be told
 };
 
-// Called by run_next_task(), on the learner's side, where they are not null.
+// Called where they are not null: posted by update() and request_snapshot(), on the loop's side,
+// when there is something to do; the others by run_next_task(), on the learner's.
 struct LearnerHooks {
   void* self = nullptr;
+  void (*posted)(void* self) = nullptr;
   void (*updated)(void* self, const Learner& learner) = nullptr;
   void (*snapshot_taken)(void* self, std::uint64_t step) = nullptr;
 };

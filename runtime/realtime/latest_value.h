@@ -4,17 +4,15 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <type_traits>
 
 namespace instep {
 
 // Single writer, single reader, wait-free. A value that is overwritten before it is read is lost,
 // which is what newest means. Of three slots one is the writer's, one the reader's, and one lies
-// between; `between_` holds its index and whether it is news.
-template <typename T>
+// between; `between_` holds its index and whether it is news. (Tests put an atomic of their own in,
+// to walk through every interleaving.)
+template <typename T, template <typename> class Atomic = std::atomic>
 class LatestValue {
-  static_assert(std::is_trivially_copyable_v<T>);
-
  public:
   LatestValue() = default;
   LatestValue(const LatestValue&) = delete;
@@ -40,7 +38,7 @@ class LatestValue {
 
   std::array<T, 3> slots_{};
   alignas(64) std::uint32_t write_ = 0;
-  alignas(64) std::atomic<std::uint32_t> between_{1};
+  alignas(64) Atomic<std::uint32_t> between_{1};
   alignas(64) std::uint32_t read_ = 2;
 };
 

@@ -5,16 +5,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 namespace instep {
 
 // Single producer, single consumer, fixed capacity, in order. Wait-free on both sides. The indices
-// count for ever; only their low bits choose a slot.
-template <typename T, std::uint32_t kCapacity>
+// count for ever; only their low bits choose a slot. (Tests put an atomic of their own in, to walk
+// through every interleaving.)
+template <typename T, std::uint32_t kCapacity, template <typename> class Atomic = std::atomic>
 class SpscRing {
   static_assert((kCapacity & (kCapacity - 1)) == 0, "a power of two");
-  static_assert(std::is_trivially_copyable_v<T>);
 
  public:
   SpscRing() = default;
@@ -48,8 +47,8 @@ class SpscRing {
 
  private:
   // A cache line each, so that the two sides do not slow each other.
-  alignas(64) std::atomic<std::uint32_t> write_{0};
-  alignas(64) std::atomic<std::uint32_t> read_{0};
+  alignas(64) Atomic<std::uint32_t> write_{0};
+  alignas(64) Atomic<std::uint32_t> read_{0};
   alignas(64) std::array<T, kCapacity> items_{};
 };
 

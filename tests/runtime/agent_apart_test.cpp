@@ -223,7 +223,9 @@ TEST(AgentApart, LosesNoFactAboutTheWorld) {
 TEST(AgentApart, TakesASnapshotOfWhatItWillBe) {
   Agent agent(make_config(true));
   int taken = 0;
-  agent.set_hooks({&taken, nullptr, [](void* self, std::uint64_t) { ++*static_cast<int*>(self); }});
+  agent.set_hooks({.self = &taken, .snapshot_taken = [](void* self, std::uint64_t) {
+                     ++*static_cast<int*>(self);
+                   }});
   agent.begin_episode(draw_observation(0).data());
   agent.update();
   for (std::uint64_t step = 1; step <= 20; ++step) {
@@ -261,7 +263,7 @@ TEST(AgentApart, SharesTheLearnerBetweenTwoThreads) {
   std::atomic<bool> is_over{false};
   std::vector<std::uint8_t> snapshot(agent.learner().layout.bytes);
   std::atomic<int> snapshots{0};
-  agent.set_hooks({&snapshots, nullptr,
+  agent.set_hooks({&snapshots, nullptr, nullptr,
                    [](void* self, std::uint64_t) { ++*static_cast<std::atomic<int>*>(self); }});
   std::thread learner([&] {
     std::uint32_t i = 0;

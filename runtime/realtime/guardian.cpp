@@ -1,0 +1,125 @@
+#include "runtime/realtime/guardian.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+
+namespace instep {
+namespace {
+
+constexpr char kReopen = 'r';
+constexpr char kRelease = 'q';
+
+// Everything that the guardian knows, on its own stack.
+struct Watch {
+  int port = -1;
+  int pipe = -1;
+  std::array<char, 4096> path{};
+  PortOperations operations;
+  std::array<std::uint8_t, 256> stop_bytes{};
+  std::size_t stop_size = 0;
+};
+
+// Writes all of it, for at most a second.
+void write_stop(const Watch& watch) {
+  if (watch.operations.discard_output != nullptr) watch.operations.discard_output(watch.port);
+  std::size_t written = 0;
+  for (int tries = 0; written < watch.stop_size && tries < 100; ++tries) {
+    const ssize_t bytes =
+        write(watch.port, watch.stop_bytes.data() + written, watch.stop_size - written);
+    if (bytes > 0) {
+      written += static_cast<std::size_t>(bytes);
+      continue;
+    }
+    pollfd wanted{watch.port, POLLOUT, 0};
+    poll(&wanted, 1, 10);
+  }
+}
+
+void reopen(Watch& watch) {
+  if (watch.port >= 0) close(watch.port);
+  watch.port = watch.operations.open(watch.path.data());
+}
+
+[[noreturn]] void guard(Watch watch) {
+  pthread_setname_np(pthread_self(), "instep-guardian");
+  // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
+  for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
+    std::signal(name, SIG_IGN);
+  }
+  setsid();
+  // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
+  for (int i = 0; i < 1024; ++i) {
+    if (i != watch.port && i != watch.pipe) close(i);
+  }
+  mlockall(MCL_CURRENT);
+  while (true) {
+    char message = 0;
+    const ssize_t bytes = read(watch.pipe, &message, 1);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes == 1 && message == kRelease) _exit(0);
+    if (bytes == 1 && message == kReopen) {
+      reopen(watch);
+      continue;
+    }
+    break;
+  }
+  write_stop(watch);
+  // Output of a serial line is lost when its last descriptor is closed too early.
+  fsync(watch.port);
+  close(watch.port);
+  _exit(0);
+}
+
+}  // namespace
+
+Guardian::Guardian(int descriptor, const std::string& path, const PortOperations& port,
+                   std::span<const std::uint8_t> stop_bytes) {
+  Watch watch;
+  if (stop_bytes.size() > watch.stop_bytes.size() || path.size() >= watch.path.size()) {
+    throw std::system_error(E2BIG, std::generic_category(), "guardian");
+  }
+  std::copy(stop_bytes.begin(), stop_bytes.end(), watch.stop_bytes.begin());
+  watch.stop_size = stop_bytes.size();
+  std::memcpy(watch.path.data(), path.c_str(), path.size() + 1);
+  watch.operations = port;
+  watch.port = descriptor;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    throw std::system_error(errno, std::generic_category(), "guardian");
+  }
+  watch.pipe = ends[0];
+  process_ = fork();
+  if (process_ == 0) guard(watch);
+  const int error = errno;
+  close(ends[0]);
+  pipe_ = ends[1];
+  if (process_ < 0) {
+    close(pipe_);
+    throw std::system_error(error, std::generic_category(), "guardian");
+  }
+}
+
+Guardian::~Guardian() {
+  const ssize_t ignored = write(pipe_, &kRelease, 1);
+  static_cast<void>(ignored);
+  close(pipe_);
+  while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+void Guardian::reopen() const {
+  const ssize_t ignored = write(pipe_, &kReopen, 1);
+  static_cast<void>(ignored);
+}
+
+}  // namespace instep

@@ -1,0 +1,38 @@
+// A process that outlives the agent by just long enough to stop its robot.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "runtime/realtime/port.h"
+
+namespace instep {
+
+// Forks a process that holds the port open and reads from a pipe whose only writer is this process.
+// When the pipe ends because this process has died, whatever killed it, the guardian writes the
+// driver's stop bytes, which first complete a command that was cut off. It ignores the signals
+// that end a process in order, and allocates nothing. To be made before any thread is started.
+class Guardian {
+ public:
+  // `descriptor` is the opened port. Throws std::system_error when the system refuses.
+  Guardian(int descriptor, const std::string& path, const PortOperations& port,
+           std::span<const std::uint8_t> stop_bytes);
+  // Lets it go without touching the robot, and waits for its end.
+  ~Guardian();
+  Guardian(const Guardian&) = delete;
+  Guardian& operator=(const Guardian&) = delete;
+
+  // The port has been opened anew: the guardian does the same. Any thread; one write.
+  void reopen() const;
+
+  pid_t process() const { return process_; }
+
+ private:
+  int pipe_ = -1;
+  pid_t process_ = -1;
+};
+
+}  // namespace instep

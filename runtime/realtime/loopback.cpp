@@ -1,0 +1,260 @@
+#include "runtime/realtime/loopback.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "runtime/clock.h"
+
+namespace instep {
+namespace {
+
+// Packets: mark, three spare bytes, a number that counts them, the speed as a float, a checksum
+// that makes all bytes sum to 0.
+constexpr std::uint8_t kPacketMark = 0x5A;
+constexpr std::size_t kPacketBytes = 13;
+// Commands: mark and two floats.
+constexpr std::uint8_t kCommandMark = 0xC3;
+constexpr std::size_t kCommandBytes = 9;
+
+constexpr std::array<std::uint8_t, 2 * kCommandBytes - 1> make_stop_bytes() {
+  std::array<std::uint8_t, 2 * kCommandBytes - 1> bytes{};
+  bytes[kCommandBytes - 1] = kCommandMark;
+  return bytes;
+}
+constexpr auto kStopBytes = make_stop_bytes();
+
+std::uint8_t sum(std::span<const std::uint8_t> bytes) {
+  std::uint8_t total = 0;
+  for (const std::uint8_t byte : bytes) total = static_cast<std::uint8_t>(total + byte);
+  return total;
+}
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------
+// The device
+
+LoopbackDevice::LoopbackDevice(std::int64_t period_ns) : period_ns_(period_ns) {
+  master_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  char name[128];
+  if (master_ < 0 || grantpt(master_) != 0 || unlockpt(master_) != 0 ||
+      ptsname_r(master_, name, sizeof name) != 0) {
+    fail("pseudo-terminal");
+  }
+  termios settings{};
+  tcgetattr(master_, &settings);
+  cfmakeraw(&settings);
+  tcsetattr(master_, TCSANOW, &settings);
+  path_ = name;
+  thread_ = std::thread([this] { run(); });
+}
+
+LoopbackDevice::~LoopbackDevice() {
+  is_stopping_ = true;
+  thread_.join();
+  close(master_);
+}
+
+void LoopbackDevice::receive() {
+  const MonotonicClock clock;
+  std::array<std::uint8_t, 256> bytes;
+  const ssize_t count = read(master_, bytes.data(), bytes.size());
+  for (ssize_t i = 0; i < count; ++i) {
+    const std::uint8_t byte = bytes[static_cast<std::size_t>(i)];
+    if (command_size_ == 0 && byte != kCommandMark) continue;
+    command_[command_size_++] = byte;
+    if (command_size_ < kCommandBytes) continue;
+    command_size_ = 0;
+    float velocity = 0.0F;
+    std::memcpy(&velocity, command_.data() + 1, sizeof velocity);
+    if (velocity == 0.0F && velocity_ != 0.0F) stopped_ns_ = clock.now_ns();
+    velocity_ = velocity;
+    ++commands_;
+  }
+}
+
+void LoopbackDevice::run() {
+  // A device has a clock of its own; here at least nothing of ours goes before it.
+  const int ignored = become_realtime("loopback", kIoPriority + 5);
+  static_cast<void>(ignored);
+  const MonotonicClock clock;
+  std::int64_t next_ns = clock.now_ns() + period_ns_;
+  std::uint32_t sequence = 0;
+  while (!is_stopping_) {
+    const std::int64_t wait_ns = std::max<std::int64_t>(0, next_ns - clock.now_ns());
+    const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
+                           static_cast<long>(wait_ns % 1'000'000'000)};
+    pollfd wanted{master_, POLLIN, 0};
+    ppoll(&wanted, 1, &timeout, nullptr);
+    if ((wanted.revents & POLLIN) != 0) receive();
+    // Nobody has the other end open: do not spin.
+    if ((wanted.revents & POLLHUP) != 0) sleep_until(next_ns);
+    if (clock.now_ns() < next_ns) continue;
+    next_ns += period_ns_;
+    ++sequence;
+    if (is_silent_) continue;
+    std::array<std::uint8_t, kPacketBytes> packet{};
+    const float velocity = velocity_;
+    packet[0] = kPacketMark;
+    std::memcpy(packet.data() + 4, &sequence, sizeof sequence);
+    std::memcpy(packet.data() + 8, &velocity, sizeof velocity);
+    packet[kPacketBytes - 1] = static_cast<std::uint8_t>(-sum({packet.data(), kPacketBytes - 1}));
+    if (write(master_, packet.data(), packet.size()) > 0) ++packets_;
+  }
+}
+
+PortOperations loopback_port() {
+  return {.open = [](const char* path) {
+    const int descriptor = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return descriptor < 0 ? -errno : descriptor;
+  }};
+}
+
+std::span<const std::uint8_t> loopback_stop_bytes() {
+  return kStopBytes;
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The session
+
+void LoopbackSession::on_connect(std::int64_t now_ns) {
+  if (state_ == LinkState::kLost) ++counters_.reconnects;
+  frame_size_ = 0;
+  output_size_ = 0;
+  packet_ns_ = now_ns;
+}
+
+void LoopbackSession::on_disconnect(std::int64_t) {
+  if (state_ == LinkState::kReady) state_ = LinkState::kLost;
+  output_size_ = 0;
+}
+
+void LoopbackSession::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                               PacketSink& sink) {
+  for (const std::uint8_t byte : bytes) {
+    if (frame_size_ == 0 && byte != kPacketMark) {
+      ++counters_.bytes_skipped;
+      continue;
+    }
+    frame_[frame_size_++] = byte;
+    if (frame_size_ < kPacketBytes) continue;
+    frame_size_ = 0;
+    if (sum({frame_.data(), kPacketBytes}) != 0) {
+      ++counters_.checksum_errors;
+      continue;
+    }
+    ++counters_.packets;
+    state_ = LinkState::kReady;
+    packet_ns_ = now_ns;
+    packet_.time_ns = now_ns;
+    std::memcpy(&packet_.sequence, frame_.data() + 4, sizeof packet_.sequence);
+    packet_.size = kPacketBytes;
+    std::copy_n(frame_.begin(), kPacketBytes, packet_.bytes.begin());
+    sink.take(packet_);
+  }
+}
+
+void LoopbackSession::send(float first, float second) {
+  if (output_size_ + kCommandBytes > output_.size()) return;
+  output_[output_size_] = kCommandMark;
+  std::memcpy(output_.data() + output_size_ + 1, &first, sizeof first);
+  std::memcpy(output_.data() + output_size_ + 5, &second, sizeof second);
+  output_size_ += kCommandBytes;
+  is_moving_ = first != 0.0F || second != 0.0F;
+  ++counters_.commands_sent;
+}
+
+void LoopbackSession::on_command(const Command& command, std::int64_t now_ns) {
+  command_ns_ = now_ns;
+  if (command.kind == Command::kMove) {
+    send(static_cast<float>(command.values[0]), static_cast<float>(command.values[1]));
+  } else {
+    send(0.0F, 0.0F);
+  }
+}
+
+std::int64_t LoopbackSession::poll(std::int64_t now_ns) {
+  constexpr std::int64_t kSilenceNs = 1'000'000'000;
+  if (state_ == LinkState::kReady && now_ns - packet_ns_ > kSilenceNs) state_ = LinkState::kLost;
+  if (is_moving_ && now_ns - command_ns_ >= dead_man_ns_) {
+    send(0.0F, 0.0F);
+    ++counters_.dead_man_stops;
+  }
+  return is_moving_ ? command_ns_ + dead_man_ns_ : now_ns + kSilenceNs;
+}
+
+std::span<const std::uint8_t> LoopbackSession::output() const {
+  return {output_.data(), output_size_};
+}
+
+void LoopbackSession::consume(std::size_t bytes) {
+  std::memmove(output_.data(), output_.data() + bytes, output_size_ - bytes);
+  output_size_ -= bytes;
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The task
+
+LoopbackTask::LoopbackTask(int observation_dim, int action_dim, std::int64_t packet_age_max_ns)
+    : observation_dim_(observation_dim), action_dim_(action_dim) {
+  limits_.count = 2;
+  limits_.lower.fill(-1.0);
+  limits_.upper.fill(1.0);
+  limits_.rate_max.fill(HUGE_VAL);
+  limits_.packet_age_max_ns = packet_age_max_ns;
+}
+
+void LoopbackTask::take(const Packet& packet) {
+  float speed = 0.0F;
+  std::memcpy(&sequence_, packet.bytes.data() + 4, sizeof sequence_);
+  std::memcpy(&speed, packet.bytes.data() + 8, sizeof speed);
+  speed_ = static_cast<double>(speed);
+}
+
+void LoopbackTask::begin_homing(const Random&, std::uint64_t, std::int64_t) {
+  steps_ = 0;
+}
+
+Homing LoopbackTask::home(std::int64_t, Command*) {
+  return Homing::kDone;
+}
+
+void LoopbackTask::observe(double* observation) const {
+  for (int i = 0; i < observation_dim_; ++i) {
+    const std::uint32_t mixed = (sequence_ + static_cast<std::uint32_t>(i) * 77U) * 2654435761U;
+    observation[i] = static_cast<double>(mixed >> 8) * 0x1p-23 - 1.0;
+  }
+  observation[0] = speed_;
+}
+
+void LoopbackTask::first_observation(double* observation) {
+  observe(observation);
+}
+
+void LoopbackTask::to_command(const float* action, Command* command) {
+  command->kind = Command::kMove;
+  command->count = 2;
+  command->values[0] = static_cast<double>(action[0]);
+  command->values[1] = action_dim_ > 1 ? static_cast<double>(action[1]) : 0.0;
+}
+
+Sensed LoopbackTask::sense(double* observation) {
+  constexpr int kEpisodeSteps = 1000;
+  observe(observation);
+  return {.reward = -speed_ * speed_, .truncated = ++steps_ >= kEpisodeSteps};
+}
+
+}  // namespace instep

@@ -1,0 +1,118 @@
+// A device that is made of nothing but time: it sends a packet every period through a
+// pseudo-terminal and takes commands. Behind it the whole real path runs, from read() to write(),
+// without hardware: profile measures it and tests break it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <thread>
+
+#include "runtime/realtime/port.h"
+#include "runtime/realtime/thread.h"
+#include "runtime/robot.h"
+
+namespace instep {
+
+// The far end, in a thread of its own. Like many a real device it has no checksum on commands: one
+// that is cut off swallows the bytes of the next.
+class LoopbackDevice {
+ public:
+  // Opens the pseudo-terminal and starts sending. Throws std::system_error.
+  explicit LoopbackDevice(std::int64_t period_ns);
+  ~LoopbackDevice();
+  LoopbackDevice(const LoopbackDevice&) = delete;
+  LoopbackDevice& operator=(const LoopbackDevice&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Any thread.
+  void set_silent(bool is_silent) { is_silent_ = is_silent; }
+  float velocity() const { return velocity_; }             // of the last whole command
+  std::int64_t stopped_ns() const { return stopped_ns_; }  // when velocity last became 0
+  std::uint64_t commands() const { return commands_; }
+  std::uint64_t packets() const { return packets_; }
+
+ private:
+  void run();
+  void receive();
+
+  std::int64_t period_ns_;
+  std::string path_;
+  int master_ = -1;
+  std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> is_silent_{false};
+  std::atomic<float> velocity_{0.0F};
+  std::atomic<std::int64_t> stopped_ns_{0};
+  std::atomic<std::uint64_t> commands_{0};
+  std::atomic<std::uint64_t> packets_{0};
+  std::array<std::uint8_t, 16> command_{};
+  std::size_t command_size_ = 0;
+  std::thread thread_;
+};
+
+PortOperations loopback_port();
+std::span<const std::uint8_t> loopback_stop_bytes();
+
+class LoopbackSession final : public Session {
+ public:
+  // The device is told to stop when no command has come for so long.
+  explicit LoopbackSession(std::int64_t dead_man_ns) : dead_man_ns_(dead_man_ns) {}
+
+  void on_connect(std::int64_t now_ns) override;
+  void on_disconnect(std::int64_t now_ns) override;
+  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                PacketSink& sink) override;
+  void on_command(const Command& command, std::int64_t now_ns) override;
+  std::int64_t poll(std::int64_t now_ns) override;
+  std::span<const std::uint8_t> output() const override;
+  void consume(std::size_t bytes) override;
+  LinkState state() const override { return state_; }
+  const LinkCounters& counters() const override { return counters_; }
+  const char* error() const override { return ""; }
+
+ private:
+  void send(float first, float second);
+
+  std::int64_t dead_man_ns_;
+  LinkState state_ = LinkState::kConnecting;
+  LinkCounters counters_;
+  Packet packet_;
+  std::array<std::uint8_t, 16> frame_{};
+  std::size_t frame_size_ = 0;
+  std::array<std::uint8_t, 64> output_{};
+  std::size_t output_size_ = 0;
+  std::int64_t packet_ns_ = 0;
+  std::int64_t command_ns_ = 0;
+  bool is_moving_ = false;
+};
+
+// Observations of any size that are a function of the packet; 1,000 steps an episode, no homing.
+class LoopbackTask final : public RobotTask {
+ public:
+  LoopbackTask(int observation_dim, int action_dim, std::int64_t packet_age_max_ns);
+
+  const CommandLimits& limits() const override { return limits_; }
+  void take(const Packet& packet) override;
+  void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override;
+  Homing home(std::int64_t now_ns, Command* command) override;
+  void first_observation(double* observation) override;
+  void to_command(const float* action, Command* command) override;
+  Sensed sense(double* observation) override;
+  std::size_t state_bytes() const override { return 0; }
+  void save_state(std::span<std::uint8_t>) const override {}
+  bool load_state(std::span<const std::uint8_t>) override { return true; }
+
+ private:
+  void observe(double* observation) const;
+
+  int observation_dim_;
+  int action_dim_;
+  CommandLimits limits_;
+  std::uint32_t sequence_ = 0;
+  double speed_ = 0.0;
+  int steps_ = 0;
+};
+
+}  // namespace instep

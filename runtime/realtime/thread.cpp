@@ -1,0 +1,102 @@
+#include "runtime/realtime/thread.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+
+namespace instep {
+
+int become_realtime(const char* name, int priority) {
+  pthread_setname_np(pthread_self(), name);
+  sched_param parameters{};
+  parameters.sched_priority = priority;
+  return pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters);
+}
+
+int pin_to_core(int core) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(static_cast<std::size_t>(core), &cores);
+  return pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
+}
+
+int lock_memory() {
+  return mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno;
+}
+
+std::string missing_rights() {
+  std::string text;
+  rlimit limit{};
+  const bool is_root = geteuid() == 0;
+  getrlimit(RLIMIT_RTPRIO, &limit);
+  if (!is_root && limit.rlim_cur < static_cast<rlim_t>(kIoPriority)) {
+    text +=
+        "no right to real-time priority: ticks may be late under load; add "
+        "'@realtime - rtprio 90' to /etc/security/limits.conf and your user to that group\n";
+  }
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  constexpr rlim_t kWantedBytes = rlim_t{256} << 20;
+  if (!is_root && limit.rlim_cur < kWantedBytes) {
+    text +=
+        "no right to lock memory: ticks may wait for pages; add "
+        "'@realtime - memlock unlimited' to /etc/security/limits.conf\n";
+  }
+  return text;
+}
+
+void sleep_until(std::int64_t deadline_ns) {
+  constexpr std::int64_t kSecondNs = 1'000'000'000;
+  const timespec deadline{static_cast<time_t>(deadline_ns / kSecondNs),
+                          static_cast<long>(deadline_ns % kSecondNs)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, nullptr) == EINTR) continue;
+}
+
+std::int64_t steal_time_ns() {
+  const int file = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  char text[512] = {};
+  const ssize_t bytes = read(file, text, sizeof text - 1);
+  close(file);
+  long long steal = 0;
+  if (bytes <= 0 || std::sscanf(text, "cpu %*d %*d %*d %*d %*d %*d %*d %lld", &steal) != 1) {
+    return 0;
+  }
+  return steal * (1'000'000'000 / sysconf(_SC_CLK_TCK));
+}
+
+WakeUp::WakeUp() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+WakeUp::~WakeUp() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void WakeUp::wake() const {
+  const std::uint64_t one = 1;
+  // It can only fail when the counter is full, and then the other side has been woken already.
+  const ssize_t ignored = write(descriptor_, &one, sizeof one);
+  static_cast<void>(ignored);
+}
+
+void WakeUp::clear() const {
+  std::uint64_t count = 0;
+  const ssize_t ignored = read(descriptor_, &count, sizeof count);
+  static_cast<void>(ignored);
+}
+
+void WakeUp::wait() const {
+  pollfd wanted{descriptor_, POLLIN, 0};
+  while (poll(&wanted, 1, -1) < 0 && errno == EINTR) continue;
+  clear();
+}
+
+}  // namespace instep

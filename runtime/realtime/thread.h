@@ -1,0 +1,55 @@
+// What a real-time thread asks of the operating system. Rights that are missing degrade with a
+// warning: everything still runs, and is less punctual.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace instep {
+
+// Who goes before whom when all want the processor.
+inline constexpr int kIoPriority = 80;
+inline constexpr int kLoopPriority = 70;
+inline constexpr int kLearnerPriority = 60;
+
+// Makes the calling thread a first-in-first-out real-time thread of that priority and names it (at
+// most 15 bytes). Answers 0 or an errno value: EPERM without the right to do so.
+[[nodiscard]] int become_realtime(const char* name, int priority);
+
+// Keeps the calling thread on one core. Answers 0 or an errno value.
+[[nodiscard]] int pin_to_core(int core);
+
+// Keeps all memory, present and future, from being paged out. Answers 0 or an errno value.
+[[nodiscard]] int lock_memory();
+
+// Whether this process may have real-time threads and lock its memory; where not, one line each of
+// what that means and what to do about it, else empty.
+std::string missing_rights();
+
+// Sleeps until CLOCK_MONOTONIC shows deadline_ns, an absolute time.
+void sleep_until(std::int64_t deadline_ns);
+
+// Time in which the machine's own processors were taken away by a hypervisor, summed over cores,
+// since it started; 0 where the system does not tell.
+std::int64_t steal_time_ns();
+
+// An eventfd: one thread wakes another. Descriptor -1 where the system refused.
+class WakeUp {
+ public:
+  WakeUp();
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  void wake() const;
+  // Forgets what has been woken so far; does not block.
+  void clear() const;
+  // Blocks until somebody has called wake(), and forgets it.
+  void wait() const;
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace instep

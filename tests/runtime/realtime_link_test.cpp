@@ -1,0 +1,218 @@
+// The I/O thread and the guardian against a device behind a pseudo-terminal, on real time.
+#include "runtime/realtime/realtime_link.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <functional>
+#include <memory>
+
+#include "runtime/realtime/loopback.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+
+bool wait_for(const std::function<bool()>& condition, std::int64_t most_ns = 5'000 * kMs) {
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + most_ns;
+  while (clock.now_ns() < end_ns) {
+    if (condition()) return true;
+    sleep_until(clock.now_ns() + kMs);
+  }
+  return condition();
+}
+
+Command move(double first) {
+  return {.kind = Command::kMove, .count = 2, .values = {first, 0.0}};
+}
+
+struct Rig {
+  explicit Rig(std::int64_t dead_man_ns = 100'000 * kMs)
+      : device(5 * kMs),
+        session(dead_man_ns),
+        link(session, loopback_port().open(device.path().c_str()), device.path(), loopback_port(),
+             nullptr) {
+    link.start();
+  }
+  LoopbackDevice device;
+  LoopbackSession session;
+  RealtimeLink link;
+};
+
+TEST(RealtimeLink, BringsPacketsInOrderAndCommandsOut) {
+  Rig rig;
+  Packet packet;
+  ASSERT_TRUE(wait_for([&] { return rig.link.next_packet(&packet); }));
+  EXPECT_EQ(rig.link.state(), LinkState::kReady);
+  std::uint32_t last = packet.sequence;
+  std::int64_t last_ns = packet.time_ns;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(wait_for([&] { return rig.link.next_packet(&packet); }));
+    EXPECT_EQ(packet.sequence, ++last);
+    EXPECT_GE(packet.time_ns, last_ns);
+    EXPECT_LE(packet.time_ns, rig.link.now_ns());
+    last_ns = packet.time_ns;
+  }
+  rig.link.post(move(0.25));
+  EXPECT_TRUE(wait_for([&] { return rig.device.velocity() == 0.25F; }));
+  rig.link.post(Command{});
+  rig.link.stop();
+  EXPECT_TRUE(wait_for([&] { return rig.device.velocity() == 0.0F; })) << "sent before it ended";
+  EXPECT_EQ(rig.link.latency().command_to_wire.total(), 2U);
+  EXPECT_EQ(rig.link.latency().packet_to_wire.total(), 2U);
+}
+
+TEST(RealtimeLink, SendsOnlyTheNewestCommand) {
+  Rig rig;
+  ASSERT_TRUE(wait_for([&] { return rig.link.state() == LinkState::kReady; }));
+  for (int i = 1; i <= 1000; ++i) rig.link.post(move(0.001 * i));
+  EXPECT_TRUE(wait_for([&] { return rig.device.velocity() == 1.0F; }));
+  EXPECT_LE(rig.device.commands(), 1000U);
+}
+
+TEST(RealtimeLink, StopsTheRobotWhenTheLoopFallsSilent) {
+  Rig rig(50 * kMs);
+  rig.link.post(move(0.5));
+  ASSERT_TRUE(wait_for([&] { return rig.device.velocity() == 0.5F; }));
+  const std::int64_t begin_ns = rig.link.now_ns();
+  ASSERT_TRUE(wait_for([&] { return rig.device.velocity() == 0.0F; }));
+  EXPECT_LT(rig.device.stopped_ns() - begin_ns, 2'000 * kMs);
+  rig.link.stop();
+  EXPECT_EQ(rig.session.counters().dead_man_stops, 1U);
+}
+
+// A port that goes away and comes back under the same name.
+std::string port_link_path() {
+  return testing::TempDir() + "instep_port_" + std::to_string(getpid());
+}
+
+TEST(RealtimeLink, OpensALostPortAgain) {
+  const std::string path = port_link_path();
+  auto device = std::make_unique<LoopbackDevice>(5 * kMs);
+  unlink(path.c_str());
+  ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
+  LoopbackSession session(100'000 * kMs);
+  RealtimeLink link(session, loopback_port().open(path.c_str()), path, loopback_port(), nullptr);
+  link.start();
+  ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
+  device.reset();
+  ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kLost; }));
+  device = std::make_unique<LoopbackDevice>(5 * kMs);
+  unlink(path.c_str());
+  ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
+  ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }, 20'000 * kMs));
+  link.post(move(0.75));
+  EXPECT_TRUE(wait_for([&] { return device->velocity() == 0.75F; }));
+  link.stop();
+  EXPECT_EQ(session.counters().reconnects, 1U);
+  unlink(path.c_str());
+}
+
+// A process that drives the device at full speed and is killed; answers when that was. `cut_off`:
+// with the first bytes of a command just written.
+std::int64_t drive_and_be_killed(LoopbackDevice& device, int signal, bool cut_off) {
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const int port = loopback_port().open(device.path().c_str());
+    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+    const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};  // 1.0f, 0.0f
+    while (write(port, command, sizeof command) < 0) continue;
+    if (cut_off) {
+      const MonotonicClock clock;
+      sleep_until(clock.now_ns() + 300 * kMs);
+      while (write(port, command, 3) < 0) continue;
+    }
+    while (true) pause();
+  }
+  EXPECT_TRUE(wait_for([&] { return device.velocity() == 1.0F; }));
+  const MonotonicClock clock;
+  if (cut_off) sleep_until(clock.now_ns() + 500 * kMs);
+  EXPECT_EQ(device.velocity(), 1.0F);
+  const std::int64_t killed_ns = clock.now_ns();
+  kill(agent, signal);
+  waitpid(agent, nullptr, 0);
+  return killed_ns;
+}
+
+class GuardianTest : public testing::TestWithParam<std::tuple<int, bool>> {};
+
+TEST_P(GuardianTest, StopsTheRobotOfAProcessThatWasKilled) {
+  const auto& [signal, cut_off] = GetParam();
+  LoopbackDevice device(5 * kMs);
+  const std::int64_t killed_ns = drive_and_be_killed(device, signal, cut_off);
+  ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
+  EXPECT_LT(device.stopped_ns() - killed_ns, 200 * kMs);
+}
+
+INSTANTIATE_TEST_SUITE_P(Deaths, GuardianTest,
+                         testing::Combine(testing::Values(SIGKILL, SIGTERM, SIGSEGV),
+                                          testing::Bool()));
+
+TEST(Guardian, LeavesTheRobotAloneWhenItIsLetGo) {
+  LoopbackDevice device(5 * kMs);
+  const int port = loopback_port().open(device.path().c_str());
+  {
+    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+    EXPECT_EQ(kill(guardian.process(), 0), 0);
+  }
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 50 * kMs);
+  EXPECT_EQ(device.commands(), 0U);
+  close(port);
+}
+
+TEST(Guardian, OutlivesTheSignalsThatEndAProcessInOrder) {
+  LoopbackDevice device(5 * kMs);
+  const int port = loopback_port().open(device.path().c_str());
+  const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+  for (const int name : {SIGTERM, SIGINT, SIGHUP}) {
+    // Signals that arrive before it ignores them end it; give it the time to begin.
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 100 * kMs);
+    kill(guardian.process(), name);
+  }
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 50 * kMs);
+  EXPECT_EQ(waitpid(guardian.process(), nullptr, WNOHANG), 0);
+  close(port);
+}
+
+TEST(Guardian, FollowsAPortThatWasOpenedAgain) {
+  const std::string path = port_link_path() + "_guardian";
+  auto first = std::make_unique<LoopbackDevice>(5 * kMs);
+  unlink(path.c_str());
+  ASSERT_EQ(symlink(first->path().c_str(), path.c_str()), 0);
+  LoopbackDevice second(5 * kMs);
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    int port = loopback_port().open(path.c_str());
+    const Guardian guardian(port, path, loopback_port(), loopback_stop_bytes());
+    unlink(path.c_str());
+    if (symlink(second.path().c_str(), path.c_str()) != 0) _exit(1);
+    close(port);
+    port = loopback_port().open(path.c_str());
+    guardian.reopen();
+    const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
+    while (write(port, command, sizeof command) < 0) continue;
+    while (true) pause();
+  }
+  ASSERT_TRUE(wait_for([&] { return second.velocity() == 1.0F; }));
+  kill(agent, SIGKILL);
+  waitpid(agent, nullptr, 0);
+  EXPECT_TRUE(wait_for([&] { return second.velocity() == 0.0F; }));
+  EXPECT_EQ(first->commands(), 0U);
+  close(ready[0]);
+  close(ready[1]);
+  unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace instep
