@@ -26,11 +26,6 @@ constexpr std::uint64_t kStride = 101;  // prime: meets every exponent and every
 #endif
 
 constexpr double kUlpMax = 0.500002;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kFloatMax = std::numeric_limits<float>::max();
-constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
-constexpr float kNormalMin = std::numeric_limits<float>::min();
 
 float float_of(std::uint64_t bits) {
   const auto word = static_cast<std::uint32_t>(bits);
@@ -125,6 +120,12 @@ TEST(INSTEP_WALK, SincosIsWithinItsAbsoluteError) {
 }
 
 #ifndef INSTEP_ALL_FLOATS
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kFloatMax = std::numeric_limits<float>::max();
+constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
+constexpr float kNormalMin = std::numeric_limits<float>::min();
 
 bool is_negative_zero(float x) {
   return x == 0.0F && std::signbit(x);

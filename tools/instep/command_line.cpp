@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "tools/instep/doctor.h"
 #include "tools/instep/error.h"
 #include "tools/instep/eval.h"
 #include "tools/instep/info.h"
@@ -124,6 +125,7 @@ struct TellOptions {
   std::string task;
   std::vector<std::string> runs;
   std::string out;
+  std::string sysroot;
   bool json = false;
 };
 
@@ -168,6 +170,13 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
   compare->add_option("RUN", options.runs, "two run folders")->required()->expected(2);
   compare->callback(
       [&] { action = [&] { return run_compare(options.runs[0], options.runs[1]); }; });
+
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Tell whether this machine can keep a period, and what mends it");
+  // For tests: a folder that looks like another machine. The empty group hides it.
+  doctor->add_option("--sysroot", options.sysroot)->group("");
+  doctor->add_flag("--json", options.json, "end with one line of JSON");
+  doctor->callback([&] { action = [&] { return run_doctor(options.sysroot, options.json); }; });
 }
 
 // CLI11 itself would only say that a command is missing.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "tools/instep/doctor.h"
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
@@ -113,7 +114,8 @@ int run_profile(const ProfileOptions& options) {
       {"path", executor.path},
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},
-      {"machine", machine_text()}};
+      {"machine", machine_text()},
+      {"doctor", findings_json(examine_machine(""))}};
   std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n",
               config.task.c_str(), static_cast<long long>(options.updates),
               std::string(executor.path).c_str(),
@@ -123,7 +125,7 @@ int run_profile(const ProfileOptions& options) {
   print_row("update", result.at("update_us"));
   print_row("observation to action", result.at("observation_to_action_us"));
   for (const auto& [name, us] : phases_us.items()) print_row(("  " + name).c_str(), us);
-  if (options.json) std::printf("%s\n", result.dump().c_str());
+  if (options.json) std::printf("%s\n", json_text(result).c_str());
   return kDone;
 }
 

@@ -22,6 +22,7 @@ void Progress::start(std::int64_t first_step, std::int64_t now_ns) {
   first_step_ = first_step;
   begin_ns_ = now_ns;
   next_ns_ = now_ns + period_ns_;
+  notice_.ready(now_ns);
 }
 
 void Progress::add_return(double episode_return) {
@@ -71,6 +72,7 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
 void Progress::finish(std::int64_t step, std::int64_t now_ns) {
   print(step, now_ns);
   if (is_terminal_) std::fputc('\n', stderr);
+  notice_.stopping();
 }
 
 }  // namespace instep

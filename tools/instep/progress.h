@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <string>
 
+#include "tools/instep/service_notice.h"
+
 namespace instep {
 
 // On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds;
-// on stderr, without allocating.
+// on stderr, without allocating. Where systemd started the run, it is told as well.
 class Progress {
  public:
   Progress(const std::string& task, std::uint64_t seed, std::int64_t steps);
@@ -20,12 +22,14 @@ class Progress {
   void set_warnings(std::uint32_t warnings) { warnings_ = warnings; }
   void update(std::int64_t step, std::int64_t now_ns) {
     if (now_ns >= next_ns_) print(step, now_ns);
+    notice_.update(now_ns);
   }
   void finish(std::int64_t step, std::int64_t now_ns);
 
  private:
   void print(std::int64_t step, std::int64_t now_ns);
 
+  ServiceNotice notice_;
   std::array<char, 64> name_{};
   std::int64_t steps_;
   std::int64_t first_step_ = 0;

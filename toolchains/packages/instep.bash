@@ -1,0 +1,16 @@
+# Completion of `instep` for bash. It asks the command itself, so that it knows what that knows.
+_instep() {
+  local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-} words=
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    words=$(instep --help | sed -n '/^Subcommands:/,$s/^  \([a-z]*\) .*/\1/p')
+  elif [[ $word == -* ]]; then
+    words=$(instep "$command" --help | grep -oE -- '--[a-z-]+')
+  elif [[ $COMP_CWORD -eq 2 && ( $command == train || $command == profile ) ]]; then
+    words=$(instep tasks --json | tail -n 1 | grep -oE '"name":"[^"]*"' | cut -d'"' -f4)
+  fi
+  if [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  fi
+}
+complete -o default -F _instep instep

@@ -1,0 +1,38 @@
+// The doctor command: can this machine keep a period, and if not, what mends it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace instep {
+
+struct Finding {
+  enum class Level {
+    kGood,
+    kAdvice,  // works without, better with
+    kBad,     // while it stands, no period can be promised
+  };
+  std::string check;  // one of a fixed set of words: "kernel", "priority", ...
+  Level level = Level::kGood;
+  std::string text;  // what was found
+  std::string mend;  // the command that mends it; empty for kGood
+};
+
+// Looks at kernel, rights, processor clocks, serial ports and, on a Jetson, at its power settings,
+// as the files below `root` tell of them; "" is this machine. What is not told is left out or said
+// to be unknown; never throws for a missing file.
+std::vector<Finding> examine_machine(const std::string& root);
+
+// Whether none of them is kBad.
+bool real_time_can_be_promised(const std::vector<Finding>& findings);
+
+// {"real_time":bool,"findings":[{"check","level","text","mend"}]}, mend null where nothing is to
+// mend.
+nlohmann::json findings_json(const std::vector<Finding>& findings);
+
+// Prints the findings. Answers kDone, or kCheckFailed when real time cannot be promised; throws
+// UsageError when root is no folder.
+int run_doctor(const std::string& root, bool json);
+
+}  // namespace instep
