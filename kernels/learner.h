@@ -25,6 +25,7 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/bound.h"
 #include "kernels/layout.h"
 #include "kernels/settings.h"
 
@@ -66,6 +67,7 @@ void clear(const Learner& learner);
 struct Executor {
   std::string_view path;  // "scalar", "avx2", "avx512", "neon"
   Arithmetic arithmetic = Arithmetic::kFast;
+  const BoundLoops* bound = nullptr;  // in the same vectors; null where nobody has written them
 
   // 1. Takes raw observation [observation_dim], all finite: updates the statistics, then
   // normalises. It becomes the newest observation.

@@ -7,6 +7,7 @@ packages_needed=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev
   python3 patch # for tests that follow the documents
+  valgrind # counts instructions
   locales # for tests where numbers are written with commas
 )
 # Without it everything builds, but the MuJoCo tasks are missing. Not every release has a package of it.

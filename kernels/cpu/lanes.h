@@ -109,6 +109,15 @@ INSTEP_LANE Native native_sqrt(Native a) {
 #define INSTEP_LANES_ARE_VECTORS 0
 #endif
 
+// The constraint of inline assembly for a vector that is read and written.
+#if defined(__ARM_NEON)
+#define INSTEP_IN_VECTOR_REGISTER(a) "+w"(a)
+#elif defined(__x86_64__)
+#define INSTEP_IN_VECTOR_REGISTER(a) "+v"(a)
+#else
+#define INSTEP_IN_VECTOR_REGISTER(a) "+m"(a)
+#endif
+
 inline constexpr int kNativeLanes = sizeof(Native) / sizeof(float);
 inline constexpr int kParts = kLanes / kNativeLanes;
 

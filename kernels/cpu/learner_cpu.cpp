@@ -979,10 +979,12 @@ void drop(const Learner& learner) {
 
 }  // namespace
 
+extern const BoundLoops kBoundLoops;  // bound_cpu.cpp
 extern const Executor kExecutor;
 const Executor kExecutor = {
     .path = INSTEP_PATH_NAME,
     .arithmetic = INSTEP_ARITHMETIC_PORTABLE ? Arithmetic::kPortable : Arithmetic::kFast,
+    .bound = &kBoundLoops,
     .observe = observe,
     .act = act,
     .learn = learn,

@@ -180,9 +180,9 @@ def print_table(batches, shape):
     rows = [(PEERS[name], name, "step") for name in PEERS if name != "bound"]
     rows[2:2] = [("  of which observation to action", "act_first", "observation_to_action")]
     rows += [
-        ("memory bound", "bound", "memory"), ("  of which read-only passes", "bound", "read_only"),
+        ("memory bound", "bound", "memory"),
         ("square-root bound", "bound", "sqrt"),
-    ]  # fmt: skip
+    ]
     fused = batches[shape, "fused", "step"]
     for text, *key in rows:
         samples = batches.get((shape, *key))

@@ -1,9 +1,12 @@
 #include "tools/instep/profile.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "tools/instep/bound.h"
 #include "tools/instep/doctor.h"
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
@@ -62,6 +65,36 @@ void run_ticks(Session& session, std::int64_t count) {
   }
 }
 
+// The bound and the updates take turns, so that they meet the same machine.
+constexpr int kTurns = 10;
+constexpr int kBoundRepetitions = 40;
+
+// What the weights' share of memory traffic came to, and how near the update is to its bound.
+nlohmann::json bound_json(const Learner& learner, const Bound& bound, const LoopLatency& latency) {
+  const Traffic bytes = traffic(learner.layout, learner.schedule);
+  const auto gb_per_s = [](std::size_t count, const LatencyHistogram& histogram) {
+    return static_cast<double>(count) / static_cast<double>(histogram.quantile_ns(0.5));
+  };
+  const double memory_us = bound.memory_us();
+  const double roots_us = bound.square_root_us();
+  const double largest_us = std::max(memory_us, roots_us);
+  const double update_us = static_cast<double>(latency.update.quantile_ns(0.5)) / 1e3;
+  return {{"bound_us", largest_us},
+          {"memory_bound_us", memory_us},
+          {"square_root_bound_us", roots_us},
+          {"bound_ratio", update_us / largest_us},
+          {"bytes_touched",
+           {{"act", bytes.act},
+            {"learn", bytes.learn},
+            {"prepare", bytes.prepare},
+            {"update", bytes.update()}}},
+          {"gb_per_s",
+           {{"act", gb_per_s(bytes.act, phases->act)},
+            {"learn", gb_per_s(bytes.learn, phases->learn)},
+            {"prepare", gb_per_s(bytes.prepare, phases->prepare)},
+            {"update", gb_per_s(bytes.update(), latency.update)}}}};
+}
+
 void print_row(const char* name, const nlohmann::json& us) {
   if (us.is_null()) return;
   std::printf("%-24s %9.2f %9.2f %9.2f %9.2f\n", name, us.at("p50").get<double>(),
@@ -94,14 +127,23 @@ int run_profile(const ProfileOptions& options) {
   run_ticks(session, kWarmUpTicks);
   phases = measured.get();
   session.loop().clear_latency();
-  run_ticks(session, options.updates);
+  const Learner& learner = session.agent().learner();
+  std::optional<Bound> bound;
+  if (executor.bound != nullptr && learner.layout.algorithm == Algorithm::kAvg &&
+      !learner.layout.has_first_moments) {
+    bound.emplace(learner.layout.shape, *executor.bound);
+  }
+  for (int turn = 0; turn < kTurns; ++turn) {
+    run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
+    if (bound) bound->measure(kBoundRepetitions);
+  }
 
   const LoopLatency& latency = session.loop().latency();
   const nlohmann::json phases_us = {{"observe", percentiles_us(measured->observe)},
                                     {"act", percentiles_us(measured->act)},
                                     {"learn", percentiles_us(measured->learn)},
                                     {"prepare", percentiles_us(measured->prepare)}};
-  const nlohmann::json result = {
+  nlohmann::json result = {
       {"task", config.task},
       {"updates", options.updates},
       {"update_us", percentiles_us(latency.update)},
@@ -109,22 +151,28 @@ int run_profile(const ProfileOptions& options) {
       {"wakeup_us", nullptr},
       {"phases_us", phases_us},
       {"bound_us", nullptr},
-      {"state_bytes", session.agent().learner().layout.bytes},
+      {"state_bytes", learner.layout.bytes},
       {"backend", choice.backend},
       {"path", executor.path},
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},
       {"machine", machine_text()},
       {"doctor", findings_json(examine_machine(""))}};
+  if (bound) result.update(bound_json(learner, *bound, latency));
   std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n",
               config.task.c_str(), static_cast<long long>(options.updates),
               std::string(executor.path).c_str(),
-              std::string(schedule_name(config.schedule)).c_str(),
-              session.agent().learner().layout.bytes, machine_text().c_str());
+              std::string(schedule_name(config.schedule)).c_str(), learner.layout.bytes,
+              machine_text().c_str());
   std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
   print_row("update", result.at("update_us"));
   print_row("observation to action", result.at("observation_to_action_us"));
   for (const auto& [name, us] : phases_us.items()) print_row(("  " + name).c_str(), us);
+  if (bound) {
+    std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
+                bound->memory_us(), bound->square_root_us(),
+                result.at("bound_ratio").get<double>());
+  }
   if (options.json) std::printf("%s\n", json_text(result).c_str());
   return kDone;
 }
