@@ -38,6 +38,7 @@ bool ControlLoop::begin_episode() {
 }
 
 ControlLoop::Status ControlLoop::tick() {
+  const std::int64_t began_ns = clock_.now_ns();
   const Outcome outcome = world_.step(action_, observation_.data());
 
   const std::int64_t sensed_ns = clock_.now_ns();
@@ -53,6 +54,7 @@ ControlLoop::Status ControlLoop::tick() {
   const std::int64_t acted_ns = clock_.now_ns();
   agent_.update();
   const std::int64_t learned_ns = clock_.now_ns();
+  latency_.world.record(sensed_ns - began_ns);
   latency_.observation_to_action.record(acted_ns - sensed_ns);
   latency_.update.record(learned_ns - sensed_ns);
 

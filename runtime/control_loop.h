@@ -47,8 +47,9 @@ struct LoopState {
   std::int64_t episode_length = 0;
 };
 
-// How long the two halves of a tick's computation took.
+// How long the parts of a tick took.
 struct LoopLatency {
+  LatencyHistogram world;                  // step(): the physics, or the wait for a robot
   LatencyHistogram observation_to_action;  // sense(): what lies between sensor and command
   LatencyHistogram update;                 // sense() and update() together
 };

@@ -114,26 +114,28 @@ std::vector<std::string> calls_of_a_tick(Algorithm algorithm, const Outcome& out
 
 TEST(ControlLoop, ActsBeforeItLearns) {
   EXPECT_THAT(calls_of_a_tick(Algorithm::kAvg, kGoesOn),
-              ElementsAre("step", "clock", "observe", "act", "clock", "learn", "prepare", "clock"));
+              ElementsAre("clock", "step", "clock", "observe", "act", "clock", "learn", "prepare",
+                          "clock"));
 }
 
 TEST(ControlLoop, LetsIacLearnFirst) {
   EXPECT_THAT(calls_of_a_tick(Algorithm::kIac, kGoesOn),
-              ElementsAre("step", "clock", "observe", "learn", "act", "clock", "prepare", "clock"));
+              ElementsAre("clock", "step", "clock", "observe", "learn", "act", "clock", "prepare",
+                          "clock"));
 }
 
 TEST(ControlLoop, DrawsNoActionWhereAnEpisodeEndedAndOpensTheNext) {
   for (const Outcome& outcome : {kTerminates, kIsCut}) {
     EXPECT_THAT(calls_of_a_tick(Algorithm::kAvg, outcome),
-                ElementsAre("step", "clock", "observe", "clock", "learn", "clock", "reset",
+                ElementsAre("clock", "step", "clock", "observe", "clock", "learn", "clock", "reset",
                             "observe", "act", "prepare"));
   }
 }
 
 TEST(ControlLoop, DropsWhatIsNotFiniteBeforeAnythingSeesIt) {
-  EXPECT_THAT(
-      calls_of_a_tick(Algorithm::kAvg, {.reward = kNan}),
-      ElementsAre("step", "clock", "drop", "clock", "clock", "reset", "observe", "act", "prepare"));
+  EXPECT_THAT(calls_of_a_tick(Algorithm::kAvg, {.reward = kNan}),
+              ElementsAre("clock", "step", "clock", "drop", "clock", "clock", "reset", "observe",
+                          "act", "prepare"));
 }
 
 TEST(ControlLoop, SumsReturnsAndCountsSteps) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -54,6 +55,12 @@ Executor timed_executor(const Executor& executor) {
     time_phase(phases->prepare, [&] { phases->executor->prepare(learner); });
   };
   return timed;
+}
+
+std::int64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 void run_ticks(Session& session, std::int64_t count) {
@@ -133,8 +140,11 @@ int run_profile(const ProfileOptions& options) {
       !learner.layout.has_first_moments) {
     bound.emplace(learner.layout.shape, *executor.bound);
   }
+  std::int64_t cpu_ns = 0;
   for (int turn = 0; turn < kTurns; ++turn) {
+    const std::int64_t began_ns = thread_cpu_ns();
     run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
+    cpu_ns += thread_cpu_ns() - began_ns;
     if (bound) bound->measure(kBoundRepetitions);
   }
 
@@ -148,6 +158,8 @@ int run_profile(const ProfileOptions& options) {
       {"updates", options.updates},
       {"update_us", percentiles_us(latency.update)},
       {"observation_to_action_us", percentiles_us(latency.observation_to_action)},
+      {"world_us", percentiles_us(latency.world)},
+      {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(options.updates)},
       {"wakeup_us", nullptr},
       {"phases_us", phases_us},
       {"bound_us", nullptr},
@@ -168,6 +180,9 @@ int run_profile(const ProfileOptions& options) {
   print_row("update", result.at("update_us"));
   print_row("observation to action", result.at("observation_to_action_us"));
   for (const auto& [name, us] : phases_us.items()) print_row(("  " + name).c_str(), us);
+  print_row("world", result.at("world_us"));
+  std::printf("%-24s %9.2f on average, world and update together\n", "processor time a step",
+              result.at("step_cpu_us").get<double>());
   if (bound) {
     std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
                 bound->memory_us(), bound->square_root_us(),
