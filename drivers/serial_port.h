@@ -1,38 +1,28 @@
-// A serial port of this machine: 8 data bits, no parity, one stop bit, no flow control, raw.
+// A serial port of this machine: 115200 baud, 8 data bits, no parity, one stop bit, no flow
+// control, raw.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
-#include "runtime/transport.h"
+#include "runtime/realtime/port.h"
 
 namespace instep {
 
-class SerialPort final : public Transport {
- public:
-  // `path` as in /dev/ttyUSB0 or /dev/serial/by-id/...; only 115200 baud.
-  explicit SerialPort(std::string path);
-  ~SerialPort() override;
+// Opens `path` (/dev/ttyUSB0, /dev/serial/by-id/...) without blocking, takes it for this process
+// alone, asks its adapter not to hold bytes back (where it can), and throws away what had been
+// received before. Answers a descriptor or a negative errno value; ENOTTY: not a serial port.
+int open_serial_port(const char* path);
 
-  // Takes the port for this process alone, asks its adapter not to hold bytes back (where it can),
-  // and throws away what had been received before.
-  [[nodiscard]] bool open() override;
-  void close() override;
-  bool is_open() const override { return descriptor_ >= 0; }
-  int descriptor() const override { return descriptor_; }
-  [[nodiscard]] int read(std::span<std::uint8_t> out) override;
-  [[nodiscard]] int write(std::span<const std::uint8_t> bytes) override;
-  // The line RTS; a pseudo-terminal has none.
-  void set_wake_line(bool is_low) override;
-  const std::string& error() const override { return error_; }
+// The line RTS; nothing where there is none, as on a pseudo-terminal.
+void set_serial_wake_line(int descriptor, bool is_low);
 
- private:
-  bool fail(const char* what, int error);
-  bool configure();
+// Forgets what was written but has not left the machine.
+void discard_serial_output(int descriptor);
 
-  std::string path_;
-  std::string error_;
-  int descriptor_ = -1;
-};
+inline constexpr PortOperations kSerialPort = {open_serial_port, set_serial_wake_line,
+                                               discard_serial_output};
+
+// Why opening failed with that errno value, and what to do about it, for people.
+std::string serial_port_trouble(const std::string& path, int error);
 
 }  // namespace instep
