@@ -133,6 +133,8 @@ bool ControlLoop::load_learner(std::span<const std::uint8_t> in, std::int64_t st
   agent_.config().executor->drop(agent_.learner());
   agent_.set_step(static_cast<std::uint64_t>(steps));
   if (state_.episode_length > 0) finish_episode(false);
+  state_.episode_return = 0.0;
+  state_.episode_length = 0;
   return true;
 }
 

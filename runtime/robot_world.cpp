@@ -207,11 +207,12 @@ void RobotWorld::stop() {
 }
 
 std::size_t RobotWorld::state_bytes() const {
-  return sizeof(SavedState) + task_.state_bytes();
+  return config_.has_state ? sizeof(SavedState) + task_.state_bytes() : 0;
 }
 
 void RobotWorld::save_state(std::span<std::uint8_t> out) const {
   INSTEP_CHECK(out.size() == state_bytes());
+  if (!config_.has_state) return;
   const SavedState saved = {.safety = static_cast<std::int64_t>(safety_),
                             .is_sent = is_sent_ ? 1 : 0,
                             .has_packet = has_packet_ ? 1 : 0,
@@ -225,7 +226,7 @@ void RobotWorld::save_state(std::span<std::uint8_t> out) const {
 }
 
 bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
-  if (in.size() != state_bytes()) return false;
+  if (in.size() != state_bytes() || !config_.has_state) return false;
   SavedState saved;
   std::memcpy(&saved, in.data(), sizeof saved);
   // Snapshots are taken inside an episode, before or after its next command has gone out.

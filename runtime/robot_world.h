@@ -33,6 +33,7 @@ struct RobotWorldConfig {
   int observation_dim = 0;
   bool is_phase_locked = true;
   bool is_dry_run = false;  // nothing is sent, homing included
+  bool has_state = true;    // false on real time: no file brings a robot back to where it was
   // After so many homings in a row that failed, and after a lost link has been gone for so long, no
   // episode begins any more.
   int homing_failures_max = 5;
@@ -82,8 +83,8 @@ class RobotWorld final : public Environment {
   Outcome step(const float* action, double* observation) override;
   void send(const float* action) override;
 
-  // The world's and the task's state, for simulated time; that of the device behind the link is its
-  // owner's to save.
+  // The world's and the task's state, for simulated time (has_state); that of the device behind the
+  // link is its owner's to save.
   std::size_t state_bytes() const override;
   void save_state(std::span<std::uint8_t> out) const override;
   [[nodiscard]] bool load_state(std::span<const std::uint8_t> in) override;

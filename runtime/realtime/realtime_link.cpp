@@ -156,6 +156,7 @@ void RealtimeLink::run() {
   std::int64_t farewell_ns = 0;
   if (descriptor_ >= 0) connect(now_ns);
   while (true) {
+    const bool is_last = is_stopping_;  // asked before the last command is taken
     take_command();
     if (descriptor_ >= 0 && is_readable_) receive();
     now_ns = clock_.now_ns();
@@ -173,7 +174,7 @@ void RealtimeLink::run() {
     std::int64_t next_ns = session_.poll(now_ns);
     transmit();
     state_.store(session_.state(), std::memory_order_relaxed);
-    if (is_stopping_) {
+    if (is_last) {
       if (farewell_ns == 0) farewell_ns = now_ns + kFarewellNs;
       const bool is_done = session_.output().empty() && !is_awaited_;
       if (is_done || descriptor_ < 0 || now_ns >= farewell_ns) return;

@@ -1,0 +1,128 @@
+#include "runtime/realtime/realtime_loop.h"
+
+namespace instep {
+
+RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
+                           RecordingWorld* recording, const RobotSignals& signals,
+                           LearnerHooks hooks, std::span<std::uint8_t> snapshot,
+                           const RealtimeLoopConfig& config)
+    : loop_(loop),
+      agent_(agent),
+      world_(world),
+      recording_(recording),
+      signals_(signals),
+      snapshot_(snapshot),
+      config_(config),
+      learner_(agent),
+      hooks_(hooks) {
+  agent_.set_hooks({.self = this,
+                    .posted = [](void* self) { static_cast<RealtimeLoop*>(self)->learner_.wake(); },
+                    .updated =
+                        [](void* self, const Learner& learner) {
+                          const LearnerHooks& callers = static_cast<RealtimeLoop*>(self)->hooks_;
+                          if (callers.updated != nullptr) callers.updated(callers.self, learner);
+                        },
+                    .snapshot_taken =
+                        [](void* self, std::uint64_t step) {
+                          static_cast<RealtimeLoop*>(self)->snapshot_step_.store(
+                              static_cast<std::int64_t>(step), std::memory_order_release);
+                        }});
+}
+
+void RealtimeLoop::start() {
+  steps_ = loop_.steps();
+  learner_.start();
+  thread_ = std::thread([this] { run(); });
+}
+
+void RealtimeLoop::join() {
+  if (thread_.joinable()) thread_.join();
+  learner_.stop();
+}
+
+bool RealtimeLoop::next_episode(EpisodeRecord* out) {
+  const EpisodeRecord* episode = episodes_.front();
+  if (episode == nullptr) return false;
+  *out = *episode;
+  episodes_.pop();
+  return true;
+}
+
+bool RealtimeLoop::next_overrun(Overrun* out) {
+  const Overrun* overrun = overruns_.front();
+  if (overrun == nullptr) return false;
+  *out = *overrun;
+  overruns_.pop();
+  return true;
+}
+
+// Judges a tick that carried a step. `tick_end_ns`: when the one before had ended.
+void RealtimeLoop::note_tick(std::int64_t tick_end_ns) {
+  const std::int64_t deadline_ns = world_.tick_deadline_ns();
+  const std::int64_t late_ns = world_.tick_ns() - deadline_ns;
+  const std::int64_t age_ns = world_.tick_ns() - world_.packet_ns();
+  ++counters_.ticks;
+  counters_.wakeup.record(late_ns);
+  counters_.packet_age.record(age_ns);
+  std::uint32_t causes = 0;
+  if (tick_end_ns > deadline_ns) {
+    causes |= kComputedLate;
+  } else if (late_ns >= config_.period_ns) {
+    causes |= kWokeLate;
+  }
+  if (agent_.was_late()) causes |= kLearnerLate;
+  if (age_ns > config_.period_ns + late_ns) causes |= kOldPacket;
+  if (causes == 0) return;
+  ++counters_.overrun_ticks;
+  for (std::size_t i = 0; i < kOverrunCauses; ++i) {
+    if ((causes & (1U << i)) != 0) ++counters_.overruns[i];
+  }
+  if (!overruns_.push({loop_.steps(), deadline_ns, late_ns, age_ns, causes})) {
+    ++counters_.overruns_unlisted;
+  }
+}
+
+// Only after a tick that was in time the learner's block tells all: an action that was drawn apart
+// from it is not in there.
+void RealtimeLoop::ask_for_snapshot() {
+  if (!is_snapshot_due_ || agent_.was_late() || agent_.was_dropped()) return;
+  if (snapshot_step() != kNoSnapshot) return;  // somebody is still at the last one
+  snapshot_step_.store(kSnapshotAsked, std::memory_order_relaxed);
+  if (!loop_.request_snapshot(snapshot_)) {
+    snapshot_step_.store(kNoSnapshot, std::memory_order_relaxed);
+    return;
+  }
+  is_snapshot_due_ = false;
+  if (recording_ != nullptr) recording_->mark_snapshot();
+}
+
+void RealtimeLoop::run() {
+  counters_.loop_priority_error = become_realtime("instep-loop", kLoopPriority);
+  if (config_.core >= 0) {
+    const int ignored = pin_to_core(config_.core);
+    static_cast<void>(ignored);
+  }
+  is_faulted_ = !loop_.start();
+  while (!is_faulted_ && loop_.steps() < config_.steps &&
+         !signals_.stop.load(std::memory_order_relaxed)) {
+    const std::int64_t before_ns = tick_end_ns_;
+    const ControlLoop::Status status = loop_.tick();
+    tick_end_ns_ = clock_.now_ns();
+    if (status == ControlLoop::Status::kRunning) {
+      note_tick(before_ns);
+    } else if (!episodes_.push(loop_.last_episode())) {
+      ++counters_.overruns_unlisted;
+    }
+    is_faulted_ = status == ControlLoop::Status::kFaulted;
+    steps_.store(loop_.steps(), std::memory_order_relaxed);
+    if (config_.snapshot_every > 0 && loop_.steps() % config_.snapshot_every == 0) {
+      is_snapshot_due_ = true;
+    }
+    ask_for_snapshot();
+  }
+  world_.stop();
+  if (recording_ != nullptr) recording_->finish();
+  is_over_.store(true, std::memory_order_release);
+}
+
+}  // namespace instep

@@ -1,0 +1,114 @@
+// The control loop in a real-time thread, with its learner in another.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <thread>
+
+#include "runtime/control_loop.h"
+#include "runtime/realtime/learner_thread.h"
+#include "runtime/realtime/spsc_ring.h"
+#include "runtime/realtime/tick_record.h"
+#include "runtime/robot_world.h"
+
+namespace instep {
+
+// Why a tick was not as it should be; bits.
+enum OverrunCause : std::uint32_t {
+  kWokeLate = 1,      // woken more than a period after its deadline: the system's doing
+  kComputedLate = 2,  // the tick before had not ended at the deadline
+  kLearnerLate = 4,   // the learner was still at work; a transition was dropped
+  kOldPacket = 8,     // the newest packet was older than a period and the wake-up's lateness
+};
+inline constexpr int kOverrunCauses = 4;
+
+struct Overrun {
+  std::int64_t step = 0;
+  std::int64_t deadline_ns = 0;
+  std::int64_t late_ns = 0;  // when the tick began, after its deadline
+  std::int64_t packet_age_ns = 0;
+  std::uint32_t causes = 0;
+};
+
+// Of all ticks that carried a step; to be read after join().
+struct RealtimeCounters {
+  LatencyHistogram wakeup;      // from the deadline to the tick's beginning
+  LatencyHistogram packet_age;  // at the tick's beginning
+  std::array<std::uint64_t, kOverrunCauses> overruns{};  // by cause
+  std::uint64_t overrun_ticks = 0;
+  std::uint64_t ticks = 0;
+  std::uint64_t overruns_unlisted = 0;  // more than anybody took from the ring
+  int loop_priority_error = 0;
+};
+
+struct RealtimeLoopConfig {
+  std::int64_t period_ns = 0;
+  std::int64_t steps = 0;           // in all
+  std::int64_t snapshot_every = 0;  // steps; 0: none
+  int core = -1;                    // to stay on, or -1
+};
+
+// Runs a loop to its last step, a fault, or signals.stop; then the robot is stopped. Borrows
+// everything. The owner's thread, the writer, takes what the rings hold.
+class RealtimeLoop {
+ public:
+  // Sets the agent's hooks `posted` and `snapshot_taken`; `updated` stays the caller's. `recording`
+  // may be null. snapshot [loop.snapshot_bytes()].
+  RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world, RecordingWorld* recording,
+               const RobotSignals& signals, LearnerHooks hooks, std::span<std::uint8_t> snapshot,
+               const RealtimeLoopConfig& config);
+  ~RealtimeLoop() { join(); }
+
+  void start();
+  // Waits for both threads. The learner has done all it was given.
+  void join();
+
+  // The writer's side, any time.
+  bool is_over() const { return is_over_.load(std::memory_order_acquire); }
+  std::int64_t steps() const { return steps_.load(std::memory_order_relaxed); }
+  bool next_episode(EpisodeRecord* out);
+  bool next_overrun(Overrun* out);
+  // The step that the snapshot's bytes show, negative when there is no new one. They stay until
+  // release_snapshot().
+  std::int64_t snapshot_step() const { return snapshot_step_.load(std::memory_order_acquire); }
+  void release_snapshot() { snapshot_step_.store(kNoSnapshot, std::memory_order_release); }
+
+  // After join().
+  bool is_faulted() const { return is_faulted_; }
+  const RealtimeCounters& counters() const { return counters_; }
+  int learner_priority_error() const { return learner_.priority_error(); }
+
+ private:
+  static constexpr std::int64_t kNoSnapshot = -1;
+  static constexpr std::int64_t kSnapshotAsked = -2;
+
+  void run();
+  void note_tick(std::int64_t tick_end_ns);
+  void ask_for_snapshot();
+
+  ControlLoop& loop_;
+  Agent& agent_;
+  RobotWorld& world_;
+  RecordingWorld* recording_;
+  const RobotSignals& signals_;
+  std::span<std::uint8_t> snapshot_;
+  RealtimeLoopConfig config_;
+  LearnerThread learner_;
+  LearnerHooks hooks_;  // the caller's
+  MonotonicClock clock_;
+  SpscRing<EpisodeRecord, 256> episodes_;
+  SpscRing<Overrun, 256> overruns_;
+  std::atomic<std::int64_t> steps_{0};
+  std::atomic<std::int64_t> snapshot_step_{kNoSnapshot};
+  std::atomic<bool> is_over_{false};
+  std::thread thread_;
+  // The loop thread's.
+  bool is_snapshot_due_ = false;
+  std::int64_t tick_end_ns_ = 0;
+  bool is_faulted_ = false;
+  RealtimeCounters counters_;
+};
+
+}  // namespace instep
