@@ -27,8 +27,6 @@ MemoryBlock::MemoryBlock(std::size_t bytes) : size_(bytes) {
   }
   void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED) throw std::bad_alloc();
-  // Fewer translation misses in passes over all weights; only a wish, so a refusal is no error.
-  madvise(mapping, bytes, MADV_HUGEPAGE);
   data_ = static_cast<std::uint8_t*>(mapping);
 }
 
