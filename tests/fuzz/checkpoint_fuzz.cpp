@@ -14,13 +14,13 @@ using instep::require;
 
 namespace {
 
-instep::Session& session() {
-  static instep::Session instance = [] {
+instep::RunSession& session() {
+  static instep::RunSession instance = [] {
     instep::RunConfig config;
     config.task = "dot_reacher";
     config.settings.learner = instep::require_task(config.task).settings;
     config.settings.learner.hidden = 4;
-    return instep::Session(config);
+    return instep::RunSession(config);
   }();
   return instance;
 }

@@ -377,7 +377,7 @@ class CrashScenario {
   }
 
   RunConfig config_;
-  Session session_;
+  RunSession session_;
   Recorder recorder_;
   TemporaryFolder folder_;
   Files begin_;

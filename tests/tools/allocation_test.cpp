@@ -93,7 +93,7 @@ TEST_P(Allocation, IsNoneInTenThousandSealedTicks) {
 
 // The loop alone, sealed for every one of its ticks.
 TEST_P(Allocation, IsNoneInTheLoopItself) {
-  Session session(config_of(GetParam()));
+  RunSession session(config_of(GetParam()));
   std::vector<std::uint8_t> snapshot(session.loop().snapshot_bytes());
   ASSERT_TRUE(session.loop().start());
   allocation_count = 0;

@@ -34,7 +34,7 @@ struct Loaded {
 
   RunConfig config;
   CheckpointFile checkpoint;
-  Session session;
+  RunSession session;
 };
 
 // Trains hopper, whose first episodes are short, with a small learner; answers what the command
@@ -77,7 +77,7 @@ TEST_F(Init, CopiesWeightsAndNormaliserAndNothingElse) {
   Loaded source(folder / "source");
   RunConfig config = source.config;
   config.seed = 9;
-  Session session(config);
+  RunSession session(config);
   const Learner& to = session.agent().learner();
   const Learner& from = source.learner();
   const LearnerState before = to.state();

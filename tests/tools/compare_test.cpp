@@ -101,7 +101,7 @@ TEST_F(Compare, NamesEachField) {
 }
 
 TEST_F(Compare, NamesThePartOfTheCheckpoint) {
-  Session session(read_config_toml(*folder_ / "first/config.toml"));
+  RunSession session(read_config_toml(*folder_ / "first/config.toml"));
   const Layout& layout = session.agent().learner().layout;
   const std::size_t block = session.loop().snapshot_bytes() - layout.bytes;
   change_snapshot("changed", offsetof(LoopState, episode_length));

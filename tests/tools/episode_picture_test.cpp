@@ -155,7 +155,7 @@ TEST(EpisodePicture, EveryRobotIsSeenWholeAndSmall) {
   for (const char* task : kRobots) {
     SCOPED_TRACE(task);
     if (!is_available(task)) GTEST_SKIP() << find_task(task)->missing;
-    Session session(config_of(task));
+    RunSession session(config_of(task));
     const auto episode = record_episode(session, 4);
     ASSERT_TRUE(episode.has_value());
     EXPECT_GE(episode->frames.size(), 2U);
@@ -212,7 +212,7 @@ TEST(RecordedEpisode, IsTheFirstOneOfEval) {
 }
 
 TEST(RecordedEpisode, ATaskWithoutABodyHasNone) {
-  Session session(config_of("dot_reacher"));
+  RunSession session(config_of("dot_reacher"));
   EXPECT_FALSE(record_episode(session, 0).has_value());
 }
 
@@ -225,7 +225,7 @@ TEST(RecordedEpisode, LeavesTheCheckpointAsItIs) {
   TrainingRun(config, folder / "run", {}).run();
   ASSERT_TRUE(std::filesystem::exists(folder / "run/episode.json"));
 
-  Session session(config);
+  RunSession session(config);
   std::vector<std::uint8_t> snapshot(session.loop().snapshot_bytes());
   CheckpointFile plain(config.settings.checkpoint_every);
   ASSERT_EQ(plain.create(folder / "plain", session.identity(), snapshot.size()), 0);

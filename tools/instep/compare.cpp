@@ -58,7 +58,7 @@ bool episodes_equal(const std::vector<Episode>& a, const std::vector<Episode>& b
 }
 
 // Where an offset of a snapshot falls, by name.
-std::string part_name(const Session& session, const Layout& layout, std::size_t offset,
+std::string part_name(const RunSession& session, const Layout& layout, std::size_t offset,
                       std::size_t block_start) {
   if (offset < sizeof(LoopState)) return "loop state";
   if (offset < block_start) return "state of task " + std::string(session.task().name);
@@ -90,7 +90,7 @@ bool checkpoints_equal(const std::string& first, const std::string& second,
   if (difference == x.end()) return true;
   RunConfig local = config;
   local.path = "";  // Only the layout is asked for, and this machine may lack the run's own path.
-  Session session(local);
+  RunSession session(local);
   const Layout& layout = session.agent().learner().layout;
   const auto offset = static_cast<std::size_t>(difference - x.begin());
   std::printf("checkpoints of step %lld differ first in: %s (byte %zu of the snapshot)\n",

@@ -21,7 +21,7 @@ Random evaluation_random(std::uint64_t seed, Stream stream) {
 
 }  // namespace
 
-EpisodeResult run_evaluation_episode(Policy& policy, Session& session, std::uint64_t seed,
+EpisodeResult run_evaluation_episode(Policy& policy, RunSession& session, std::uint64_t seed,
                                      std::uint64_t episode, bool deterministic,
                                      const std::function<void()>& on_state) {
   const TaskInfo& task = session.task();
@@ -55,7 +55,7 @@ int run_eval(const EvalOptions& options) {
     config.path = choose_executor("", arithmetic).path;
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, options.run, false);
-  Session session(config);
+  RunSession session(config);
   session.load(checkpoint, options.run + "/checkpoint");
   Policy policy(session.agent().learner(), *session.agent().config().executor);
 

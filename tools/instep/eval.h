@@ -20,7 +20,7 @@ struct EpisodeResult {
 
 // One episode of the session's world under a policy; where it starts follows from (seed, episode).
 // `on_state` is called after the reset and after every step.
-EpisodeResult run_evaluation_episode(Policy& policy, Session& session, std::uint64_t seed,
+EpisodeResult run_evaluation_episode(Policy& policy, RunSession& session, std::uint64_t seed,
                                      std::uint64_t episode, bool deterministic,
                                      const std::function<void()>& on_state = {});
 

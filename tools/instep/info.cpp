@@ -21,7 +21,8 @@ nlohmann::json path_names() {
   return names;
 }
 
-nlohmann::json checkpoint_json(const std::string& run, const RunConfig& config, Session& session) {
+nlohmann::json checkpoint_json(const std::string& run, const RunConfig& config,
+                               RunSession& session) {
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, run, false);
   session.load(checkpoint, run + "/checkpoint");
@@ -62,7 +63,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
     config.task = task.empty() ? "dot_reacher" : task;
     config.settings.learner = require_task(config.task).settings;
   }
-  Session session(config);
+  RunSession session(config);
   const Layout& layout = session.agent().learner().layout;
   nlohmann::json result = {
       {"version", INSTEP_VERSION},

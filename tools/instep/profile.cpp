@@ -63,7 +63,7 @@ std::int64_t thread_cpu_ns() {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-void run_ticks(Session& session, std::int64_t count) {
+void run_ticks(RunSession& session, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     if (session.loop().tick() == ControlLoop::Status::kFaulted) {
       throw DataError("the learner's numbers are no longer finite after " +
@@ -128,7 +128,7 @@ int run_profile(const ProfileOptions& options) {
   warm_up->executor = measured->executor = &executor;
   phases = warm_up.get();
   const Executor timed = timed_executor(executor);
-  Session session(config, &timed);
+  RunSession session(config, &timed);
   if (!session.loop().start()) throw DataError("the first action is not finite");
   constexpr std::int64_t kWarmUpTicks = 1000;
   run_ticks(session, kWarmUpTicks);

@@ -114,7 +114,7 @@ RecordedEpisode from_json(const json& value) {
 
 }  // namespace
 
-std::optional<RecordedEpisode> record_episode(Session& session, std::uint64_t seed) {
+std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t seed) {
   const auto* world = dynamic_cast<const MujocoTask*>(&session.world());
   if (world == nullptr) return std::nullopt;
   RecordedEpisode episode;

@@ -38,7 +38,7 @@ struct RecordedEpisode {
 // Rolls out one episode, the first one of `eval` with that seed, and keeps some eight seconds of
 // it. None for a task without a body, or when the simulator gave up. Uses the session's world and
 // its learner's tapes: nothing can be learnt or saved afterwards.
-std::optional<RecordedEpisode> record_episode(Session& session, std::uint64_t seed);
+std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t seed);
 
 // As JSON text, at most some 100 kB.
 std::string to_text(const RecordedEpisode& episode);

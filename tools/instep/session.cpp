@@ -38,7 +38,7 @@ const TaskInfo& require_task(std::string_view name) {
   return *task;
 }
 
-Session::Session(const RunConfig& config, const Executor* executor)
+RunSession::RunSession(const RunConfig& config, const Executor* executor)
     : config_(config), task_(require_task(config.task)) {
   const LearnerSettings& settings = config.settings.learner;
   AgentConfig agent;
@@ -55,12 +55,12 @@ Session::Session(const RunConfig& config, const Executor* executor)
       Random{config.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});
 }
 
-CheckpointIdentity Session::identity() const {
+CheckpointIdentity RunSession::identity() const {
   const AgentConfig& agent = agent_->config();
   return {agent.shape, agent.settings.algorithm, identity_hash(config_)};
 }
 
-void Session::load(const CheckpointFile& checkpoint, const std::string& path) {
+void RunSession::load(const CheckpointFile& checkpoint, const std::string& path) {
   if (checkpoint.identity() != identity()) {
     throw DataError(path +
                     ": belongs to a run with another task, seed or settings than config.toml " +

@@ -17,11 +17,11 @@ const TaskInfo& require_task(std::string_view name);
 
 // A world, an agent and the loop that joins them. The same construction serves training, evaluation
 // and profiling.
-class Session {
+class RunSession {
  public:
   // Throws UsageError when the task or the path does not exist here. `executor` replaces the
   // configured one when it is not null (profiling puts a timed one in between).
-  explicit Session(const RunConfig& config, const Executor* executor = nullptr);
+  explicit RunSession(const RunConfig& config, const Executor* executor = nullptr);
 
   const TaskInfo& task() const { return task_; }
   Agent& agent() { return *agent_; }

@@ -106,7 +106,7 @@ void TrainingRun::take_weights(const std::string& init) {
   config.path.clear();  // weights are weights, whatever computed them
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, init, false);
-  Session other(config);
+  RunSession other(config);
   other.load(checkpoint, init + "/checkpoint");
   const Learner& from = other.agent().learner();
   const Learner& to = session_.agent().learner();

@@ -63,7 +63,7 @@ class TrainingRun {
 
   RunConfig config_;
   std::string folder_;
-  Session session_;
+  RunSession session_;
   CheckpointFile checkpoint_;
   CheckpointFile best_;
   EpisodeLog log_;
