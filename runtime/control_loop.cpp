@@ -97,9 +97,11 @@ bool ControlLoop::request_snapshot(std::span<std::uint8_t> out) {
 }
 
 bool ControlLoop::load_state_and_block(std::span<const std::uint8_t> in, std::int64_t steps) {
-  if (in.size() != snapshot_bytes() || steps < 0) return false;
   const Learner& learner = agent_.learner();
-  const auto block = in.subspan(sizeof state_ + world_.state_bytes());
+  const std::size_t inner_bytes = sizeof state_ + learner.layout.bytes;
+  const bool fits = in.size() == snapshot_bytes() || in.size() == inner_bytes;
+  if (!fits || steps < 0) return false;
+  const auto block = in.last(learner.layout.bytes);
   LoopState loop_state;
   LearnerState learner_state;
   std::memcpy(&loop_state, in.data(), sizeof loop_state);

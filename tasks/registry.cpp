@@ -4,6 +4,7 @@
 #include <array>
 
 #include "tasks/create_mover/create_mover.h"
+#include "tasks/create_mover/create_mover_robot.h"
 #include "tasks/dot_reacher/dot_reacher.h"
 #include "tasks/mujoco/mujoco_task.h"
 
@@ -63,7 +64,8 @@ constexpr std::array kTasks = {
              .episode_steps_max = kCreateMoverStepsMax,
              .default_steps = 100'000,
              .settings = kBold,
-             .make = make_create_mover},
+             .make = make_create_mover,
+             .make_robot = make_create_mover_robot},
     robot_task<Robot::kHopper>({.name = "hopper",
                                 .summary = "one leg hops forward (Gymnasium's Hopper-v4)",
                                 .observation_dim = 11,

@@ -9,6 +9,7 @@
 
 #include "kernels/settings.h"
 #include "runtime/environment.h"
+#include "runtime/realtime/robot_kit.h"
 
 namespace instep {
 
@@ -26,6 +27,8 @@ struct TaskInfo {
   // Makes the world; null when this build cannot (then `missing` says what to install).
   std::unique_ptr<Environment> (*make)() = nullptr;
   std::string_view missing{};
+  // For real time: the robot's driver and the task on it; null for tasks that have no robot.
+  RobotKit (*make_robot)() = nullptr;
 };
 
 // Every task this program knows, available or not, in the order they are listed to users.

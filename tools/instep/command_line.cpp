@@ -62,9 +62,17 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->check(CLI::IsMember({"avg", "iac"}));
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
-  command->add_option("--time", options.time, "sim: simulated time")
+  command->add_option("--time", options.time, "sim: simulated time (default); real: a robot")
       ->check(CLI::IsMember({"sim", "real"}));
   command->add_option("--device", options.device, "a robot's port or address (with --time real)");
+  command->add_flag("--dry-run", options.is_dry_run,
+                    "with --time real: run the policy, but send nothing to the robot");
+  command->add_flag("--record", options.has_record,
+                    "with --time real: keep every tick, for `instep replay`");
+  command
+      ->add_option("--phase", options.phase,
+                   "with --time real: locked to the device's packets (default), or free")
+      ->check(CLI::IsMember({"locked", "free"}));
   command->add_option("--config", options.config_file, "TOML file with a table [learner]");
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
@@ -93,7 +101,8 @@ void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, 
   command->add_option("FILE", options.files, "safetensors files of either kind")->required();
   command->add_option("--backend", options.backend, "auto, cpu, cuda or cuda-emulated")
       ->check(CLI::IsMember({"auto", "cpu", "cuda", "cuda-emulated"}));
-  command->add_option("--path", options.path, "instruction set of the CPU, or team of a GPU's blocks");
+  command->add_option("--path", options.path,
+                      "instruction set of the CPU, or team of a GPU's blocks");
   command->add_option("--arithmetic", arithmetic, "fast (default) or portable")
       ->check(CLI::IsMember({"fast", "portable"}));
   add_schedule(command, options.schedule);

@@ -39,20 +39,30 @@ const TaskInfo& require_task(std::string_view name) {
 }
 
 RunSession::RunSession(const RunConfig& config, const Executor* executor)
-    : config_(config), task_(require_task(config.task)) {
-  const LearnerSettings& settings = config.settings.learner;
+    : config_(config), task_(require_task(config.task)), own_world_(task_.make()) {
+  world_ = own_world_.get();
+  make_agent_and_loop(executor);
+}
+
+RunSession::RunSession(const RunConfig& config, Environment& robot)
+    : config_(config), task_(require_task(config.task)), world_(&robot) {
+  make_agent_and_loop(nullptr);
+}
+
+void RunSession::make_agent_and_loop(const Executor* executor) {
+  const LearnerSettings& settings = config_.settings.learner;
   AgentConfig agent;
   agent.shape = {task_.observation_dim, task_.action_dim, settings.hidden};
   agent.settings = settings;
-  agent.schedule = config.schedule;
+  agent.schedule = config_.schedule;
   agent.executor =
-      executor != nullptr ? executor : &choose_executor(config.path, settings.arithmetic);
-  agent.seed = config.seed;
-  world_ = task_.make();
+      executor != nullptr ? executor : &choose_executor(config_.path, settings.arithmetic);
+  agent.seed = config_.seed;
+  agent.learns_apart = is_on_robot() && settings.algorithm == Algorithm::kAvg;
   agent_ = std::make_unique<Agent>(agent);
   loop_ = std::make_unique<ControlLoop>(
       *agent_, *world_, clock_,
-      Random{config.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});
+      Random{config_.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});
 }
 
 CheckpointIdentity RunSession::identity() const {
@@ -66,7 +76,12 @@ void RunSession::load(const CheckpointFile& checkpoint, const std::string& path)
                     ": belongs to a run with another task, seed or settings than config.toml " +
                     "beside it says; restore the config.toml it was made with");
   }
-  if (!loop_->load_snapshot(checkpoint.snapshot(), checkpoint.step())) {
+  const bool must_begin_anew =
+      is_on_robot() || checkpoint.snapshot().size() != loop_->snapshot_bytes();
+  const bool is_loaded = must_begin_anew
+                             ? loop_->load_learner(checkpoint.snapshot(), checkpoint.step())
+                             : loop_->load_snapshot(checkpoint.snapshot(), checkpoint.step());
+  if (!is_loaded) {
     throw DataError(path + ": its contents do not fit task " + config_.task);
   }
 }

@@ -22,22 +22,29 @@ class RunSession {
   // Throws UsageError when the task or the path does not exist here. `executor` replaces the
   // configured one when it is not null (profiling puts a timed one in between).
   explicit RunSession(const RunConfig& config, const Executor* executor = nullptr);
+  // The same with a robot's world, which is borrowed; AVG then learns apart from the loop.
+  RunSession(const RunConfig& config, Environment& robot);
 
   const TaskInfo& task() const { return task_; }
   Agent& agent() { return *agent_; }
   Environment& world() { return *world_; }
+  bool is_on_robot() const { return own_world_ == nullptr; }
   ControlLoop& loop() { return *loop_; }
   CheckpointIdentity identity() const;
 
   // Goes on from the newest checkpoint of a run folder, which `checkpoint` has opened. Throws
-  // DataError when it belongs to another run or does not fit.
+  // DataError when it belongs to another run or does not fit. A run on a robot goes on with a new
+  // episode, which is still to be started.
   void load(const CheckpointFile& checkpoint, const std::string& path);
 
  private:
+  void make_agent_and_loop(const Executor* executor);
+
   RunConfig config_;
   const TaskInfo& task_;
   MonotonicClock clock_;
-  std::unique_ptr<Environment> world_;
+  std::unique_ptr<Environment> own_world_;  // null on a robot
+  Environment* world_ = nullptr;
   std::unique_ptr<Agent> agent_;
   std::unique_ptr<ControlLoop> loop_;
 };

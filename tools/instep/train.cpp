@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include "runtime/health.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
+#include "tools/instep/real_time.h"
 #include "tools/instep/report.h"
 #include "tools/instep/run_folder.h"
 #include "tools/instep/run_record.h"
@@ -80,6 +82,33 @@ RunConfig resumed_config(const TrainOptions& options) {
   config.backend = choice.backend;
   config.path = choice.executor->path;
   return config;
+}
+
+// On a robot something moves meanwhile: the action comes first. Checkpoints are that of ten seconds
+// unless somebody has said otherwise.
+void prepare_for_robot(const TrainOptions& options, bool is_resumed, RunConfig& config) {
+  if (config.schedule == Schedule::kThroughput && (options.schedule || is_resumed)) {
+    throw UsageError("--schedule throughput is for simulated time; a robot acts first");
+  }
+  config.schedule = Schedule::kActFirst;
+  const RunSettings defaults;
+  if (is_resumed || config.settings.checkpoint_every != defaults.checkpoint_every) return;
+  const double period_s = require_task(config.task).period_s;
+  config.settings.checkpoint_every = std::max<std::int64_t>(1, std::llround(10.0 / period_s));
+}
+
+std::unique_ptr<RealTimeDevice> open_device(const TrainOptions& options, const TaskInfo& task) {
+  if (task.make_robot == nullptr) {
+    throw UsageError("--time real: task " + std::string(task.name) +
+                     " has no robot; it runs on simulated time");
+  }
+  RealTimeTask real_time{task.make_robot(), task.observation_dim, task.action_dim,
+                         std::llround(task.period_s * 1e9)};
+  return std::make_unique<RealTimeDevice>(
+      std::move(real_time), RealTimeOptions{.device = options.device,
+                                            .is_dry_run = options.is_dry_run,
+                                            .has_record = options.has_record,
+                                            .is_phase_locked = options.phase == "locked"});
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -238,24 +267,36 @@ int train_seeds(const TrainOptions& options) {
 }  // namespace
 
 int run_train(const TrainOptions& options) {
-  if (options.time == "real") {
-    throw UsageError(
-        "--time real: this version has no task on a real device; every task runs on simulated "
-        "time");
+  const bool is_real = options.time == "real";
+  if (is_real && options.device.empty()) {
+    throw UsageError("--time real needs --device PATH, the port of the robot (as /dev/ttyUSB0)");
   }
-  if (!options.device.empty()) {
+  if (!is_real && !options.device.empty()) {
     throw UsageError("--device " + options.device +
                      " needs --time real; simulated time has no device");
+  }
+  if (!is_real && (options.is_dry_run || options.has_record || options.phase != "locked")) {
+    throw UsageError("--dry-run, --record and --phase need --time real and --device PATH");
+  }
+  if (is_real && !options.seeds.empty()) {
+    throw UsageError("--seeds runs several at once, and there is one robot: use --seed");
   }
   if (options.task.empty() && options.resume.empty()) {
     throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
   }
   if (!options.seeds.empty()) return train_seeds(options);
   const bool is_resumed = !options.resume.empty();
-  const RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
+  RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
+  std::unique_ptr<RealTimeDevice> device;
+  if (is_real) {
+    prepare_for_robot(options, is_resumed, config);
+    device = open_device(options, require_task(config.task));
+  }
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
   const nlohmann::json summary =
-      TrainingRun(config, folder, {.is_resumed = is_resumed, .init = options.init}).run();
+      TrainingRun(config, folder,
+                  {.is_resumed = is_resumed, .init = options.init, .device = device.get()})
+          .run();
   print_summary(summary, options.json);
   return exit_code(summary);
 }

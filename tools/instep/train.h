@@ -24,6 +24,9 @@ struct TrainOptions {
   std::optional<Schedule> schedule;
   std::string time = "sim";
   std::string device;
+  bool is_dry_run = false;
+  bool has_record = false;
+  std::string phase = "locked";
   std::string config_file;
   std::vector<std::string> set;  // key=value
   std::string out;

@@ -49,7 +49,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
                          const RunStart& start_from)
     : config_(config),
       folder_(folder),
-      session_(config),
+      device_(start_from.device),
+      session_(device_ == nullptr ? RunSession(config) : RunSession(config, device_->recording())),
       checkpoint_(config.settings.checkpoint_every, start_from.operations),
       best_(0, start_from.operations),
       log_(start_from.operations),
@@ -89,7 +90,8 @@ void TrainingRun::start(const std::string& init) {
         "checkpoint");
   std::filesystem::remove(folder_ + "/episodes.csv");
   check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
-  if (!session_.loop().start())
+  // A robot's first episode begins with homing, in the loop's own thread.
+  if (device_ == nullptr && !session_.loop().start())
     throw DataError("the first action is not finite; nothing was learnt");
   check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
   checkpoint();
@@ -141,19 +143,30 @@ void TrainingRun::resume() {
     return;
   }
   open_checkpoint(checkpoint_, folder_, true);
+  if (checkpoint_.snapshot().size() != snapshot_.size()) {
+    throw UsageError("--resume " + folder_ +
+                     ": a run on a robot goes on with --time real and --device, one in simulation "
+                     "without; --init takes the weights over from one to the other");
+  }
   session_.load(checkpoint_, folder_ + "/checkpoint");
   if (config_.steps < checkpoint_.step()) {
     throw UsageError("--steps " + std::to_string(config_.steps) + ": the run has already made " +
                      std::to_string(checkpoint_.step()) + "; --steps is the total");
   }
-  const int error =
-      log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), session_.loop().state().episodes);
+  // The episode that a robot was in when it was left has been closed as truncated.
+  const EpisodeRecord& cut = session_.loop().last_episode();
+  const std::int64_t whole_episodes = session_.loop().state().episodes - (cut.episode > 0 ? 1 : 0);
+  const int error = log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), whole_episodes);
   if (error == EBADMSG) {
     throw DataError(folder_ +
                     "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
   }
   check(error, "episodes.csv");
   earlier_seconds_ = log_.last_seconds();
+  if (cut.episode > 0) {
+    check(log_.add(cut, earlier_seconds_), "episodes.csv");
+    check(log_.flush(), "episodes.csv");
+  }
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
     health_.add_episode(episode.return_sum);
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
@@ -174,11 +187,13 @@ double TrainingRun::seconds() const {
 void TrainingRun::checkpoint() {
   check(log_.sync(), "episodes.csv");
   session_.loop().save_snapshot(snapshot_);
-  check(checkpoint_.write(session_.loop().steps(), snapshot_), "checkpoint");
+  write_checkpoint(session_.loop().steps());
+}
+
+void TrainingRun::write_checkpoint(std::int64_t step) {
+  check(checkpoint_.write(step, snapshot_), "checkpoint");
   check(events_.flush(), "the event file");
-  if (health_.take_new_best()) {
-    check(best_.write(session_.loop().steps(), snapshot_), "best/checkpoint");
-  }
+  if (health_.take_new_best()) check(best_.write(step, snapshot_), "best/checkpoint");
 }
 
 // best/ is a run folder of its own as far as eval and --init go: the configuration and a
@@ -211,8 +226,7 @@ void TrainingRun::close_best() {
   if (best_.step() < 0) std::filesystem::remove_all(folder_ + "/best", ignored);
 }
 
-void TrainingRun::finish_episode() {
-  const EpisodeRecord& episode = session_.loop().last_episode();
+void TrainingRun::finish_episode(const EpisodeRecord& episode) {
   check(log_.add(episode, seconds()), "episodes.csv");
   progress_.add_return(episode.episode_return);
   health_.add_episode(episode.episode_return);
@@ -261,7 +275,7 @@ void TrainingRun::loop() {
   while (loop.steps() < config_.steps && stop_requested == 0) {
     const ControlLoop::Status status = loop.tick();
     const std::int64_t now_ns = clock_.now_ns();
-    if (status != ControlLoop::Status::kRunning) finish_episode();
+    if (status != ControlLoop::Status::kRunning) finish_episode(loop.last_episode());
     if (status == ControlLoop::Status::kFaulted) {
       is_faulted_ = true;
       return;
@@ -274,6 +288,36 @@ void TrainingRun::loop() {
   }
 }
 
+// This thread is the writer: it does everything that may wait, while the loop has its own thread.
+void TrainingRun::loop_on_robot() {
+  const RunSink sink = {.self = this,
+                        .episode =
+                            [](void* self, const EpisodeRecord& episode) {
+                              static_cast<TrainingRun*>(self)->finish_episode(episode);
+                            },
+                        .checkpoint =
+                            [](void* self, std::int64_t step) {
+                              auto* run = static_cast<TrainingRun*>(self);
+                              run->check(run->log_.sync(), "episodes.csv");
+                              run->write_checkpoint(step);
+                            }};
+  RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
+                  session_.identity().settings_hash, folder_, snapshot_, sink);
+  run.start();
+  constexpr std::int64_t kPollNs = 20'000'000;
+  while (!run.is_over()) {
+    sleep_until(clock_.now_ns() + kPollNs);
+    if (stop_requested != 0) device_->signals().stop = true;
+    run.poll();
+    speed_.add(run.steps(), clock_.now_ns());
+    progress_.update(run.steps(), clock_.now_ns());
+  }
+  run.finish();
+  is_faulted_ = run.is_faulted();
+  real_time_ = run.to_json();
+  learner_warnings_ = run.health_warnings();
+}
+
 nlohmann::json TrainingRun::run() {
   install_stop_handler();
   open_best();
@@ -283,7 +327,7 @@ nlohmann::json TrainingRun::run() {
   progress_.start(first_step_, begin_ns_);
   seal();
   try {
-    loop();
+    device_ == nullptr ? loop() : loop_on_robot();
   } catch (...) {
     unseal();
     throw;
@@ -339,8 +383,13 @@ nlohmann::json TrainingRun::summarize() {
   summary.snapshot_bytes = snapshot_.size();
   summary.speed = &speed_;
   summary.folder = folder_;
-  summary.warnings = health_.warnings_ever();
-  return to_json(summary);
+  summary.warnings = health_.warnings_ever() | learner_warnings_;
+  nlohmann::json result = to_json(summary);
+  if (device_ != nullptr) {
+    result["real_time"] = real_time_;
+    result["missed_deadlines"] = real_time_.at("missed_deadlines");
+  }
+  return result;
 }
 
 }  // namespace instep

@@ -9,6 +9,7 @@
 #include "tools/instep/episode_log.h"
 #include "tools/instep/event_file.h"
 #include "tools/instep/progress.h"
+#include "tools/instep/real_time.h"
 #include "tools/instep/session.h"
 #include "tools/instep/summary.h"
 
@@ -23,6 +24,7 @@ struct RunStart {
   bool is_resumed = false;  // the folder holds the run to go on with
   std::string init;  // run folder whose weights and normaliser a new run starts from; or empty
   FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
+  RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
 };
 
 // The mean return and length of the episodes since the last point of the event file.
@@ -49,9 +51,11 @@ class TrainingRun {
   void resume();
   void open_events(std::int64_t step);
   void loop();
-  void finish_episode();
+  void loop_on_robot();
+  void finish_episode(const EpisodeRecord& episode);
   void add_events(std::int64_t now_ns);
   void checkpoint();
+  void write_checkpoint(std::int64_t step);
   void open_best();
   void close_best();
   void check(int error, const char* file) const;
@@ -63,6 +67,7 @@ class TrainingRun {
 
   RunConfig config_;
   std::string folder_;
+  RealTimeDevice* device_;
   RunSession session_;
   CheckpointFile checkpoint_;
   CheckpointFile best_;
@@ -83,6 +88,8 @@ class TrainingRun {
   double earlier_seconds_ = 0.0;
   double wall_time_at_begin_s_ = 0.0;
   bool is_faulted_ = false;
+  nlohmann::json real_time_;  // of a run on a robot
+  std::uint32_t learner_warnings_ = 0;
 };
 
 }  // namespace instep

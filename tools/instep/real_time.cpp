@@ -1,0 +1,308 @@
+#include "tools/instep/real_time.h"
+
+#include <poll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "tools/instep/error.h"
+#include "tools/instep/summary.h"
+
+namespace instep {
+namespace {
+
+constexpr std::uint32_t kTicksBetweenMax = 8192;  // that the writer may be behind
+constexpr std::size_t kOverrunsListedMax = 1000;
+constexpr std::string_view kCauseNames[kOverrunCauses] = {"woke_late", "computed_late",
+                                                          "learner_late", "old_packet"};
+constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "link_lost"};
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------
+// The device
+
+RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
+    : task_(std::move(task)), options_(options) {
+  const int descriptor = task_.kit.port.open(options.device.c_str());
+  if (descriptor < 0) {
+    const int error = -descriptor;
+    throw IoError("--device " + options.device + ": " +
+                  (task_.kit.open_trouble != nullptr ? task_.kit.open_trouble(options.device, error)
+                                                     : std::string(std::strerror(error))));
+  }
+  guardian_ =
+      std::make_unique<Guardian>(descriptor, options.device, task_.kit.port, task_.kit.stop_bytes);
+  link_ = std::make_unique<RealtimeLink>(*task_.kit.session, descriptor, options.device,
+                                         task_.kit.port, guardian_.get());
+  world_ = std::make_unique<RobotWorld>(*task_.kit.task, *link_, signals_,
+                                        RobotWorldConfig{.period_ns = task_.period_ns,
+                                                         .observation_dim = task_.observation_dim,
+                                                         .is_phase_locked = options.is_phase_locked,
+                                                         .is_dry_run = options.is_dry_run,
+                                                         .has_state = false});
+  shape_ = {task_.observation_dim, task_.action_dim, task_.kit.task->limits().count};
+  ticks_ = std::make_unique<TickRing>(shape_.frame_bytes(), kTicksBetweenMax);
+  recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
+}
+
+std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
+  const std::string where = "--device " + device.options().device + ": ";
+  switch (end) {
+    case RobotEnd::kNone:
+    case RobotEnd::kStopped:
+      return "";
+    case RobotEnd::kLinkFailed: {
+      const std::string error = session.error();
+      return where + (error.empty() ? "the robot does not answer; is it switched on and connected?"
+                                    : error);
+    }
+    case RobotEnd::kHomingFailed:
+      return where +
+             "the robot did not reach its start several times in a row; free it, see that its "
+             "wheels touch the ground, and start again with --resume";
+  }
+  return "";
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Keys
+
+KeyWatch::KeyWatch() {
+  termios settings{};
+  is_terminal_ = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &settings) == 0;
+  if (!is_terminal_) return;
+  settings_.resize(sizeof settings);
+  std::memcpy(settings_.data(), &settings, sizeof settings);
+  // Keys one by one and unseen; Ctrl-C stays what it is.
+  settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+}
+
+KeyWatch::~KeyWatch() {
+  if (!is_terminal_) return;
+  termios settings{};
+  std::memcpy(&settings, settings_.data(), sizeof settings);
+  tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+}
+
+void KeyWatch::poll(RobotSignals& signals) const {
+  pollfd wanted{STDIN_FILENO, POLLIN, 0};
+  while (is_terminal_ && ::poll(&wanted, 1, 0) == 1) {
+    char key = 0;
+    if (read(STDIN_FILENO, &key, 1) != 1) return;
+    const bool must_hold = key != 'c';
+    if (must_hold != signals.hold.load()) {
+      std::fprintf(stderr, must_hold ? "\nheld; press c to go on\n" : "\ngoing on\n");
+    }
+    signals.hold = must_hold;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Ticks
+
+TickStore::TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder)
+    : shape_(shape), identity_(identity), folder_(folder) {}
+
+TickStore::~TickStore() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
+  parts_.push_back({step, {snapshot.begin(), snapshot.end()}, {}});
+  if (!has_record) return;
+  const std::string path =
+      folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
+  file_ = std::fopen(path.c_str(), "wb");
+  const std::vector<std::uint8_t> header =
+      record_header({shape_, identity_, step, parts_.back().snapshot, {}});
+  if (file_ == nullptr || std::fwrite(header.data(), 1, header.size(), file_) != header.size()) {
+    throw IoError(path + ": cannot be written: " + std::strerror(errno));
+  }
+}
+
+void TickStore::add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot) {
+  for (Part& part : parts_) {
+    if (part.step == step) part.snapshot.assign(snapshot.begin(), snapshot.end());
+  }
+}
+
+void TickStore::take(TickRing& ring) {
+  for (auto frame = ring.front(); !frame.empty(); frame = ring.front()) {
+    const TickHead head = tick_head(frame);
+    std::vector<std::uint8_t>& frames = parts_.back().frames;
+    frames.insert(frames.end(), frame.begin(), frame.end());
+    if (file_ != nullptr && std::fwrite(frame.data(), 1, frame.size(), file_) != frame.size()) {
+      throw IoError(folder_ + "/record: cannot be written: " + std::strerror(errno));
+    }
+    ring.pop();
+    if ((head.flags & kTickSnapshot) == 0) continue;
+    // The last whole part and the one before it reach back by one to two checkpoints.
+    parts_.push_back({static_cast<std::int64_t>(head.step), {}, {}});
+    while (parts_.size() > 3) parts_.pop_front();
+  }
+}
+
+std::string TickStore::dump() const {
+  const auto first = std::find_if(parts_.begin(), parts_.end(),
+                                  [](const Part& part) { return !part.snapshot.empty(); });
+  if (first == parts_.end()) return "";
+  std::string path = folder_ + "/fault.rec";
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) return "";
+  const std::vector<std::uint8_t> header =
+      record_header({shape_, identity_, first->step, first->snapshot, {}});
+  bool is_written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
+  for (auto part = first; part != parts_.end(); ++part) {
+    is_written = is_written && std::fwrite(part->frames.data(), 1, part->frames.size(), file) ==
+                                   part->frames.size();
+  }
+  is_written = std::fclose(file) == 0 && is_written;
+  return is_written ? path : "";
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The run
+
+RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device,
+                         const RunConfig& config, std::uint64_t identity, const std::string& folder,
+                         std::span<std::uint8_t> snapshot, const RunSink& sink)
+    : agent_(agent),
+      device_(device),
+      snapshot_(snapshot),
+      sink_(sink),
+      store_(device.shape(), identity, folder),
+      loop_(loop, agent, device.world(), &device.recording(), device.signals(),
+            {.self = &health_,
+             .updated =
+                 [](void* self, const Learner& learner) {
+                   static_cast<Health*>(self)->add_tick(learner);
+                 }},
+            snapshot,
+            {.period_ns = device.period_ns(),
+             .steps = config.steps,
+             .snapshot_every = config.settings.checkpoint_every}) {
+  device.recording().set_agent(agent);
+  loop.save_snapshot(snapshot);
+  store_.begin(loop.steps(), snapshot, device.options().has_record);
+}
+
+RealTimeRun::~RealTimeRun() {
+  stop();
+}
+
+void RealTimeRun::start() {
+  const std::string missing = missing_rights();
+  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
+  if (lock_memory() != 0 && missing.empty()) {
+    std::fprintf(stderr, "instep: warning: memory cannot be locked: ticks may wait for pages\n");
+  }
+  steal_at_begin_ns_ = steal_ns_ = steal_time_ns();
+  device_.link().start();
+  loop_.start();
+}
+
+void RealTimeRun::list_overruns() {
+  const std::int64_t steal_ns = steal_time_ns();
+  const double steal_ms = static_cast<double>(steal_ns - steal_ns_) * 1e-6;
+  steal_ns_ = steal_ns;
+  Overrun overrun;
+  while (loop_.next_overrun(&overrun)) {
+    if (overruns_.size() < kOverrunsListedMax) overruns_.push_back({overrun, steal_ms});
+  }
+}
+
+void RealTimeRun::poll() {
+  keys_.poll(device_.signals());
+  store_.take(device_.ticks());
+  EpisodeRecord episode;
+  while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
+  list_overruns();
+  const std::int64_t step = loop_.snapshot_step();
+  if (step < 0) return;
+  store_.add_snapshot(step, snapshot_);
+  sink_.checkpoint(sink_.self, step);
+  loop_.release_snapshot();
+}
+
+void RealTimeRun::stop() {
+  device_.signals().stop = true;
+  loop_.join();
+  device_.link().stop();
+}
+
+void RealTimeRun::finish() {
+  stop();
+  poll();
+  is_finished_ = true;
+  const std::string trouble = trouble_text(device_, device_.world().end(), device_.session());
+  if (!trouble.empty()) std::fprintf(stderr, "instep: %s\n", trouble.c_str());
+  if (is_faulted()) {
+    const std::string path = store_.dump();
+    if (!path.empty()) {
+      std::fprintf(stderr, "instep: the ticks before the fault are in %s; `instep replay %s`\n",
+                   path.c_str(), path.c_str());
+    }
+  }
+}
+
+bool RealTimeRun::is_faulted() const {
+  return loop_.is_faulted() && device_.world().end() != RobotEnd::kStopped;
+}
+
+nlohmann::json RealTimeRun::to_json() const {
+  const RealtimeCounters& counters = loop_.counters();
+  const RobotWorldCounters& world = device_.world().counters();
+  const LinkCounters& link = device_.session().counters();
+  const LateLearning& late = agent_.late_learning();
+  nlohmann::json causes;
+  for (int i = 0; i < kOverrunCauses; ++i) {
+    causes[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
+  }
+  nlohmann::json holds;
+  for (int i = 0; i < kHoldCauses; ++i) {
+    holds[std::string(kHoldNames[i])] = world.holds[static_cast<std::size_t>(i)];
+  }
+  nlohmann::json listed = nlohmann::json::array();
+  for (const ListedOverrun& item : overruns_) {
+    nlohmann::json names = nlohmann::json::array();
+    for (int i = 0; i < kOverrunCauses; ++i) {
+      if ((item.overrun.causes & (1U << i)) != 0) names.push_back(kCauseNames[i]);
+    }
+    listed.push_back({{"step", item.overrun.step},
+                      {"late_us", static_cast<double>(item.overrun.late_ns) * 1e-3},
+                      {"packet_age_us", static_cast<double>(item.overrun.packet_age_ns) * 1e-3},
+                      {"steal_ms", item.steal_ms},
+                      {"causes", names}});
+  }
+  return {{"exact", late.ticks == 0},
+          {"wakeup_us", percentiles_us(counters.wakeup)},
+          {"packet_age_us", percentiles_us(counters.packet_age)},
+          {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
+          {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
+          {"overrun_ticks", counters.overrun_ticks},
+          {"overruns", causes},
+          {"overruns_listed", listed},
+          {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6},
+          {"missed_deadlines", world.missed_periods},
+          {"late_ticks", late.ticks},
+          {"transitions_dropped_late", late.transitions_dropped},
+          {"holds", holds},
+          {"faults", world.faults},
+          {"homing_ticks", world.homing_ticks},
+          {"held_ticks", world.held_ticks},
+          {"commands_limited_range", world.commands_limited_range},
+          {"commands_limited_rate", world.commands_limited_rate},
+          {"packets", link.packets},
+          {"checksum_errors", link.checksum_errors},
+          {"bytes_skipped", link.bytes_skipped},
+          {"reconnects", link.reconnects},
+          {"dead_man_stops", link.dead_man_stops}};
+}
+
+}  // namespace instep

@@ -1,0 +1,167 @@
+// Running on a robot: its port, its guardian, and the threads of one run.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "runtime/health.h"
+#include "runtime/realtime/guardian.h"
+#include "runtime/realtime/realtime_link.h"
+#include "runtime/realtime/realtime_loop.h"
+#include "runtime/realtime/robot_kit.h"
+#include "runtime/realtime/tick_record.h"
+#include "runtime/robot_world.h"
+#include "runtime/settings.h"
+
+namespace instep {
+
+struct RealTimeOptions {
+  std::string device;  // the port's path
+  bool is_dry_run = false;
+  bool has_record = false;  // every tick goes to `record` in the run's folder
+  bool is_phase_locked = true;
+};
+
+// What one needs of a task to run it on a device; from the registry, or a test's own.
+struct RealTimeTask {
+  RobotKit kit;
+  int observation_dim = 0;
+  int action_dim = 0;
+  std::int64_t period_ns = 0;
+};
+
+// An opened device with everything up to the control loop's world. Making it starts the guardian
+// process, so it comes before all threads.
+class RealTimeDevice {
+ public:
+  // Throws IoError: the port cannot be opened, with what to do about it.
+  RealTimeDevice(RealTimeTask task, const RealTimeOptions& options);
+
+  RecordingWorld& recording() { return *recording_; }
+  RobotWorld& world() { return *world_; }
+  RealtimeLink& link() { return *link_; }
+  Session& session() { return *task_.kit.session; }
+  RobotTask& robot_task() { return *task_.kit.task; }
+  RobotSignals& signals() { return signals_; }
+  TickRing& ticks() { return *ticks_; }
+  const TickShape& shape() const { return shape_; }
+  const RealTimeOptions& options() const { return options_; }
+  std::int64_t period_ns() const { return task_.period_ns; }
+  pid_t guardian_process() const { return guardian_->process(); }
+
+ private:
+  RealTimeTask task_;
+  RealTimeOptions options_;
+  TickShape shape_;
+  RobotSignals signals_;
+  std::unique_ptr<Guardian> guardian_;
+  std::unique_ptr<RealtimeLink> link_;
+  std::unique_ptr<RobotWorld> world_;
+  std::unique_ptr<TickRing> ticks_;
+  std::unique_ptr<RecordingWorld> recording_;
+};
+
+// Keys pressed on the terminal: `c` goes on, any other holds. Nothing where stdin is no terminal.
+class KeyWatch {
+ public:
+  KeyWatch();
+  ~KeyWatch();
+  KeyWatch(const KeyWatch&) = delete;
+  KeyWatch& operator=(const KeyWatch&) = delete;
+  void poll(RobotSignals& signals) const;
+
+ private:
+  bool is_terminal_ = false;
+  std::vector<std::uint8_t> settings_;  // of the terminal, to put back
+};
+
+// What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
+// but one checkpoint, which are written out when something goes wrong.
+class TickStore {
+ public:
+  TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder);
+  ~TickStore();
+  TickStore(const TickStore&) = delete;
+  TickStore& operator=(const TickStore&) = delete;
+
+  // The learner before the first tick. With `has_record` opens the file. Throws IoError.
+  void begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record);
+  // A checkpoint; its tick is marked.
+  void add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot);
+  void take(TickRing& ring);
+  // Writes `fault.rec`. Answers its path, or nothing when it cannot be written.
+  std::string dump() const;
+
+ private:
+  // From one checkpoint to the next.
+  struct Part {
+    std::int64_t step = -1;
+    std::vector<std::uint8_t> snapshot;  // empty until it has come
+    std::vector<std::uint8_t> frames;
+  };
+
+  TickShape shape_;
+  std::uint64_t identity_;
+  std::string folder_;
+  std::deque<Part> parts_;
+  std::FILE* file_ = nullptr;
+};
+
+// What the writer does with an episode that ended and with a checkpoint that is due.
+struct RunSink {
+  void* self = nullptr;
+  void (*episode)(void* self, const EpisodeRecord& episode) = nullptr;
+  void (*checkpoint)(void* self, std::int64_t step) = nullptr;  // its bytes are in the snapshot
+};
+
+// One run on a device: starts and ends the threads, and does the writer's work in poll().
+class RealTimeRun {
+ public:
+  RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device, const RunConfig& config,
+              std::uint64_t identity, const std::string& folder, std::span<std::uint8_t> snapshot,
+              const RunSink& sink);
+  // Stops the robot and ends the threads where finish() was not reached.
+  ~RealTimeRun();
+
+  void start();
+  bool is_over() const { return loop_.is_over(); }
+  std::int64_t steps() const { return loop_.steps(); }
+  void poll();
+  void finish();
+
+  bool is_faulted() const;
+  // For summary.json: latencies, overruns by cause and one by one, limits, holds, `exact`.
+  nlohmann::json to_json() const;
+  std::uint32_t health_warnings() const { return health_.warnings_ever(); }
+
+ private:
+  struct ListedOverrun {
+    Overrun overrun;
+    double steal_ms = 0.0;  // taken from this machine around it
+  };
+
+  void list_overruns();
+  void stop();
+
+  Agent& agent_;
+  RealTimeDevice& device_;
+  std::span<std::uint8_t> snapshot_;
+  RunSink sink_;
+  Health health_;  // the learner thread's
+  TickStore store_;
+  KeyWatch keys_;
+  RealtimeLoop loop_;
+  std::vector<ListedOverrun> overruns_;
+  std::int64_t steal_ns_ = 0;
+  std::int64_t steal_at_begin_ns_ = 0;
+  bool is_finished_ = false;
+};
+
+// Why no episode can begin any more, for people; empty when one can.
+std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);
+
+}  // namespace instep
