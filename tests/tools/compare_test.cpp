@@ -152,6 +152,7 @@ TEST_F(Compare, TellsRunsOfOtherTasks) {
   const CommandResult result = compare("first", "task");
   EXPECT_EQ(result.exit_code, 1) << result;
   EXPECT_THAT(result.out, HasSubstr("task: dot_reacher and hopper"));
+  EXPECT_THAT(result.out, HasSubstr("runs of different tasks have no step in common"));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 
 #include "tools/instep/error.h"
 #include "tools/instep/run_record.h"
+#include "tools/instep/statistics.h"
 
 namespace instep {
 namespace {
@@ -414,7 +415,7 @@ TEST(Report, ShowsTheMeanOverRunsOfOneTaskWithItsInterval) {
       HasSubstr("3 runs of <em>hopper</em>, 800 steps each: the mean return of the last eighth "
                 "is <b>76.50</b>, 95 % interval 74.02 to 78.98."));
   EXPECT_EQ(count_of(page, "class=\"thin"), 3U);
-  EXPECT_EQ(count_of(page, "class=\"band\""), 1U);
+  EXPECT_EQ(count_of(page, "class=\"band"), 1U);
   EXPECT_THAT(page, HasSubstr(">75.50</td>"));
   EXPECT_THAT(page, Not(HasSubstr("same seed")));
 }
@@ -424,15 +425,107 @@ TEST(Report, WarnsOfRunsWithTheSameSeed) {
   EXPECT_THAT(render_report(runs), HasSubstr("have the same seed"));
 }
 
-TEST(Report, DrawsNoMeanOverDifferentTasks) {
-  std::vector<RunRecord> runs = {ordinary_record(0), ordinary_record(1)};
-  runs[1].summary["task"] = "ant";
+// The chart of a page with that title, up to its caption.
+std::string chart_of(const std::string& page, const std::string& title) {
+  const std::size_t at = page.find("<h2>" + title + "</h2>");
+  if (at == std::string::npos) return "";
+  return page.substr(at, page.find("</figure>", at) - at);
+}
+
+// The labels of a chart's vertical axis, from its lower end.
+std::vector<std::string> y_labels(const std::string& chart) {
+  std::vector<std::string> labels;
+  for (std::size_t at = chart.find("<span class=\"y\""); at != std::string::npos;
+       at = chart.find("<span class=\"y\"", at + 1)) {
+    const std::size_t begin = chart.find('>', at) + 1;
+    labels.push_back(chart.substr(begin, chart.find('<', begin) - begin));
+  }
+  return labels;
+}
+
+RunRecord scaled(RunRecord record, const std::string& task, double factor) {
+  record.summary["task"] = task;
+  for (Episode& episode : record.episodes) episode.return_sum *= factor;
+  return record;
+}
+
+TEST(Report, GivesEachTaskItsOwnAxes) {
+  // Running means of the last twentieth: hopper from 1 to 79.5, ant 10,000 times that, below zero.
+  const std::vector<RunRecord> runs = {ordinary_record(0), scaled(ordinary_record(0), "ant", -1e4),
+                                       ordinary_record(1)};
   const std::string page = render_report(runs);
   expect_sound_page(page);
-  EXPECT_THAT(page, HasSubstr("2 runs of different tasks or algorithms"));
-  EXPECT_EQ(count_of(page, "class=\"band\""), 0U);
-  EXPECT_EQ(count_of(page, "class=\"line\""), 0U);
-  EXPECT_EQ(count_of(page, "class=\"swatch"), 2U);
+  EXPECT_THAT(page, HasSubstr("<h1>3 runs of 2 tasks: <em>hopper</em> and <em>ant</em>, each with "
+                              "axes of its own.</h1>"));
+  const std::string hopper = chart_of(page, "Learning curves: hopper");
+  const std::string ant = chart_of(page, "Learning curve: ant");
+  EXPECT_EQ(count_of(page, "<figure>"), 2U);
+  EXPECT_EQ(count_of(hopper, "class=\"thin"), 2U);
+  EXPECT_EQ(count_of(hopper, "class=\"line"), 1U);
+  EXPECT_EQ(count_of(hopper, "class=\"band"), 1U);
+  EXPECT_EQ(count_of(ant, "class=\"thin"), 0U);
+  EXPECT_EQ(count_of(ant, "class=\"line"), 1U);
+  ASSERT_FALSE(y_labels(hopper).empty());
+  ASSERT_FALSE(y_labels(ant).empty());
+  EXPECT_EQ(y_labels(hopper).back(), "100");
+  EXPECT_EQ(y_labels(ant).front(), "\u2212800k");
+  EXPECT_EQ(y_labels(ant).back(), "0");
+  // Last eighths of hopper: 75.5 and 76.5, mean 76, half-width 12.706 / 2.
+  EXPECT_THAT(page, HasSubstr("2 runs of <em>hopper</em>, 800 steps each: the mean return of the "
+                              "last eighth is <b>76</b>, 95 % interval 69.65 to 82.35."));
+  EXPECT_THAT(page, HasSubstr("In 800 steps of <em>ant</em> the mean return went from"));
+  EXPECT_THAT(page, HasSubstr("<td data-label=\"task\">ant, avg</td>"));
+  EXPECT_THAT(page, Not(HasSubstr("swatch c")));
+}
+
+// Of two runs, 1 and -1 throughout, the interval reaches 12.7 to either side of their mean.
+TEST(Report, DoesNotFlattenRunsForTheirInterval) {
+  std::vector<Episode> ones;
+  for (std::uint64_t i = 1; i <= 80; ++i) ones.push_back(episode(i * 10, 1.0));
+  std::vector<RunRecord> runs = {record_of(0, ones), record_of(1, ones)};
+  for (Episode& each : runs[1].episodes) each.return_sum = -1.0;
+  const std::string page = render_report(runs);
+  expect_sound_page(page);
+  EXPECT_THAT(page, HasSubstr("95 % interval \u221212.71 to 12.71."));
+  const std::vector<std::string> labels = y_labels(chart_of(page, "Learning curves"));
+  ASSERT_FALSE(labels.empty());
+  EXPECT_EQ(labels.front(), "\u22122");
+  EXPECT_EQ(labels.back(), "2");
+}
+
+TEST(Report, TellsAlgorithmsOfOneTaskApart) {
+  std::vector<RunRecord> runs;
+  for (int seed = 0; seed < 4; ++seed) {
+    runs.push_back(scaled(ordinary_record(seed / 2), "hopper", seed % 2 == 0 ? 1.0 : 2.0));
+    runs.back().summary["algo"] = seed % 2 == 0 ? "avg" : "iac";
+  }
+  const std::string page = render_report(runs);
+  expect_sound_page(page);
+  EXPECT_EQ(count_of(page, "<figure>"), 1U);
+  for (const char* colour : {"c0", "c1"}) {
+    EXPECT_EQ(count_of(page, std::string("class=\"thin ") + colour), 2U);
+    EXPECT_EQ(count_of(page, std::string("class=\"line ") + colour), 1U);
+    EXPECT_EQ(count_of(page, std::string("class=\"band ") + colour), 1U);
+    EXPECT_EQ(count_of(page, std::string("swatch ") + colour), 3U) << "two rows and the caption";
+  }
+  // 75.5 and 76.5 of one, twice as much of the other: half-widths 6.353 and 12.706.
+  EXPECT_THAT(page, HasSubstr("the mean return of the last eighth is "
+                              "<b>76</b>, 95 % interval 69.65 to 82.35 (avg, 2 runs); "
+                              "<b>152.0</b>, 95 % interval 139.3 to 164.7 (iac, 2 runs)."));
+  EXPECT_THAT(page, Not(HasSubstr("same seed"))) << "each algorithm has each seed once";
+}
+
+TEST(Report, SaysWhatTheRunWarnedOf) {
+  RunRecord record = ordinary_record();
+  EXPECT_THAT(render(record), Not(HasSubstr("Warnings")));
+  record.summary["warnings"] = {"features vanish", "return has fallen"};
+  const std::string page = render(record);
+  expect_sound_page(page);
+  const std::size_t row = page.find(">Warnings</th>");
+  ASSERT_NE(row, std::string::npos);
+  const std::string said = page.substr(row, page.find("</tr>", row) - row);
+  EXPECT_THAT(said, AllOf(HasSubstr("the features vanish"), HasSubstr("the return has fallen")));
+  EXPECT_THAT(said, Not(HasSubstr("variance")));
 }
 
 TEST(Report, ServesSeveralRunsOfDifferentLengthAndWithoutEpisodes) {

@@ -128,9 +128,13 @@ int run_compare(const std::string& first, const std::string& second) {
   const RunConfig a = read_config_toml(first + "/config.toml");
   const RunConfig b = read_config_toml(second + "/config.toml");
   print_setting_differences(a, b);
+  if (a.task != b.task) {
+    std::printf("runs of different tasks have no step in common; nothing more is compared\n");
+    return kCheckFailed;
+  }
   const bool same_episodes = episodes_equal(read_episodes(first + "/episodes.csv"),
                                             read_episodes(second + "/episodes.csv"));
-  const bool same_checkpoints = a.task == b.task && checkpoints_equal(first, second, a);
+  const bool same_checkpoints = checkpoints_equal(first, second, a);
   if (same_episodes && same_checkpoints) {
     std::printf("equal: every episode and every byte of the newest checkpoint\n");
     return kDone;

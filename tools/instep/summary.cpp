@@ -7,7 +7,7 @@
 #include "runtime/health.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
-#include "tools/instep/report.h"
+#include "tools/instep/statistics.h"
 
 namespace instep {
 
