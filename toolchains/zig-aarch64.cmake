@@ -20,8 +20,10 @@ if(NOT zig)
 endif()
 set(CMAKE_C_COMPILER "${zig};cc") # GoogleTest asks for one
 set(CMAKE_CXX_COMPILER "${zig};c++")
-set(CMAKE_CXX_FLAGS_INIT "-target aarch64-linux-gnu.${INSTEP_TARGET_GLIBC} -mcpu=${INSTEP_TARGET_CPU}")
-set(CMAKE_C_FLAGS_INIT "${CMAKE_CXX_FLAGS_INIT}")
+set(CMAKE_C_FLAGS_INIT "-target aarch64-linux-gnu.${INSTEP_TARGET_GLIBC} -mcpu=${INSTEP_TARGET_CPU}")
+# toml++ does not know that this libc++ has from_chars() for double, and would read numbers through a stream,
+# which refuses those below 2.2e-308.
+set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT} -DTOML_FLOAT_CHARCONV=1")
 # zig has its own cache, and ccache does not know it.
 set(INSTEP_CCACHE "")
 

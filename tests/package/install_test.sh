@@ -22,9 +22,9 @@ mount -t proc proc "$root/proc"
 
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"; }
 files() {
-  # The databases of packages and users keep a copy of what they were; logs grow.
+  # The databases of packages and users keep a copy of what they were; logs grow; /run ends with the machine.
   find "$root" -xdev -path "$root/proc" -prune -o \( -type f -o -type l -o -type d \) -printf '/%P\n' |
-    grep -vE '^/(var/(lib/dpkg|log|cache)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-)' | sort
+    grep -vE '^/(run/|var/(lib/dpkg|log|cache)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-)' | sort
 }
 fail() {
   echo "$*"
@@ -46,7 +46,7 @@ as_robot STEPS=2000 /usr/lib/instep/run-robot lab
 link=/etc/systemd/system/multi-user.target.wants/instep@lab.service
 if inside test -e /usr/bin/systemctl; then
   inside systemctl enable instep@lab
-  inside systemd-analyze verify /lib/systemd/system/instep@.service
+  inside systemd-analyze verify --man=no /lib/systemd/system/instep@.service
   [[ -L $root$link ]] || fail "not enabled"
 fi
 
