@@ -7,9 +7,10 @@
 
 #include "test_learner.h"
 
-int main(int argc, char** argv) {
-  using namespace instep;
-  if (argc != 3) return 2;
+namespace instep {
+namespace {
+
+int run(const std::string& schedule_name, int updates) {
   const Executor* const executor = find_executor("avx2", Arithmetic::kFast);
   if (executor == nullptr) return 77;
   constexpr Shape kShape = {17, 6, 256};
@@ -17,7 +18,7 @@ int main(int argc, char** argv) {
   settings.actor_lr = 1.1e-5;
   settings.critic_lr = 7.7e-5;
   const Schedule schedule =
-      std::string(argv[1]) == "throughput" ? Schedule::kThroughput : Schedule::kActFirst;
+      schedule_name == "throughput" ? Schedule::kThroughput : Schedule::kActFirst;
   Draws draws(1);
   const TestLearner test(kShape, settings, *executor, schedule);
   const Learner& learner = test.learner();
@@ -33,11 +34,18 @@ int main(int argc, char** argv) {
   test.observe(observation);
   test.act(noise);
   test.prepare();
-  for (int i = 0; i < std::atoi(argv[2]); ++i) {
+  for (int i = 0; i < updates; ++i) {
     test.observe(observation);
     test.act(noise);
     test.learn(1.0, false, false, noise);
     test.prepare();
   }
-  return test.state().critic_updates == std::atoi(argv[2]) ? 0 : 1;
+  return test.state().critic_updates == updates ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace instep
+
+int main(int argc, char** argv) {
+  return argc == 3 ? instep::run(argv[1], std::atoi(argv[2])) : 2;
 }
