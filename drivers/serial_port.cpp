@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/serial.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -18,7 +19,8 @@ constexpr const char* kListPorts =
 // Answers 0 or an errno value.
 int configure(int descriptor) {
   if (isatty(descriptor) == 0) return ENOTTY;
-  if (ioctl(descriptor, TIOCEXCL) != 0) return errno;
+  // A lock and not TIOCEXCL: the guardian, and `instep stop`, must be able to open it all the same.
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK ? EBUSY : errno;
   termios settings{};
   if (tcgetattr(descriptor, &settings) != 0) return errno;
   cfmakeraw(&settings);

@@ -21,6 +21,13 @@ class LatencyHistogram {
     if (ns > max_ns_) max_ns_ = ns;
   }
 
+  // Adds what another one has counted.
+  void add(const LatencyHistogram& other) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+    total_ += other.total_;
+    if (other.max_ns_ > max_ns_) max_ns_ = other.max_ns_;
+  }
+
   std::uint64_t total() const { return total_; }
   std::int64_t max_ns() const { return max_ns_; }
   std::uint64_t count(int bucket) const { return counts_[static_cast<std::size_t>(bucket)]; }

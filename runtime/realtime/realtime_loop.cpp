@@ -2,6 +2,38 @@
 
 namespace instep {
 
+void TickMonitor::add(const RobotWorld& world, bool was_learner_late, std::int64_t step,
+                      std::int64_t previous_end_ns) {
+  const std::int64_t deadline_ns = world.tick_deadline_ns();
+  const std::int64_t late_ns = world.tick_ns() - deadline_ns;
+  const std::int64_t age_ns = world.tick_ns() - world.packet_ns();
+  ++counters_.ticks;
+  counters_.wakeup.record(late_ns);
+  counters_.packet_age.record(age_ns);
+  std::uint32_t causes = 0;
+  if (previous_end_ns > deadline_ns) {
+    causes |= kComputedLate;
+  } else if (late_ns >= period_ns_) {
+    causes |= kWokeLate;
+  }
+  if (was_learner_late) causes |= kLearnerLate;
+  if (age_ns > period_ns_ + late_ns) causes |= kOldPacket;
+  if (causes == 0) return;
+  ++counters_.overrun_ticks;
+  for (std::size_t i = 0; i < kOverrunCauses; ++i) {
+    if ((causes & (1U << i)) != 0) ++counters_.overruns[i];
+  }
+  if (!overruns_.push({step, deadline_ns, late_ns, age_ns, causes})) ++counters_.overruns_unlisted;
+}
+
+bool TickMonitor::next_overrun(Overrun* out) {
+  const Overrun* overrun = overruns_.front();
+  if (overrun == nullptr) return false;
+  *out = *overrun;
+  overruns_.pop();
+  return true;
+}
+
 RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
                            RecordingWorld* recording, const RobotSignals& signals,
                            LearnerHooks hooks, std::span<std::uint8_t> snapshot,
@@ -14,7 +46,8 @@ RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
       snapshot_(snapshot),
       config_(config),
       learner_(agent),
-      hooks_(hooks) {
+      hooks_(hooks),
+      monitor_(config.period_ns) {
   agent_.set_hooks({.self = this,
                     .posted = [](void* self) { static_cast<RealtimeLoop*>(self)->learner_.wake(); },
                     .updated =
@@ -48,40 +81,6 @@ bool RealtimeLoop::next_episode(EpisodeRecord* out) {
   return true;
 }
 
-bool RealtimeLoop::next_overrun(Overrun* out) {
-  const Overrun* overrun = overruns_.front();
-  if (overrun == nullptr) return false;
-  *out = *overrun;
-  overruns_.pop();
-  return true;
-}
-
-// Judges a tick that carried a step. `tick_end_ns`: when the one before had ended.
-void RealtimeLoop::note_tick(std::int64_t tick_end_ns) {
-  const std::int64_t deadline_ns = world_.tick_deadline_ns();
-  const std::int64_t late_ns = world_.tick_ns() - deadline_ns;
-  const std::int64_t age_ns = world_.tick_ns() - world_.packet_ns();
-  ++counters_.ticks;
-  counters_.wakeup.record(late_ns);
-  counters_.packet_age.record(age_ns);
-  std::uint32_t causes = 0;
-  if (tick_end_ns > deadline_ns) {
-    causes |= kComputedLate;
-  } else if (late_ns >= config_.period_ns) {
-    causes |= kWokeLate;
-  }
-  if (agent_.was_late()) causes |= kLearnerLate;
-  if (age_ns > config_.period_ns + late_ns) causes |= kOldPacket;
-  if (causes == 0) return;
-  ++counters_.overrun_ticks;
-  for (std::size_t i = 0; i < kOverrunCauses; ++i) {
-    if ((causes & (1U << i)) != 0) ++counters_.overruns[i];
-  }
-  if (!overruns_.push({loop_.steps(), deadline_ns, late_ns, age_ns, causes})) {
-    ++counters_.overruns_unlisted;
-  }
-}
-
 // Only after a tick that was in time the learner's block tells all: an action that was drawn apart
 // from it is not in there.
 void RealtimeLoop::ask_for_snapshot() {
@@ -97,7 +96,7 @@ void RealtimeLoop::ask_for_snapshot() {
 }
 
 void RealtimeLoop::run() {
-  counters_.loop_priority_error = become_realtime("instep-loop", kLoopPriority);
+  loop_priority_error_ = become_realtime("instep-loop", kLoopPriority);
   if (config_.core >= 0) {
     const int ignored = pin_to_core(config_.core);
     static_cast<void>(ignored);
@@ -109,9 +108,9 @@ void RealtimeLoop::run() {
     const ControlLoop::Status status = loop_.tick();
     tick_end_ns_ = clock_.now_ns();
     if (status == ControlLoop::Status::kRunning) {
-      note_tick(before_ns);
+      monitor_.add(world_, agent_.was_late(), loop_.steps(), before_ns);
     } else if (!episodes_.push(loop_.last_episode())) {
-      ++counters_.overruns_unlisted;
+      ++episodes_lost_;
     }
     is_faulted_ = status == ControlLoop::Status::kFaulted;
     steps_.store(loop_.steps(), std::memory_order_relaxed);

@@ -40,7 +40,23 @@ struct RealtimeCounters {
   std::uint64_t overrun_ticks = 0;
   std::uint64_t ticks = 0;
   std::uint64_t overruns_unlisted = 0;  // more than anybody took from the ring
-  int loop_priority_error = 0;
+};
+
+// Judges ticks that carried a step. The loop's thread adds, another may take overruns meanwhile.
+class TickMonitor {
+ public:
+  explicit TickMonitor(std::int64_t period_ns) : period_ns_(period_ns) {}
+
+  // The tick that has just been made; `previous_end_ns`: when the one before had ended.
+  void add(const RobotWorld& world, bool was_learner_late, std::int64_t step,
+           std::int64_t previous_end_ns);
+  [[nodiscard]] bool next_overrun(Overrun* out);
+  const RealtimeCounters& counters() const { return counters_; }
+
+ private:
+  std::int64_t period_ns_;
+  RealtimeCounters counters_;
+  SpscRing<Overrun, 256> overruns_;
 };
 
 struct RealtimeLoopConfig {
@@ -68,8 +84,8 @@ class RealtimeLoop {
   // The writer's side, any time.
   bool is_over() const { return is_over_.load(std::memory_order_acquire); }
   std::int64_t steps() const { return steps_.load(std::memory_order_relaxed); }
-  bool next_episode(EpisodeRecord* out);
-  bool next_overrun(Overrun* out);
+  [[nodiscard]] bool next_episode(EpisodeRecord* out);
+  [[nodiscard]] bool next_overrun(Overrun* out) { return monitor_.next_overrun(out); }
   // The step that the snapshot's bytes show, negative when there is no new one. They stay until
   // release_snapshot().
   std::int64_t snapshot_step() const { return snapshot_step_.load(std::memory_order_acquire); }
@@ -77,7 +93,9 @@ class RealtimeLoop {
 
   // After join().
   bool is_faulted() const { return is_faulted_; }
-  const RealtimeCounters& counters() const { return counters_; }
+  const RealtimeCounters& counters() const { return monitor_.counters(); }
+  std::uint64_t episodes_lost() const { return episodes_lost_; }
+  int loop_priority_error() const { return loop_priority_error_; }
   int learner_priority_error() const { return learner_.priority_error(); }
 
  private:
@@ -85,7 +103,6 @@ class RealtimeLoop {
   static constexpr std::int64_t kSnapshotAsked = -2;
 
   void run();
-  void note_tick(std::int64_t tick_end_ns);
   void ask_for_snapshot();
 
   ControlLoop& loop_;
@@ -99,7 +116,7 @@ class RealtimeLoop {
   LearnerHooks hooks_;  // the caller's
   MonotonicClock clock_;
   SpscRing<EpisodeRecord, 256> episodes_;
-  SpscRing<Overrun, 256> overruns_;
+  TickMonitor monitor_;
   std::atomic<std::int64_t> steps_{0};
   std::atomic<std::int64_t> snapshot_step_{kNoSnapshot};
   std::atomic<bool> is_over_{false};
@@ -108,7 +125,8 @@ class RealtimeLoop {
   bool is_snapshot_due_ = false;
   std::int64_t tick_end_ns_ = 0;
   bool is_faulted_ = false;
-  RealtimeCounters counters_;
+  int loop_priority_error_ = 0;
+  std::uint64_t episodes_lost_ = 0;  // the writer did not take them
 };
 
 }  // namespace instep

@@ -13,7 +13,9 @@
 #include "tools/instep/eval.h"
 #include "tools/instep/info.h"
 #include "tools/instep/profile.h"
+#include "tools/instep/replay.h"
 #include "tools/instep/report.h"
+#include "tools/instep/robot_commands.h"
 #include "tools/instep/run_folder.h"
 #include "tools/instep/train.h"
 #include "tools/instep/verify.h"
@@ -126,7 +128,34 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   add_schedule(command, options.schedule);
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_flag("--json", options.json, "end with one line of JSON");
+  command
+      ->add_option("--rate", options.rate_hz,
+                   "ticks a second: also measure the whole path on real time, with a device behind "
+                   "a pseudo-terminal")
+      ->check(CLI::Range(1.0, 10'000.0));
+  command->add_option("--seconds", options.seconds, "how long, with --rate (default 10)")
+      ->check(CLI::Range(1.0, 1e6));
   command->callback([&] { action = [&] { return run_profile(options); }; });
+}
+
+void add_robot(CLI::App& app, RobotOptions& options, std::string& record, bool& json,
+               Action& action) {
+  CLI::App* watch = app.add_subcommand("watch", "Show a robot's sensors without moving it");
+  watch->add_option("DEVICE", options.device, "its port, as /dev/ttyUSB0")->required();
+  watch->add_option("--task", options.task, "the task whose robot it is");
+  watch->add_option("--seconds", options.seconds, "how long (default: until Ctrl-C)")
+      ->check(CLI::Range(0.1, 1e6));
+  watch->callback([&] { action = [&] { return run_watch(options); }; });
+
+  CLI::App* stop = app.add_subcommand("stop", "Stop a robot, and the run that moves it");
+  stop->add_option("DEVICE", options.device, "its port, as /dev/ttyUSB0")->required();
+  stop->add_option("--task", options.task, "the task whose robot it is");
+  stop->callback([&] { action = [&] { return run_stop(options); }; });
+
+  CLI::App* replay = app.add_subcommand("replay", "Repeat a recorded run on a robot without it");
+  replay->add_option("FILE", record, "`record` or `fault.rec` in the run's folder")->required();
+  replay->add_flag("--json", json, "end with one line of JSON");
+  replay->callback([&] { action = [&] { return run_replay(record, json); }; });
 }
 
 struct TellOptions {
@@ -207,6 +236,9 @@ struct Options {
   std::string arithmetic;
   ProfileOptions profile;
   TellOptions tell;
+  RobotOptions robot;
+  std::string record;
+  bool json = false;
 };
 
 }  // namespace
@@ -223,6 +255,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_verify(app, options->verify, options->arithmetic, action);
   add_profile(app, options->profile, action);
   add_telling(app, options->tell, action);
+  add_robot(app, options->robot, options->record, options->json, action);
   require_known_command(app, argc > 1 ? argv[1] : "");
   try {
     app.parse(argc, argv);

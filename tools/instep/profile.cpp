@@ -12,6 +12,7 @@
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
+#include "tools/instep/real_time_profile.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
 #include "tools/instep/summary.h"
@@ -112,6 +113,9 @@ void print_row(const char* name, const nlohmann::json& us) {
 
 int run_profile(const ProfileOptions& options) {
   if (options.updates < 1) throw UsageError("--updates must be at least 1");
+  if (options.rate_hz > 0.0 && options.schedule == Schedule::kThroughput) {
+    throw UsageError("--schedule throughput is for simulated time; leave it out with --rate");
+  }
   RunConfig config;
   config.task = options.task;
   config.settings.learner = require_task(options.task).settings;
@@ -187,6 +191,9 @@ int run_profile(const ProfileOptions& options) {
     std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
                 bound->memory_us(), bound->square_root_us(),
                 result.at("bound_ratio").get<double>());
+  }
+  if (options.rate_hz > 0.0) {
+    result.update(profile_in_real_time(config, {options.rate_hz, options.seconds}));
   }
   if (options.json) std::printf("%s\n", json_text(result).c_str());
   return kDone;

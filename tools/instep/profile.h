@@ -18,6 +18,8 @@ struct ProfileOptions {
   std::string path;
   std::optional<Schedule> schedule;
   std::vector<std::string> set;
+  double rate_hz = 0.0;  // 0: as fast as it goes; else on real time, for `seconds`
+  double seconds = 10.0;
   bool json = false;
 };
 

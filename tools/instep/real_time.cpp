@@ -23,6 +23,10 @@ constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "l
 
 }  // namespace
 
+std::string_view overrun_cause_name(int cause) {
+  return kCauseNames[cause];
+}
+
 // ---------------------------------------------------------------------------------------------------
 // The device
 
@@ -31,9 +35,9 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
   const int descriptor = task_.kit.port.open(options.device.c_str());
   if (descriptor < 0) {
     const int error = -descriptor;
-    throw IoError("--device " + options.device + ": " +
-                  (task_.kit.open_trouble != nullptr ? task_.kit.open_trouble(options.device, error)
-                                                     : std::string(std::strerror(error))));
+    throw IoError(task_.kit.open_trouble != nullptr
+                      ? task_.kit.open_trouble(options.device, error)
+                      : options.device + ": cannot be opened: " + std::strerror(error));
   }
   guardian_ =
       std::make_unique<Guardian>(descriptor, options.device, task_.kit.port, task_.kit.stop_bytes);
@@ -294,6 +298,7 @@ nlohmann::json RealTimeRun::to_json() const {
           {"transitions_dropped_late", late.transitions_dropped},
           {"holds", holds},
           {"faults", world.faults},
+          {"episodes_lost", loop_.episodes_lost()},
           {"homing_ticks", world.homing_ticks},
           {"held_ticks", world.held_ticks},
           {"commands_limited_range", world.commands_limited_range},

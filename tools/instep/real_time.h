@@ -161,6 +161,9 @@ class RealTimeRun {
   bool is_finished_ = false;
 };
 
+// In one or two words, of OverrunCause 1 << cause; the key in summaries.
+std::string_view overrun_cause_name(int cause);
+
 // Why no episode can begin any more, for people; empty when one can.
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);
 

@@ -1,0 +1,154 @@
+#include "tools/instep/robot_commands.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "runtime/clock.h"
+#include "tasks/registry.h"
+#include "tools/instep/error.h"
+#include "tools/instep/real_time.h"
+#include "tools/instep/session.h"
+#include "tools/instep/training_run.h"
+
+namespace instep {
+namespace {
+
+const TaskInfo& robot_task(const RobotOptions& options) {
+  if (!options.task.empty()) {
+    const TaskInfo& task = require_task(options.task);
+    if (task.make_robot == nullptr) throw UsageError("--task " + options.task + ": has no robot");
+    return task;
+  }
+  const TaskInfo* found = nullptr;
+  for (const TaskInfo& task : all_tasks()) {
+    if (task.make_robot == nullptr) continue;
+    if (found != nullptr) throw UsageError("several tasks have a robot: say --task which");
+    found = &task;
+  }
+  if (found == nullptr) throw UsageError("no task of this build has a robot");
+  return *found;
+}
+
+// Processes of this program that have the file open, but for this one.
+std::vector<pid_t> holders(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::vector<pid_t> processes;
+  std::error_code ignored;
+  const fs::path file = fs::canonical(path, ignored);
+  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+    const pid_t process = std::atoi(entry.path().filename().c_str());
+    if (process <= 0 || process == getpid()) continue;
+    std::string name;
+    std::ifstream(entry.path() / "comm") >> name;
+    if (!name.starts_with("instep")) continue;
+    std::error_code failed;
+    for (fs::directory_iterator fd(entry.path() / "fd", failed), end; !failed && fd != end;
+         fd.increment(failed)) {
+      if (fs::read_symlink(fd->path(), ignored) != file) continue;
+      processes.push_back(process);
+      break;
+    }
+  }
+  return processes;
+}
+
+void write_all(int port, std::span<const std::uint8_t> bytes) {
+  const MonotonicClock clock;
+  std::size_t written = 0;
+  for (int tries = 0; written < bytes.size() && tries < 100; ++tries) {
+    const ssize_t count = write(port, bytes.data() + written, bytes.size() - written);
+    if (count > 0) {
+      written += static_cast<std::size_t>(count);
+    } else {
+      sleep_until(clock.now_ns() + 10'000'000);
+    }
+  }
+  if (written < bytes.size()) throw IoError("the robot's port takes no bytes; is it connected?");
+}
+
+const char* state_text(LinkState state) {
+  switch (state) {
+    case LinkState::kConnecting:
+      return "connecting";
+    case LinkState::kReady:
+      return "ready";
+    case LinkState::kLost:
+      return "lost";
+    case LinkState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+}  // namespace
+
+int run_watch(const RobotOptions& options) {
+  const TaskInfo& info = robot_task(options);
+  RobotKit kit = info.make_robot();
+  const int descriptor = kit.port.open(options.device.c_str());
+  if (descriptor < 0) {
+    throw IoError(kit.open_trouble(options.device, -descriptor));
+  }
+  install_stop_handler();
+  RealtimeLink link(*kit.session, descriptor, options.device, kit.port, nullptr);
+  link.start();
+  constexpr std::int64_t kShowNs = 200'000'000;
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + static_cast<std::int64_t>(options.seconds * 1e9);
+  std::vector<double> observation(static_cast<std::size_t>(info.observation_dim));
+  std::uint64_t packets = 0;
+  Packet packet;
+  while (!is_stop_requested() && (options.seconds <= 0.0 || clock.now_ns() < end_ns) &&
+         link.state() != LinkState::kFailed) {
+    sleep_until(clock.now_ns() + kShowNs);
+    while (link.next_packet(&packet)) {
+      kit.task->take(packet);
+      ++packets;
+    }
+    std::printf("%-10s %8llu packets", state_text(link.state()),
+                static_cast<unsigned long long>(packets));
+    if (packets > 0) {
+      kit.task->first_observation(observation.data());
+      for (const double value : observation) std::printf(" %7.3f", value);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  const bool has_failed = link.state() == LinkState::kFailed;
+  link.stop();
+  if (has_failed || packets == 0) {
+    const std::string error = kit.session->error();
+    throw IoError(
+        options.device + ": " +
+        (error.empty() ? "no packet came; is the robot switched on and connected?" : error));
+  }
+  return kDone;
+}
+
+int run_stop(const RobotOptions& options) {
+  const RobotKit kit = robot_task(options).make_robot();
+  for (const pid_t process : holders(options.device)) {
+    std::printf("asking process %d to stop its run\n", process);
+    kill(process, SIGTERM);
+  }
+  // Not the driver's own way of opening: that would refuse a port that a run holds.
+  const int port = open(options.device.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (port < 0) {
+    throw IoError(kit.open_trouble(options.device, errno));
+  }
+  write_all(port, kit.stop_bytes);
+  close(port);
+  std::printf("%s: told to stop\n", options.device.c_str());
+  return kDone;
+}
+
+}  // namespace instep
