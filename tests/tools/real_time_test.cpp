@@ -1,0 +1,155 @@
+// Runs on real time in their folders: what is written, repeated and said. The device is the
+// loopback behind a pseudo-terminal, with the sizes of create_mover.
+#include "tools/instep/real_time.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "command.h"
+#include "runtime/realtime/loopback.h"
+#include "temporary_folder.h"
+#include "tools/instep/error.h"
+#include "tools/instep/replay.h"
+#include "tools/instep/session.h"
+#include "tools/instep/training_run.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t kPeriodNs = 3 * kMs;
+
+RunConfig run_config(std::int64_t steps) {
+  RunConfig config;
+  config.task = "create_mover";
+  config.settings.learner = require_task(config.task).settings;
+  config.settings.learner.hidden = 64;
+  config.settings.checkpoint_every = 300;
+  config.seed = 4;
+  config.steps = steps;
+  config.path = executors(Arithmetic::kFast).front()->path;
+  return config;
+}
+
+RealTimeTask loopback_task() {
+  RealTimeTask task;
+  task.kit = {.task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs),
+              .session = std::make_unique<LoopbackSession>(300 * kMs),
+              .port = loopback_port(),
+              .stop_bytes = loopback_stop_bytes()};
+  task.observation_dim = 8;
+  task.action_dim = 2;
+  task.period_ns = kPeriodNs;
+  return task;
+}
+
+struct RobotRun {
+  RobotRun(LoopbackDevice& loopback, const std::string& folder, std::int64_t steps, bool is_resumed)
+      : device(loopback_task(), {.device = loopback.path(), .has_record = true}),
+        run(run_config(steps), folder, {.is_resumed = is_resumed, .init = "", .device = &device}) {}
+  RealTimeDevice device;
+  TrainingRun run;
+};
+
+TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 1400, false);
+    summary = run.run.run();
+  }
+  EXPECT_EQ(summary.at("ended"), "done");
+  EXPECT_EQ(summary.at("steps"), 1400);
+  EXPECT_EQ(summary.at("episodes"), 1);
+  const nlohmann::json& real = summary.at("real_time");
+  EXPECT_EQ(real.at("exact").get<bool>(), real.at("late_ticks") == 0);
+  EXPECT_GT(real.at("packets").get<int>(), 1000);
+  EXPECT_GT(real.at("packet_to_wire_us").at("p50").get<double>(), 0.0);
+  EXPECT_EQ(real.at("overruns").size(), static_cast<std::size_t>(kOverrunCauses));
+  for (const char* file :
+       {"config.toml", "checkpoint", "episodes.csv", "summary.json", "record", "report.html"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
+  }
+  EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
+}
+
+TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 500, false);
+    run.run.run();
+  }
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 900, true);
+    summary = run.run.run();
+  }
+  EXPECT_EQ(summary.at("steps"), 900);
+  EXPECT_EQ(summary.at("episodes"), 1) << "the one that was cut";
+  const std::vector<Episode> episodes = read_episodes(folder.path() + "/episodes.csv");
+  ASSERT_EQ(episodes.size(), 1U);
+  EXPECT_EQ(episodes[0].step, 500U);
+  EXPECT_EQ(episodes[0].length, 500U);
+  EXPECT_FALSE(episodes[0].terminated);
+  EXPECT_EQ(run_replay(folder.path() + "/record-500", false), kDone);
+}
+
+TEST(RealTime, CannotGoOnInSimulation) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 50, false);
+    run.run.run();
+  }
+  EXPECT_THROW(TrainingRun(run_config(100), folder.path(), {.is_resumed = true, .init = ""}),
+               UsageError);
+}
+
+TEST(RealTime, NoticesADamagedRecord) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 100, false);
+    run.run.run();
+  }
+  const std::string path = folder.path() + "/record";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-200, std::ios::end);
+  file.put('x');
+  file.put('y');
+  file.close();
+  EXPECT_THROW(run_replay(path, false), DataError);
+  EXPECT_THROW(run_replay(folder.path() + "/nothing", false), IoError);
+}
+
+// --- Messages ------------------------------------------------------------------------------------
+
+TEST(RealTimeMessages, SayWhatToDo) {
+  const TemporaryFolder folder;
+  const auto says = [](const std::vector<std::string>& words, int code, const std::string& text) {
+    const CommandResult result = run_command(words);
+    EXPECT_EQ(result.exit_code, code) << result;
+    EXPECT_NE(result.error.find(text), std::string::npos) << result;
+  };
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"train", "create_mover", "--steps", "5", "--out", folder / "run"});
+    return more;
+  };
+  says(train({"--time", "real"}), 2, "needs --device");
+  says(train({"--device", "/dev/null"}), 2, "needs --time real");
+  says(train({"--dry-run"}), 2, "need --time real");
+  says(train({"--time", "real", "--device", "/dev/ttyNOTHING"}), 3, "cable plugged in?");
+  says(train({"--time", "real", "--device", "/dev/null"}), 3, "is not a serial port");
+  says({"train", "dot_reacher", "--time", "real", "--device", "/dev/null"}, 2, "has no robot");
+  says({"watch", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
+  says({"stop", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
+  says({"replay", folder / "none"}, 3, "cannot be read");
+}
+
+}  // namespace
+}  // namespace instep
