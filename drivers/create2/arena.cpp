@@ -19,6 +19,11 @@ constexpr std::array<double, 6> kLightBearings = {60.0 * kPi / 180.0,  35.0 * kP
                                                   12.0 * kPi / 180.0,  -12.0 * kPi / 180.0,
                                                   -35.0 * kPi / 180.0, -60.0 * kPi / 180.0};
 constexpr int kPlacementsMax = 256;
+// Obstacles do not overlap, and along one of the long walls, and along the right one, a
+// robot gets past both.
+constexpr double kApartMm = 2.5 * kObstacleRadiusMm;
+constexpr double kLowWayMm = kObstacleRadiusMm + 2.0 * kCreate2RadiusMm + 60.0;
+constexpr double kWayClearanceMm = kCreate2RadiusMm + 15.0;
 
 double wrapped(double angle) {
   return std::remainder(angle, 2.0 * kPi);
@@ -95,9 +100,11 @@ void place_in_arena(const Random& random, std::uint64_t step, Arena* arena) {
   const Random layout{random.seed, static_cast<std::uint32_t>(Stream::kTaskEvents)};
   for (std::uint64_t attempt = 0; attempt < kPlacementsMax; ++attempt) {
     layout.uniform(~attempt, draws, 4);
-    arena->obstacles[0] = {800.0 + 750.0 * draws[0], 450.0 + 600.0 * draws[1]};
-    arena->obstacles[1] = {800.0 + 750.0 * draws[2], 450.0 + 600.0 * draws[3]};
-    if (distance(arena->obstacles[0], arena->obstacles[1]) > 2.5 * kObstacleRadiusMm) break;
+    arena->obstacles[0] = {800.0 + 640.0 * draws[0], 450.0 + 600.0 * draws[1]};
+    arena->obstacles[1] = {800.0 + 640.0 * draws[2], 450.0 + 600.0 * draws[3]};
+    const auto [low, high] = std::minmax(arena->obstacles[0].y, arena->obstacles[1].y);
+    const bool leave_a_way = low > kLowWayMm || high < kArenaHeightMm - kLowWayMm;
+    if (leave_a_way && distance(arena->obstacles[0], arena->obstacles[1]) > kApartMm) break;
   }
   for (int attempt = 0; attempt < kPlacementsMax; ++attempt) {
     random.uniform(step, draws, 4, 4 * attempt);
@@ -161,6 +168,78 @@ bool is_on_dock(const Arena& arena) {
   return arena.is_lifted == 0 && arena.robot.x < kCreate2RadiusMm + 6.0 &&
          std::abs(arena.robot.y - kDockYMm) < 40.0 &&
          std::abs(wrapped(arena.heading - kPi)) < 15.0 * kPi / 180.0;
+}
+
+// ------------------------------------------------------------------------------------------------
+// The way home
+
+namespace {
+
+int column_of(double x) {
+  return std::clamp(static_cast<int>(x) / ArenaMap::kCellMm, 0, ArenaMap::kColumns - 1);
+}
+int row_of(double y) {
+  return std::clamp(static_cast<int>(y) / ArenaMap::kCellMm, 0, ArenaMap::kRows - 1);
+}
+std::size_t cell(int column, int row) {
+  return static_cast<std::size_t>(row * ArenaMap::kColumns + column);
+}
+ArenaPoint middle_of(int column, int row) {
+  return {ArenaMap::kCellMm * (column + 0.5), ArenaMap::kCellMm * (row + 0.5)};
+}
+
+// The neighbour with the fewest steps, within `reach` cells.
+void descend(const ArenaMap& map, int reach, int* column, int* row) {
+  const int from_column = *column;
+  const int from_row = *row;
+  for (int r = std::max(0, from_row - reach); r <= std::min(ArenaMap::kRows - 1, from_row + reach);
+       ++r) {
+    for (int c = std::max(0, from_column - reach);
+         c <= std::min(ArenaMap::kColumns - 1, from_column + reach); ++c) {
+      if (map.steps[cell(c, r)] < map.steps[cell(*column, *row)]) {
+        *column = c;
+        *row = r;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void map_way_to_dock(const Arena& arena, ArenaMap* map) {
+  map->steps.fill(ArenaMap::kNoWay);
+  std::array<std::uint16_t, ArenaMap::kColumns * ArenaMap::kRows> queue;
+  std::size_t first = 0;
+  std::size_t last = 0;
+  const auto visit = [&](int column, int row, int steps) {
+    if (column < 0 || column >= ArenaMap::kColumns || row < 0 || row >= ArenaMap::kRows) return;
+    std::uint16_t& known = map->steps[cell(column, row)];
+    if (known != ArenaMap::kNoWay || clearance(arena, middle_of(column, row)) < kWayClearanceMm) {
+      return;
+    }
+    known = static_cast<std::uint16_t>(steps);
+    queue[last++] = static_cast<std::uint16_t>(cell(column, row));
+  };
+  visit(column_of(kDockFront.x), row_of(kDockFront.y), 0);
+  while (first < last) {
+    const int at = queue[first++];
+    const int column = at % ArenaMap::kColumns;
+    const int row = at / ArenaMap::kColumns;
+    const int steps = map->steps[static_cast<std::size_t>(at)] + 1;
+    visit(column - 1, row, steps);
+    visit(column + 1, row, steps);
+    visit(column, row - 1, steps);
+    visit(column, row + 1, steps);
+  }
+}
+
+ArenaPoint next_on_way(const ArenaMap& map, ArenaPoint from) {
+  int column = column_of(from.x);
+  int row = row_of(from.y);
+  // Where it stands too close to something, first to the nearest cells that are free.
+  if (map.steps[cell(column, row)] == ArenaMap::kNoWay) descend(map, 4, &column, &row);
+  for (int i = 0; i < 4; ++i) descend(map, 1, &column, &row);
+  return map.steps[cell(column, row)] == ArenaMap::kNoWay ? from : middle_of(column, row);
 }
 
 bool is_valid(const Arena& arena) {

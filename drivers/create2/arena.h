@@ -68,6 +68,21 @@ double light_bump_signal(double distance_mm);
 
 bool is_on_dock(const Arena& arena);
 
+// The shortest way to the dock from everywhere, for a robot that finds home by itself: steps of
+// kCellMm, kNoWay where a robot does not fit or cannot come from.
+struct ArenaMap {
+  static constexpr int kCellMm = 25;
+  static constexpr int kColumns = 80;
+  static constexpr int kRows = 60;
+  static constexpr std::uint16_t kNoWay = 0xFFFF;
+  std::array<std::uint16_t, kColumns * kRows> steps{};
+};
+void map_way_to_dock(const Arena& arena, ArenaMap* map);
+// A point a hand's breadth further on the way; the robot's own place where there is no way.
+ArenaPoint next_on_way(const ArenaMap& map, ArenaPoint from);
+// Where that way ends: in front of the dock.
+inline constexpr ArenaPoint kDockFront = {kCreate2RadiusMm + 300.0, kDockYMm};
+
 // True when these numbers can be an arena.
 bool is_valid(const Arena& arena);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <type_traits>
 
@@ -152,6 +153,8 @@ void Create2Session::become_lost(Trouble trouble) {
     return;
   }
   if (state_.output_size == 0) send_speeds(0, 0);
+  if (state_.is_docking != 0) send(Create2Opcode::kStart);
+  state_.is_docking = 0;
   enter(kListening);
   state_.bytes_heard = 0;
   if (state_.output_size <= 16) send(kRequest);
@@ -246,8 +249,24 @@ void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
   state_.is_wheel_dropped = readings.drop_left || readings.drop_right ? 1 : 0;
   const auto& cliff = readings.cliff;
   state_.is_at_cliff = std::any_of(cliff.begin(), cliff.end(), [](bool c) { return c; }) ? 1 : 0;
-  state_.charging_sources = readings.charging_sources;
+  state_.is_on_dock = readings.charging_sources != 0 ? 1 : 0;
+  end_strange_motion(readings);
   check_obedience(readings);
+}
+
+// In Passive mode the robot moves only by itself: a damaged command can have sent it to its dock.
+void Create2Session::end_strange_motion(const Create2Readings& readings) {
+  const auto moved = [](std::int64_t from, std::int16_t to) {
+    return std::abs(create2_counts_between(static_cast<std::int16_t>(from), to)) > 1;
+  };
+  const bool moves = moved(state_.encoder_left, readings.encoder_left) ||
+                     moved(state_.encoder_right, readings.encoder_right);
+  state_.encoder_left = readings.encoder_left;
+  state_.encoder_right = readings.encoder_right;
+  if (!moves || state_.mode >= kSafe || state_.is_docking != 0 || state_.output_size > 0) return;
+  if (state_.now_ns - state_.mode_sent_ns < kModeRetryNs) return;
+  send(Create2Opcode::kStart);
+  state_.mode_sent_ns = state_.now_ns;
 }
 
 // The frames tell what the robot understood. A command that was damaged on its way is sent again;
@@ -360,6 +379,12 @@ void Create2Session::send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s
 // ------------------------------------------------------------------------------------------------
 // Time
 
+// Whether the robot does, because it was told to.
+bool Create2Session::moves() const {
+  return state_.sent_left_mm_s != 0 || state_.sent_right_mm_s != 0 ||
+         (state_.is_docking != 0 && state_.is_on_dock == 0);
+}
+
 std::int64_t Create2Session::poll(std::int64_t now_ns) {
   state_.now_ns = now_ns;
   const std::int64_t in_phase_ns = now_ns - state_.phase_ns;
@@ -385,8 +410,7 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
         become_lost(kLostFrames);
         break;
       }
-      const bool is_moving = state_.sent_left_mm_s != 0 || state_.sent_right_mm_s != 0 ||
-                             (state_.is_due != 0 && state_.kind == Command::kMove);
+      const bool is_moving = moves() || (state_.is_due != 0 && state_.kind == Command::kMove);
       if (is_moving && now_ns - state_.command_ns >= options_.dead_man_ns) {
         state_.kind = Command::kStop;
         state_.is_due = 1;
@@ -415,8 +439,7 @@ std::int64_t Create2Session::next_poll_ns() const {
                          : state_.phase_ns + kWakePulseNs + kModeChangeNs;
     case kStreaming: {
       const std::int64_t silence = std::max(state_.frame_ns, state_.phase_ns) + kSilenceNs;
-      const bool is_moving = state_.sent_left_mm_s != 0 || state_.sent_right_mm_s != 0;
-      return is_moving ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
+      return moves() ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
     }
     default:
       return kNever;

@@ -108,7 +108,9 @@ class Create2Session final : public Session {
     std::int64_t mode_offset = 0;  // some robots report one more than they mean
     std::int64_t is_wheel_dropped = 0;
     std::int64_t is_at_cliff = 0;
-    std::int64_t charging_sources = 0;
+    std::int64_t is_on_dock = 0;
+    std::int64_t encoder_left = 0;
+    std::int64_t encoder_right = 0;
 
     std::int64_t output_size = 0;
     std::array<std::uint8_t, 128> output{};
@@ -125,9 +127,11 @@ class Create2Session final : public Session {
   void take_frame(std::span<const std::uint8_t> frame);
   bool is_started(int reported_mode);
   void check_obedience(const Create2Readings& readings);
+  void end_strange_motion(const Create2Readings& readings);
   void send_due_command();
   void send_move();
   bool may_enter_safe() const;
+  bool moves() const;
   void send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s);
   void send(std::span<const std::uint8_t> bytes);
   void send(Create2Opcode opcode);

@@ -145,6 +145,10 @@ std::int64_t Create2Simulator::advance(std::int64_t now_ns) {
     std::uint8_t byte = 0;
     if (next < state_.tick_ns && state_.input.take({&byte, 1}, next) == 1) {
       state_.now_ns = std::max(state_.now_ns, next);
+      if (options_.wakes_on_start && byte == static_cast<std::uint8_t>(Create2Opcode::kStart) &&
+          (state_.is_asleep != 0 || state_.is_deaf != 0)) {
+        wake(next);
+      }
       // At another baud rate, or asleep, it hears nothing.
       if (state_.is_asleep == 0 && state_.baud_code == 11 && state_.heard.take(byte)) {
         obey(state_.heard.command());
@@ -188,7 +192,11 @@ void Create2Simulator::set_wake_line(bool is_low, std::int64_t now_ns) {
   }
   const bool is_pulse = state_.wake_low_ns >= 0 && now_ns - state_.wake_low_ns >= kWakePulseNsMin;
   state_.wake_low_ns = -1;
-  if (!is_pulse || state_.charge_mah <= 0.0) return;
+  if (is_pulse) wake(now_ns);
+}
+
+void Create2Simulator::wake(std::int64_t now_ns) {
+  if (state_.charge_mah <= 0.0) return;
   if (state_.is_asleep != 0) enter(Create2Mode::kOff);
   state_.is_asleep = 0;
   state_.is_deaf = 0;
@@ -250,10 +258,10 @@ void Create2Simulator::move(double dt_s) {
   state_.distance_right_mm += (arena.right_counts - right) * kCreate2MmPerCount;
 }
 
-// Its own way home, a simple one: to a point in front of the dock, turn, and in. What it bumps into
-// it backs away from, to a side that chance decides.
+// Its own way home: to a point in front of the dock, turn, and in. What it bumps into it backs away
+// from.
 void Create2Simulator::seek_dock() {
-  enum Phase : std::int64_t { kGo = 1, kTurn, kEnter, kBack, kAside };
+  enum Phase : std::int64_t { kGo = 1, kTurn, kEnter, kBack };
   const Arena& arena = state_.arena;
   const std::int64_t ticks = state_.tick - state_.seek_tick;
   const auto go_to = [&](Phase phase) {
@@ -271,15 +279,16 @@ void Create2Simulator::seek_dock() {
     state_.target_left = state_.target_right = 0.0;
     return;
   }
-  const ArenaPoint front = {kCreate2RadiusMm + 300.0, kDockYMm};
-  const double x = front.x - arena.robot.x;
-  const double y = front.y - arena.robot.y;
   if (state_.seek_phase < kBack && arena_bumps(arena) != 0) go_to(kBack);
   switch (state_.seek_phase) {
-    case kGo:
-      if (std::hypot(x, y) < 40.0) go_to(kTurn);
-      steer(wrapped(std::atan2(y, x) - arena.heading));
+    case kGo: {
+      const ArenaPoint next = next_on_way(way_home_, arena.robot);
+      if (std::hypot(kDockFront.x - arena.robot.x, kDockFront.y - arena.robot.y) < 40.0) {
+        go_to(kTurn);
+      }
+      steer(wrapped(std::atan2(next.y - arena.robot.y, next.x - arena.robot.x) - arena.heading));
       return;
+    }
     case kTurn: {
       const double error = wrapped(std::numbers::pi - arena.heading);
       if (std::abs(error) < 0.03) go_to(kEnter);
@@ -295,15 +304,9 @@ void Create2Simulator::seek_dock() {
       steer(error);
       return;
     }
-    case kBack:
-      state_.target_left = state_.target_right = -kSeekMmS;
-      if (ticks > 60) go_to(draw(kFrame, 3) < 0.5 ? kAside : kTurn);
-      return;
     default:
-      // Turned away for a while, then straight on for a while.
-      state_.target_left = kSeekMmS;
-      state_.target_right = ticks < 80 ? -kSeekMmS : kSeekMmS;
-      if (ticks > 160) go_to(kGo);
+      state_.target_left = state_.target_right = -kSeekMmS;
+      if (ticks > 40) go_to(kGo);
       return;
   }
 }
@@ -381,7 +384,11 @@ void Create2Simulator::send_frame() {
     writer.add(id, value_of(id));
   }
   std::uint32_t index = 0;
-  for (const std::uint8_t byte : writer.finish()) emit(byte, index++);
+  const auto frame = writer.finish();
+  for (const std::uint8_t byte : frame) emit(byte, index++);
+  if (happens(faults_.repeat, kFrame, 4)) {
+    for (const std::uint8_t byte : frame) emit(byte, index++);
+  }
   if (happens(faults_.delay, kFrame, 1)) {
     state_.output.delay(static_cast<std::int64_t>((5.0 + 75.0 * draw(kFrame, 2)) * 1e6));
   }
@@ -487,6 +494,7 @@ void Create2Simulator::obey(const Create2Command& command) {
       enter(Create2Mode::kPassive);
       state_.seek_phase = state_.docked_ns >= 0 ? 0 : 1;
       state_.seek_tick = state_.tick;
+      map_way_to_dock(state_.arena, &way_home_);
       return;
     case Create2Opcode::kBaud:
       state_.baud_code = command.data[0];
@@ -693,7 +701,7 @@ bool Create2Simulator::load_state(std::span<const std::uint8_t> in) {
       state.changes.delay_s >= 0.0 && state.changes.delay_s <= Create2Changes::kDelayMaxS &&
       state.mode >= 0 && state.mode <= 3 && is_bit(state.is_asleep) && is_bit(state.is_deaf) &&
       is_bit(state.is_plugged) && state.wake_low_ns >= -1 && state.docked_ns >= -1 &&
-      state.seek_phase >= 0 && state.seek_phase <= 5 && state.charge_mah >= 0.0 &&
+      state.seek_phase >= 0 && state.seek_phase <= 4 && state.charge_mah >= 0.0 &&
       state.charge_mah <= kCapacityMah && is_speed(state.target_left) &&
       is_speed(state.target_right) && is_speed(state.requested_left) &&
       is_speed(state.requested_right) && is_speed(state.requested_velocity) &&
@@ -713,8 +721,10 @@ bool Create2Simulator::load_state(std::span<const std::uint8_t> in) {
   for (const DelayedSpeeds& speeds : state.delayed) {
     valid = valid && is_speed(speeds.left) && is_speed(speeds.right);
   }
-  if (valid) state_ = state;
-  return valid;
+  if (!valid) return false;
+  state_ = state;
+  map_way_to_dock(state_.arena, &way_home_);
+  return true;
 }
 
 }  // namespace instep

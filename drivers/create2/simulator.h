@@ -46,6 +46,7 @@ struct Create2LineFaults {
   double duplicate = 0.0;  // per byte
   double change = 0.0;     // per byte: one bit
   double host_drop = 0.0;  // per byte, on the way to the robot
+  double repeat = 0.0;     // per frame: all of it twice
   double delay = 0.0;      // per frame: 5 to 80 ms
   double text = 0.0;       // per frame: a line of text before it
   // Bytes become readable in lumps, all at multiples of this; 0: at once. As USB adapters do it.
@@ -58,6 +59,9 @@ struct Create2SimulatorOptions {
   double speed_limit_mm_s = 500.0;
   // The robot's clock gains so much on the host's (1e-4: 100 ppm).
   double clock_drift = 0.0;
+  // A sleeping robot hears Start. The real one only hears its wake line, which a pseudo-terminal
+  // has not.
+  bool wakes_on_start = false;
 };
 
 // What happened since the simulator was made or its state loaded.
@@ -169,6 +173,7 @@ class Create2Simulator final : public DeviceSimulator {
   void seek_dock();
   void charge(double dt_s);
   void apply_reflexes();
+  void wake(std::int64_t now_ns);
   void fall_asleep_if_due();
   void send_frame();
   void emit(std::uint8_t byte, std::uint32_t index);
@@ -189,6 +194,7 @@ class Create2Simulator final : public DeviceSimulator {
   Create2LineFaults faults_;
   std::int64_t tick_period_ns_;
   State state_;
+  ArenaMap way_home_;  // follows from the arena
 };
 
 }  // namespace instep

@@ -125,6 +125,10 @@ Homing CreateMover::home(std::int64_t now_ns, Command* command) {
       command->kind = kCreate2SeekDock;
       if (state_.is_on_dock != 0) {
         enter(kCharge, now_ns);
+      } else if (is_charged()) {
+        // Another battery, or a gauge that was wrong.
+        state_.must_charge = 0;
+        enter(kBack, now_ns);
       } else if (in_phase_s > kSeekDockS) {
         // From another place it may find the way.
         if (++state_.tries > kTriesMax) return Homing::kFailed;

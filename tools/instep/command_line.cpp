@@ -17,6 +17,7 @@
 #include "tools/instep/report.h"
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/run_folder.h"
+#include "tools/instep/sim.h"
 #include "tools/instep/train.h"
 #include "tools/instep/verify.h"
 
@@ -158,6 +159,17 @@ void add_robot(CLI::App& app, RobotOptions& options, std::string& record, bool& 
   replay->callback([&] { action = [&] { return run_replay(record, json); }; });
 }
 
+void add_sim(CLI::App& app, SimOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("sim", "Simulate a robot behind a pseudo-terminal");
+  command->add_option("DEVICE", options.device, "create2")->required();
+  command->add_option("--link", options.link, "where its port is to appear")->required();
+  command->add_option("--seed", options.seed, "of its arena, its place and its noise")
+      ->check(is_seed);
+  command->add_option("--faults", options.fault_seed, "seed of a schedule of faults")
+      ->check(is_seed);
+  command->callback([&] { action = [&] { return run_sim(options); }; });
+}
+
 struct TellOptions {
   std::string run;
   std::string task;
@@ -235,6 +247,7 @@ struct Options {
   VerifyOptions verify;
   std::string arithmetic;
   ProfileOptions profile;
+  SimOptions sim;
   TellOptions tell;
   RobotOptions robot;
   std::string record;
@@ -254,6 +267,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_eval(app, options->eval, action);
   add_verify(app, options->verify, options->arithmetic, action);
   add_profile(app, options->profile, action);
+  add_sim(app, options->sim, action);
   add_telling(app, options->tell, action);
   add_robot(app, options->robot, options->record, options->json, action);
   require_known_command(app, argc > 1 ? argv[1] : "");
