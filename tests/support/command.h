@@ -74,6 +74,7 @@ class RunningCommand {
   RunningCommand(const RunningCommand&) = delete;
   RunningCommand& operator=(const RunningCommand&) = delete;
 
+  pid_t process() const { return process_; }
   void send(int signal) const {
     if (process_ > 0) kill(process_, signal);
   }

@@ -1,0 +1,119 @@
+// The command against a simulated Create 2 on real time: what it leaves behind, and what becomes of
+// the robot when it is killed.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "create2_on_pty.h"
+#include "temporary_folder.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+
+bool wait_for(const std::function<bool()>& condition, std::int64_t most_ns = 60'000 * kMs) {
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + most_ns;
+  while (clock.now_ns() < end_ns) {
+    if (condition()) return true;
+    sleep_until(clock.now_ns() + kMs);
+  }
+  return condition();
+}
+
+std::vector<std::string> train(const Create2OnPty& robot, const std::string& out,
+                               const std::string& steps) {
+  return {"train", "create_mover", "--time", "real",     "--device", robot.path(), "--out",
+          out,     "--steps",      steps,    "--record", "--json"};
+}
+
+// Moving for so long that the policy must be at it, and not homing.
+bool moves_steadily(const Create2OnPty& robot) {
+  return wait_for([&] { return robot.is_moving(); });
+}
+
+TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100"));
+  ASSERT_TRUE(moves_steadily(robot));
+  const std::string descriptors = "/proc/" + std::to_string(run.process()) + "/fd";
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(descriptors)) {
+    std::error_code ignored;
+    const std::string target = std::filesystem::read_symlink(entry.path(), ignored).string();
+    EXPECT_FALSE(target.starts_with("socket:")) << "data leave the machine";
+    ++files;
+  }
+  EXPECT_GT(files, 5);
+  const CommandResult result = run.wait();
+  ASSERT_EQ(result.exit_code, 0) << result;
+  const auto summary = nlohmann::json::parse(result.last_line());
+  EXPECT_EQ(summary.at("steps"), 100);
+  EXPECT_FALSE(robot.is_moving());
+  EXPECT_EQ(robot.limit_violations(), 0);
+  const CommandResult replay = run_command({"replay", folder / "run/record", "--json"});
+  EXPECT_EQ(replay.exit_code, 0) << replay;
+  const auto compared = nlohmann::json::parse(replay.last_line());
+  EXPECT_TRUE(compared.at("first_difference").is_null());
+  EXPECT_EQ(compared.at("checkpoint_step"), 100);
+  EXPECT_EQ(compared.at("checkpoint_same"), true);
+}
+
+TEST(RobotCommand, KilledAtSpeedLeavesARobotThatStands) {
+  const MonotonicClock clock;
+  for (int death = 0; death < 3; ++death) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    RunningCommand run(train(robot, folder / "run", "100000"));
+    ASSERT_TRUE(moves_steadily(robot));
+    sleep_until(clock.now_ns() + (3000 + 370 * death) * kMs);
+    ASSERT_TRUE(wait_for([&] { return robot.is_moving(); }));
+    const std::int64_t killed_ns = clock.now_ns();
+    run.send(SIGKILL);
+    run.wait();
+    ASSERT_TRUE(wait_for([&] { return !robot.is_moving(); }));
+    EXPECT_LT(robot.stopped_ns() - killed_ns, 200 * kMs);
+    sleep_until(clock.now_ns() + 500 * kMs);
+    EXPECT_FALSE(robot.is_moving());
+  }
+}
+
+TEST(RobotCommand, StopsFromAnotherTerminal) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(moves_steadily(robot));
+  const CommandResult second = run_command({"train", "create_mover", "--time", "real", "--device",
+                                            robot.path(), "--out", folder / "second"});
+  EXPECT_EQ(second.exit_code, 3) << second;
+  EXPECT_NE(second.error.find("another program has it"), std::string::npos) << second;
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_EQ(nlohmann::json::parse(read_bytes(folder / "run/summary.json")).at("ended"),
+            "interrupted");
+  EXPECT_FALSE(robot.is_moving());
+}
+
+TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const CommandResult watch = run_command({"watch", robot.path(), "--seconds", "3"});
+  EXPECT_EQ(watch.exit_code, 0) << watch;
+  EXPECT_NE(watch.out.find("ready"), std::string::npos) << watch;
+  std::vector<std::string> words = train(robot, folder / "run", "20");
+  words.push_back("--dry-run");
+  const CommandResult dry = run_command(words);
+  EXPECT_EQ(dry.exit_code, 0) << dry;
+  EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
+}
+
+}  // namespace
+}  // namespace instep
