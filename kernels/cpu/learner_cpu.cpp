@@ -963,8 +963,10 @@ void flush(const Learner& learner) {
     bring_actor_home(learner);
     update_actor(learner, learner.open_actor_tape());
   }
-  if (learner.layout.algorithm == Algorithm::kAvg && state.actor_acted == state.actor_newest) {
+  const bool is_settled = state.is_open == 0 || state.actor_acted == state.actor_newest;
+  if (learner.layout.algorithm == Algorithm::kAvg && is_settled) {
     bring_actor_home(learner);
+    state.actor_acted = state.actor_newest;
     copy_newest_actor(learner);
   }
 }
