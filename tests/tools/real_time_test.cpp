@@ -110,6 +110,52 @@ TEST(RealTime, CannotGoOnInSimulation) {
                UsageError);
 }
 
+// A robot that gets stuck after its first episode.
+class StuckTask final : public RobotTask {
+ public:
+  const CommandLimits& limits() const override { return inner_.limits(); }
+  void take(const Packet& packet) override { inner_.take(packet); }
+  void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override {
+    ++homings_;
+    inner_.begin_homing(random, step, now_ns);
+  }
+  Homing home(std::int64_t, Command*) override {
+    return homings_ > 1 ? Homing::kFailed : Homing::kDone;
+  }
+  void first_observation(double* observation) override { inner_.first_observation(observation); }
+  void to_command(const float* action, Command* command) override {
+    inner_.to_command(action, command);
+  }
+  Sensed sense(double* observation) override { return inner_.sense(observation); }
+  std::size_t state_bytes() const override { return 0; }
+  void save_state(std::span<std::uint8_t>) const override {}
+  bool load_state(std::span<const std::uint8_t>) override { return true; }
+
+ private:
+  LoopbackTask inner_{8, 2, 1000 * kMs};
+  int homings_ = 0;
+};
+
+TEST(RealTime, KeepsTheTicksBeforeAFault) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RealTimeTask task = loopback_task();
+    task.kit.task = std::make_unique<StuckTask>();
+    RealTimeDevice device(std::move(task), {.device = loopback.path()});
+    TrainingRun run(run_config(5000), folder.path(),
+                    {.is_resumed = false, .init = "", .device = &device});
+    summary = run.run();
+  }
+  EXPECT_EQ(summary.at("ended"), "faulted");
+  EXPECT_EQ(summary.at("steps"), 1000);
+  EXPECT_EQ(summary.at("real_time").at("faults"), 5);
+  EXPECT_FALSE(std::filesystem::exists(folder / "record"));
+  // From the checkpoint before the last one: the last one, of step 900, is on the way.
+  EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
+}
+
 TEST(RealTime, NoticesADamagedRecord) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
