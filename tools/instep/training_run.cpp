@@ -143,7 +143,8 @@ void TrainingRun::resume() {
     return;
   }
   open_checkpoint(checkpoint_, folder_, true);
-  if (checkpoint_.snapshot().size() != snapshot_.size()) {
+  if (checkpoint_.identity() == session_.identity() &&
+      checkpoint_.snapshot().size() != snapshot_.size()) {
     throw UsageError("--resume " + folder_ +
                      ": a run on a robot goes on with --time real and --device, one in simulation "
                      "without; --init takes the weights over from one to the other");
