@@ -24,7 +24,10 @@ struct Shape {
   int action_dim = 0;       // 1 .. kActionDimMax
   int hidden_dim = 0;       // a multiple of 4, 4 .. kHiddenDimMax
 
-  friend constexpr bool operator==(const Shape&, const Shape&) = default;
+  friend constexpr bool operator==(const Shape& a, const Shape& b) {
+    return a.observation_dim == b.observation_dim && a.action_dim == b.action_dim &&
+           a.hidden_dim == b.hidden_dim;
+  }
 };
 
 // True when every size is within its limits.

@@ -13,11 +13,11 @@
 
 #if defined(__CUDA_ARCH__)
 #define INSTEP_DEVICE __device__ inline __attribute__((always_inline))
-// Not inlined: a phase that is called from several places.
-#define INSTEP_DEVICE_CALL __device__ inline __attribute__((noinline))
+// Before a loop whose array must become registers.
+#define INSTEP_UNROLL _Pragma("unroll")
 #else
 #define INSTEP_DEVICE inline
-#define INSTEP_DEVICE_CALL inline
+#define INSTEP_UNROLL
 #endif
 
 namespace instep::cuda {

@@ -33,21 +33,18 @@ enum Barrier : int {
   kSampled,
   kMaximaWritten,
   kAdamReady,
-  kObserved,
   kOperationDone,
   kStateWritten,
   kErrorReady,
+  kTargetDone,
   kDHeadReady,
   kDHidden2Ready,
   kBackwardTold,
   kDHidden1Ready,
   kActionTold,
-  kDActionReady,
   kActorUpdated,
   kGradientDone,
   kForwardDone,
-  kRequestTaken,
-  kStored,
   kBarriers
 };
 
@@ -146,11 +143,11 @@ class TeamLearner {
   }
 
   // Before the first and after the last operation of a kernel.
-  INSTEP_DEVICE_CALL void load();
-  INSTEP_DEVICE_CALL void store();
-  INSTEP_DEVICE_CALL void run(const Request& request, std::uint32_t operations);
+  INSTEP_DEVICE void load();
+  INSTEP_DEVICE void store();
+  INSTEP_DEVICE void run(const Request& request, std::uint32_t operations);
   // What the host needs at once; by one block, after an operation.
-  INSTEP_DEVICE_CALL void reply(Reply& reply);
+  INSTEP_DEVICE void reply(Reply& reply);
 
  private:
   INSTEP_DEVICE bool is_lead() const { return team_.thread() == 0; }
@@ -204,7 +201,7 @@ class TeamLearner {
   template <bool kOld, bool kUpdate, bool kNew>
   INSTEP_DEVICE void hidden_outputs(const Pass& pass, int layer);
   template <bool kOld, bool kUpdate, bool kNew>
-  INSTEP_DEVICE_CALL void run_pass(const Pass& pass);
+  INSTEP_DEVICE void run_pass(const Pass& pass);
   INSTEP_DEVICE void update_head(const Pass& pass);
   INSTEP_DEVICE void tell_head_parts(const Pass& pass, int which);
   INSTEP_DEVICE void finish_heads(const Pass& pass, int which);
@@ -213,13 +210,13 @@ class TeamLearner {
   INSTEP_DEVICE void advance_adam(double lr, std::int64_t& updates, double& beta1, double& beta2);
   INSTEP_DEVICE float largest_slot(const Pass& pass, int vector, int slot) const;
   INSTEP_DEVICE bool is_update_finite(float scale) const;
-  INSTEP_DEVICE_CALL void backward(bool is_actor, int weights, float* tape);
+  INSTEP_DEVICE void backward(bool is_actor, int weights, float* tape);
   INSTEP_DEVICE void backward_action(float* tape);
   INSTEP_DEVICE float d_feature(bool is_actor, const Slice& w, int lane) const;
 
   INSTEP_DEVICE Pass actor_pass(std::uint32_t buffer) const;
   INSTEP_DEVICE Pass critic_pass() const;
-  INSTEP_DEVICE_CALL void sample_action(float* tape, int which, const float* noise);
+  INSTEP_DEVICE void sample_action(float* tape, int which, const float* noise);
   INSTEP_DEVICE void push(Moments& moments, double x) const;
   INSTEP_DEVICE double update_td_error_scale(double reward_stat, bool terminated, bool truncated);
   INSTEP_DEVICE bool update_actor(const float* gradient);

@@ -102,7 +102,7 @@ INSTEP_DEVICE void TeamLearner<Team>::copy_slices(bool is_load) {
 }
 
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::load() {
+INSTEP_DEVICE void TeamLearner<Team>::load() {
   const auto* from = reinterpret_cast<const std::uint32_t*>(learner_.block);
   auto* to = reinterpret_cast<std::uint32_t*>(&s_.state);
   constexpr int kWords = static_cast<int>(sizeof(LearnerState) / sizeof(std::uint32_t));
@@ -112,7 +112,7 @@ INSTEP_DEVICE_CALL void TeamLearner<Team>::load() {
 }
 
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::store() {
+INSTEP_DEVICE void TeamLearner<Team>::store() {
   if (Team::kCanBeResident && learner_.is_resident != 0) copy_slices(false);
   if (is_first_block()) {
     const auto* from = reinterpret_cast<const std::uint32_t*>(&s_.state);
@@ -123,7 +123,7 @@ INSTEP_DEVICE_CALL void TeamLearner<Team>::store() {
 }
 
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::reply(Reply& reply) {
+INSTEP_DEVICE void TeamLearner<Team>::reply(Reply& reply) {
   const auto* from = reinterpret_cast<const std::uint32_t*>(&s_.state);
   auto* to = reinterpret_cast<std::uint32_t*>(&reply.state);
   constexpr int kWords = static_cast<int>(sizeof(LearnerState) / sizeof(std::uint32_t));

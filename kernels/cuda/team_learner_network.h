@@ -82,14 +82,16 @@ INSTEP_DEVICE void TeamLearner<Team>::hidden_columns(const Pass& pass, int layer
     for (int j0 = strand; j0 < inputs; j0 += kRows * kStrands) {
       float weight[kRows];
       float moment[kRows];
+      INSTEP_UNROLL
       for (int k = 0; k < kRows; ++k) {
         const int j = j0 + k * kStrands;
         weight[k] = j < inputs ? w[j * stride] : 0.0F;
         if (kUpdate) moment[k] = j < inputs ? v[j * stride] : 0.0F;
       }
+      INSTEP_UNROLL
       for (int k = 0; k < kRows; ++k) {
         const int j = j0 + k * kStrands;
-        if (j >= inputs) break;
+        if (j >= inputs) continue;
         float value = weight[k];
         if (kOld) old_sum = multiply_add(value, s_.input[0][j], old_sum);
         if (kUpdate) {
@@ -233,7 +235,7 @@ INSTEP_DEVICE void TeamLearner<Team>::finish_heads(const Pass& pass, int which) 
 
 template <typename Team>
 template <bool kOld, bool kUpdate, bool kNew>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::run_pass(const Pass& pass) {
+INSTEP_DEVICE void TeamLearner<Team>::run_pass(const Pass& pass) {
   const auto record_input = [&](const Forward& forward) {
     const TapeLayout& tape = tape_layout(pass.is_actor);
     for (int j = team_.thread(); j < network(pass.is_actor).inputs; j += team_.threads()) {
@@ -293,7 +295,7 @@ INSTEP_DEVICE bool TeamLearner<Team>::is_update_finite(float scale) const {
     largest[vector] = 0.0F;
     for (int slot = 0; slot < kMaximaSlots; ++slot) {
       const float x = s_.maxima[vector][slot];
-      largest[vector] = x > largest[vector] ? x : largest[vector];
+      largest[vector] = x <= largest[vector] ? largest[vector] : x;  // keeps NaNs
     }
   }
   const float magnitude = scale < 0.0F ? -scale : scale;
@@ -367,7 +369,7 @@ INSTEP_DEVICE float TeamLearner<Team>::d_feature(bool is_actor, const Slice& w, 
 // of h / |h| takes away the gradient's part along the feature, which is the gradient of the outputs
 // times the outputs without their biases.
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::backward(bool is_actor, int weights, float* tape_data) {
+INSTEP_DEVICE void TeamLearner<Team>::backward(bool is_actor, int weights, float* tape_data) {
   const NetworkLayout& net = network(is_actor);
   const TapeLayout& tape = tape_layout(is_actor);
   const int hidden_dim = layout_.shape.hidden_dim;

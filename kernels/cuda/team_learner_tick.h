@@ -28,8 +28,8 @@ INSTEP_DEVICE Pass TeamLearner<Team>::critic_pass() const {
 // Draws the squashed Gaussian action from the outputs that finish_heads() has left in every block,
 // and records it in the tape. The log probability is there for the block's first thread.
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::sample_action(float* tape_data, int which,
-                                                         const float* noise) {
+INSTEP_DEVICE void TeamLearner<Team>::sample_action(float* tape_data, int which,
+                                                    const float* noise) {
   const TapeLayout& tape = layout_.actor_tape;
   const int m = layout_.shape.action_dim;
   constexpr double kLog2 = 0.69314718055994530942;
@@ -257,7 +257,11 @@ INSTEP_DEVICE void TeamLearner<Team>::learn_avg(const Request& request) {
     state.critic_loss = state.td_error * state.td_error;
   }
   team_.template block_barrier<kErrorReady>();
-  update_critic(s_.state.has_action != 0);
+  const bool evaluate_next = s_.state.has_action != 0;
+  // An update without a forward pass meets nowhere, and another block may still be reading the old
+  // bias.
+  if (!evaluate_next) team_.template team_barrier<kTargetDone>();
+  update_critic(evaluate_next);
 }
 
 // An actor's head gradients from d(loss)/d(mean) and d(loss)/d(log variance) of one action; the
@@ -359,7 +363,7 @@ INSTEP_DEVICE void TeamLearner<Team>::prepare() {
   const std::uint32_t newest = s_.state.actor_newest;
   const bool is_act_first = learner_.is_throughput == 0;
   if (is_avg) {
-    team_.template block_barrier<kDActionReady>();
+    // Each thread takes the entries of dQ/da that it has itself added up.
     const auto entropy_coef = static_cast<float>(settings_.entropy_coef);
     for (int i = team_.thread(); i < layout_.shape.action_dim; i += team_.threads()) {
       const auto at = static_cast<std::size_t>(i);
@@ -415,7 +419,7 @@ INSTEP_DEVICE void TeamLearner<Team>::drop() {
 
 // The request must stay as it is until every block has come to the end.
 template <typename Team>
-INSTEP_DEVICE_CALL void TeamLearner<Team>::run(const Request& request, std::uint32_t operations) {
+INSTEP_DEVICE void TeamLearner<Team>::run(const Request& request, std::uint32_t operations) {
   if ((operations & kDrop) != 0) drop();
   if ((operations & kFlush) != 0) flush();
   if ((operations & kObserve) != 0) observe(request);

@@ -240,6 +240,7 @@ void Emulator::release(State state, int first, int count) {
   for (int id = first; id < first + count; ++id) {
     fibers_[static_cast<std::size_t>(id)].state = State::kRunnable;
   }
+  has_released_ = true;
 }
 
 void Emulator::describe_standstill() {
@@ -297,9 +298,11 @@ bool Emulator::launch(Kernel kernel, void* argument) {
       Fiber& fiber = fibers_[static_cast<std::size_t>(id)];
       if (fiber.state != State::kRunnable) continue;
       has_run = true;
+      has_released_ = false;
       resume(id);
       if (fiber.state == State::kEnded) ++ended;
-      if (!problem_.empty()) break;
+      const bool starts_over = has_released_ && fiber_order_ != FiberOrder::kShuffled;
+      if (starts_over || !problem_.empty()) break;
     }
     if (!has_run) describe_standstill();
   }

@@ -15,7 +15,8 @@
 
 namespace instep {
 
-// In which order the fibres that can run are run.
+// Which of the fibres that can run is run: always the first (last) one, so that one block runs
+// ahead of the others as far as the barriers let it; or all in turn, shuffled anew for each turn.
 enum class FiberOrder { kForward, kBackward, kShuffled };
 
 class Emulator {
@@ -67,6 +68,7 @@ class Emulator {
   std::vector<std::int64_t> passes_;
   int waiting_in_team_ = 0;
   int running_ = -1;
+  bool has_released_ = false;
   int removed_barrier_ = -1;
   FiberOrder fiber_order_ = FiberOrder::kForward;
   std::uint64_t draws_ = 1;

@@ -1,0 +1,319 @@
+// The CUDA learner's source over fibres: the same bits whatever the team and the order of its
+// threads, near the CPU's, and no barrier that could be left out.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/team_learner.h"
+#include "runtime/cuda/emulated_device.h"
+#include "test_learner.h"
+
+namespace instep {
+namespace {
+
+constexpr TeamShape kTeams[] = {{TeamKind::kBlock, 1, 64},
+                                {TeamKind::kGrid, 4, 32},
+                                {TeamKind::kCluster, 8, 32},
+                                {TeamKind::kGrid, 3, 64}};
+
+struct RunCase {
+  Shape shape;
+  LearnerSettings settings;
+};
+
+std::vector<RunCase> all_cases() {
+  const Shape shapes[] = {{5, 2, 64}, {17, 6, 132}, {3, 1, 4}};
+  std::vector<RunCase> cases;
+  for (const Shape& shape : shapes) {
+    for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
+      LearnerSettings settings;
+      settings.algorithm = algorithm;
+      settings.actor_lr = 1e-3;
+      settings.critic_lr = 2e-3;
+      settings.beta1 = cases.size() % 3 == 1 ? 0.9 : 0.0;
+      settings.feature_norm = cases.size() % 4 != 3;
+      cases.push_back({shape, settings});
+    }
+  }
+  return cases;
+}
+
+// A learner on a device of its own. False from any operation: the kernel stood still.
+class DeviceRun {
+ public:
+  DeviceRun(const RunCase& c, const TeamShape& team, Schedule schedule, std::uint64_t seed)
+      : test_(c.shape, c.settings, *find_executor("scalar", Arithmetic::kFast), schedule),
+        device_(team, test_.layout()),
+        draws_(seed) {
+    draw_weights(draws_, test_);
+  }
+  Emulator& emulator() { return device_.emulator(); }
+  const TestLearner& test() const { return test_; }
+
+  bool begin() {
+    const auto n = test_.layout().shape.observation_dim;
+    return observe(draws_.normals<double>(n)) && begin_transition();
+  }
+  bool step() {
+    const Transition t = draw_transition(draws_, test_.layout().shape);
+    const bool is_ended = t.terminated || t.truncated;
+    const bool is_avg = test_.layout().algorithm == Algorithm::kAvg;
+    if (!observe(t.observation)) return false;
+    if (is_avg && !is_ended && !act(t.noise)) return false;
+    cuda::Request request;
+    request.operations = cuda::kLearn;
+    request.reward = t.reward;
+    request.terminated = t.terminated;
+    request.truncated = t.truncated;
+    std::copy(t.next_noise.begin(), t.next_noise.end(), request.next_noise);
+    if (!run(request)) return false;
+    if (is_ended) return observe(t.reset_observation) && act(t.noise) && plain(cuda::kPrepare);
+    return (is_avg || act(t.noise)) && plain(cuda::kPrepare);
+  }
+  bool plain(std::uint32_t operations) {
+    cuda::Request request;
+    request.operations = operations;
+    return run(request);
+  }
+
+ private:
+  bool run(const cuda::Request& request) { return device_.run(test_.learner(), request); }
+  bool observe(const std::vector<double>& observation) {
+    cuda::Request request;
+    request.operations = cuda::kObserve;
+    std::copy(observation.begin(), observation.end(), request.observation);
+    return run(request);
+  }
+  bool act(const std::vector<float>& noise) {
+    cuda::Request request;
+    request.operations = cuda::kAct;
+    std::copy(noise.begin(), noise.end(), request.noise);
+    return run(request);
+  }
+  bool begin_transition() {
+    return act(draws_.normals<float>(test_.layout().shape.action_dim)) && plain(cuda::kPrepare);
+  }
+
+  TestLearner test_;
+  EmulatedDevice device_;
+  Draws draws_;
+};
+
+TEST(CudaEmulated, EveryTeamOrderAndScheduleGivesTheSameBits) {
+  for (const RunCase& c : all_cases()) {
+    std::vector<std::unique_ptr<DeviceRun>> runs;
+    for (const TeamShape& team : kTeams) {
+      for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
+        runs.push_back(std::make_unique<DeviceRun>(c, team, schedule, 3));
+        const FiberOrder orders[] = {FiberOrder::kForward, FiberOrder::kBackward,
+                                     FiberOrder::kShuffled};
+        runs.back()->emulator().set_order(orders[runs.size() % 3], runs.size());
+        ASSERT_TRUE(runs.back()->begin());
+      }
+    }
+    for (int step = 0; step < 12; ++step) {
+      for (const auto& run : runs) ASSERT_TRUE(run->step()) << run->emulator().problem();
+    }
+    for (const auto& run : runs) {
+      ASSERT_TRUE(run->plain(cuda::kFlush));
+      ASSERT_TRUE(run->test().has_block_of(runs.front()->test()));
+    }
+    EXPECT_EQ(runs.front()->test().state().critic_updates, 12);
+    EXPECT_EQ(runs.front()->test().state().critic_updates_dropped, 0);
+  }
+}
+
+TEST(CudaEmulated, TenThousandStepsRepeatBitForBit) {
+  const RunCase c = {{5, 2, 32}, all_cases()[0].settings};
+  DeviceRun one(c, {TeamKind::kGrid, 2, 32}, Schedule::kActFirst, 9);
+  DeviceRun two(c, {TeamKind::kGrid, 2, 32}, Schedule::kActFirst, 9);
+  two.emulator().set_order(FiberOrder::kShuffled, 4);
+  ASSERT_TRUE(one.begin() && two.begin());
+  for (int step = 0; step < 10'000; ++step) {
+    ASSERT_TRUE(one.step() && two.step());
+    if (step % 1000 == 999) {
+      ASSERT_TRUE(one.test().has_block_of(two.test())) << step;
+    }
+  }
+  EXPECT_EQ(one.test().state().actor_updates, 10'001);
+}
+
+// From equal states, one tick on the device and one on the CPU: both are within the tolerance that
+// tests/kernels/learner_test.cpp derives of the definition, so within two of it of each other. The
+// length of its chains is below 12 h + 2 (n + 2 m), so a tolerance is 2 sqrt(length) 2^-24 of an
+// array's largest entry.
+TEST(CudaEmulated, IsNearTheCpuFromEqualStates) {
+  for (const RunCase& c : all_cases()) {
+    DeviceRun device(c, kTeams[1], Schedule::kActFirst, 21);
+    ASSERT_TRUE(device.begin());
+    const Executor& cpu = *find_executor("scalar", Arithmetic::kFast);
+    TestLearner host(c.shape, c.settings, cpu);
+    Draws draws(21);
+    {
+      TestLearner weights(c.shape, c.settings, cpu);
+      draw_weights(draws, weights);
+      draws.normals<double>(c.shape.observation_dim);
+      draws.normals<float>(c.shape.action_dim);
+    }
+    const double length =
+        12.0 * c.shape.hidden_dim + 2.0 * (c.shape.observation_dim + 2 * c.shape.action_dim);
+    for (int step = 0; step < 20; ++step) {
+      host.copy_block(device.test());
+      take_step(host, draw_transition(draws, c.shape));
+      ASSERT_TRUE(device.step());
+      const Layout& layout = host.layout();
+      const auto compare = [&](std::size_t offset, std::size_t count, const char* what) {
+        const float* ours = device.test().learner().floats(offset);
+        const float* theirs = host.learner().floats(offset);
+        double largest = 1.0;
+        for (std::size_t i = 0; i < count; ++i) {
+          largest = std::max(largest, std::abs(static_cast<double>(theirs[i])));
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+          ASSERT_NEAR(static_cast<double>(ours[i]), static_cast<double>(theirs[i]),
+                      2.0 * 2.0 * std::sqrt(length) * 0x1p-24 * largest)
+              << what << " step " << step << " at " << i;
+        }
+      };
+      const std::uint32_t newest = host.state().actor_newest;
+      ASSERT_EQ(device.test().state().actor_newest, newest);
+      compare(layout.actor_weights[newest], layout.actor.floats, "actor");
+      compare(layout.critic_weights, layout.critic.floats, "critic");
+      compare(layout.critic_second, layout.critic.floats, "second moments");
+      ASSERT_NEAR(static_cast<double>(device.test().state().td_error),
+                  static_cast<double>(host.state().td_error),
+                  4.0 * std::sqrt(length) * 0x1p-24 * 20.0);
+    }
+  }
+}
+
+// Runs enough of everything to pass every barrier: after some steps the critic's update must be
+// dropped, and from then on the actor's, because of one unit that the last block owns.
+bool run_everything(DeviceRun& run) {
+  constexpr int kUnit = 60;  // of 64
+  bool is_running = run.begin();
+  for (int step = 0; step < 60 && is_running; ++step) {
+    const Learner& learner = run.test().learner();
+    const Layout& layout = learner.layout;
+    if (step == 52) {
+      learner.open_critic_tape()[layout.critic_tape.d_hidden2] =
+          std::numeric_limits<float>::infinity();
+    }
+    if (step == 56) {
+      is_running = run.plain(cuda::kFlush);
+      // Nothing comes from this unit, so no output shows what its gradient becomes.
+      for (const std::size_t array : layout.actor_weights) {
+        float* weights = learner.floats(array);
+        for (int j = 0; j < layout.actor.inputs; ++j) {
+          weights[layout.actor.w1 + hidden_weight_index(layout.actor.inputs, kUnit, j)] = 0.0F;
+        }
+        weights[layout.actor.b1 + kUnit] = 0.0F;
+        for (int i = 0; i < layout.shape.hidden_dim; ++i) {
+          weights[layout.actor.w2 + hidden_weight_index(layout.shape.hidden_dim, i, kUnit)] = 1e25F;
+        }
+      }
+    }
+    is_running = is_running && run.step();
+  }
+  return is_running;
+}
+
+// Whether any of some orders shows a difference from `expected`, or a standstill.
+bool is_noticed(const RunCase& c, const TeamShape& team, Schedule schedule, int barrier,
+                const std::vector<std::uint8_t>& expected) {
+  const std::pair<FiberOrder, std::uint64_t> orders[] = {{FiberOrder::kForward, 0},
+                                                         {FiberOrder::kBackward, 0},
+                                                         {FiberOrder::kShuffled, 1},
+                                                         {FiberOrder::kShuffled, 2}};
+  for (const auto& [order, seed] : orders) {
+    // Without its barrier the kernel may as well run through wild addresses.
+    const pid_t child = fork();
+    if (child == 0) {
+      DeviceRun run(c, team, schedule, 5);
+      run.emulator().set_order(order, seed);
+      run.emulator().set_removed_barrier(barrier);
+      const bool has_ended = run_everything(run);
+      const std::uint8_t* block = run.test().learner().block;
+      _exit(has_ended && std::equal(expected.begin(), expected.end(), block) ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (status != 0) return true;
+  }
+  return false;
+}
+
+TEST(CudaEmulated, EveryBarrierIsNeeded) {
+  std::vector<bool> noticed(cuda::kBarriers);
+  std::vector<bool> passed(cuda::kBarriers);
+  const auto cases = all_cases();
+  for (const std::size_t which : {0U, 1U}) {
+    for (const TeamShape& team : {kTeams[1], kTeams[2]}) {
+      for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
+        DeviceRun run(cases[which], team, schedule, 5);
+        ASSERT_TRUE(run_everything(run)) << run.emulator().problem();
+        EXPECT_EQ(run.test().state().critic_updates_dropped, 1);
+        EXPECT_GE(run.test().state().actor_updates_dropped, 1);
+        const std::uint8_t* block = run.test().learner().block;
+        const std::vector<std::uint8_t> expected(block, block + run.test().layout().bytes);
+        for (std::size_t barrier = 0; barrier < cuda::kBarriers; ++barrier) {
+          if (run.emulator().passes()[barrier] == 0) continue;
+          passed[barrier] = true;
+          if (noticed[barrier]) continue;
+          noticed[barrier] =
+              is_noticed(cases[which], team, schedule, static_cast<int>(barrier), expected);
+        }
+      }
+    }
+  }
+  for (std::size_t barrier = 0; barrier < cuda::kBarriers; ++barrier) {
+    EXPECT_TRUE(passed[barrier]) << "barrier " << barrier << " was never passed";
+    EXPECT_TRUE(noticed[barrier]) << "nobody notices that barrier " << barrier << " is gone";
+  }
+}
+
+struct Divergent {
+  Emulator* emulator;
+};
+
+TEST(Emulator, ReportsThreadsThatStandAtDifferentBarriers) {
+  Emulator emulator(1, 32);
+  Divergent argument{&emulator};
+  const auto kernel = [](void* data, int, int thread) {
+    static_cast<Divergent*>(data)->emulator->block_barrier(thread < 16 ? 3 : 4);
+  };
+  EXPECT_FALSE(emulator.launch(kernel, &argument));
+  EXPECT_NE(emulator.problem().find("different barriers, 3 and 4"), std::string::npos)
+      << emulator.problem();
+}
+
+TEST(Emulator, ReportsThreadsThatDoNotCome) {
+  Emulator emulator(2, 32);
+  Divergent argument{&emulator};
+  const auto kernel = [](void* data, int block, int) {
+    if (block == 1) static_cast<Divergent*>(data)->emulator->team_barrier(7);
+  };
+  EXPECT_FALSE(emulator.launch(kernel, &argument));
+  EXPECT_NE(emulator.problem().find("thread 0 of block 1 waits at barrier 7"), std::string::npos)
+      << emulator.problem();
+}
+
+TEST(EmulatedExecutors, AreNamedAfterTheirTeams) {
+  const auto list = emulated_executors(Arithmetic::kPortable);
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list[0]->path, "emulated_block");
+  EXPECT_EQ(list[1]->path, "emulated_grid4");
+  EXPECT_EQ(list[2]->path, "emulated_cluster8");
+  for (const Executor* executor : list) EXPECT_EQ(executor->arithmetic, Arithmetic::kPortable);
+}
+
+}  // namespace
+}  // namespace instep
