@@ -242,7 +242,6 @@ void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
     state_.attempt = 0;
     state_.restarts = 0;
     state_.trouble = kNone;
-    state_.frame_ns = 0;
     enter(kStreaming);
   }
   state_.mode = readings.mode - state_.mode_offset;
@@ -396,10 +395,7 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
       if (in_phase_ns >= kFirstFrameNs) fail_attempt();
       break;
     case kPausing:
-      if (in_phase_ns >=
-          std::min(kPauseNsMax, kPauseNs << std::min<std::int64_t>(state_.attempt - 1, 8))) {
-        enter(kWaking);
-      }
+      if (in_phase_ns >= pause_ns()) enter(kWaking);
       break;
     case kWaking:
       // The robot needs as long again to hear.
@@ -425,6 +421,10 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
   return next_poll_ns();
 }
 
+std::int64_t Create2Session::pause_ns() const {
+  return std::min(kPauseNsMax, kPauseNs << std::clamp<std::int64_t>(state_.attempt - 1, 0, 8));
+}
+
 std::int64_t Create2Session::next_poll_ns() const {
   switch (state_.phase) {
     case kStarting:
@@ -432,8 +432,7 @@ std::int64_t Create2Session::next_poll_ns() const {
     case kListening:
       return state_.phase_ns + kFirstFrameNs;
     case kPausing:
-      return state_.phase_ns +
-             std::min(kPauseNsMax, kPauseNs << std::min<std::int64_t>(state_.attempt - 1, 8));
+      return state_.phase_ns + pause_ns();
     case kWaking:
       return wake_line() ? state_.phase_ns + kWakePulseNs
                          : state_.phase_ns + kWakePulseNs + kModeChangeNs;
@@ -484,12 +483,20 @@ bool Create2Session::load_state(std::span<const std::uint8_t> in) {
   State state(kCreate2StreamIds);
   const Create2StreamDecoder fresh = state.decoder;
   std::memcpy(&state, in.data(), sizeof state);
-  const bool valid = state.phase >= kClosed && state.phase <= kStreaming && state.attempt >= 0 &&
-                     state.trouble >= kNone && state.trouble <= kUnplugged &&
-                     state.output_size >= 0 &&
-                     state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
-                     state.decoder.is_like(fresh) && state.now_ns >= 0 && state.phase_ns >= 0 &&
-                     state.frame_ns >= 0 && state.command_ns >= 0;
+  const auto is_time = [](std::int64_t ns) { return ns >= -1 && ns < kNever / 4; };
+  const auto is_count = [](std::int64_t count) { return count >= 0 && count < kNever / 4; };
+  const auto is_speed = [](std::int64_t mm_s) { return std::abs(mm_s) <= kCreate2SpeedMaxMmS; };
+  const bool valid =
+      state.phase >= kClosed && state.phase <= kStreaming && state.trouble >= kNone &&
+      state.trouble <= kUnplugged && is_count(state.attempt) && is_count(state.restarts) &&
+      is_count(state.bytes_heard) && is_count(state.sequence) && is_time(state.now_ns) &&
+      is_time(state.phase_ns) && is_time(state.frame_ns) && is_time(state.command_ns) &&
+      is_time(state.sent_ns) && is_time(state.mode_sent_ns) && is_time(state.disobeyed_ns) &&
+      is_speed(state.left_mm_s) && is_speed(state.right_mm_s) && is_speed(state.sent_left_mm_s) &&
+      is_speed(state.sent_right_mm_s) && std::abs(state.mode) <= 256 &&
+      std::abs(state.mode_offset) <= 1 && state.output_size >= 0 &&
+      state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
+      state.decoder.is_like(fresh);
   if (valid) state_ = state;
   return valid;
 }

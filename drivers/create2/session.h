@@ -124,6 +124,7 @@ class Create2Session final : public Session {
   void become_lost(Trouble trouble);
   void fail_attempt();
   std::int64_t next_poll_ns() const;
+  std::int64_t pause_ns() const;
   void take_frame(std::span<const std::uint8_t> frame);
   bool is_started(int reported_mode);
   void check_obedience(const Create2Readings& readings);
