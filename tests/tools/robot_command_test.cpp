@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "create2_on_pty.h"
+#include "runtime/realtime/loopback.h"
 #include "temporary_folder.h"
 
 namespace instep {
@@ -113,6 +114,18 @@ TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   const CommandResult dry = run_command(words);
   EXPECT_EQ(dry.exit_code, 0) << dry;
   EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
+}
+
+// A port behind which nobody answers.
+TEST(RobotCommand, SaysWhenThereIsNoCreate2) {
+  const TemporaryFolder folder;
+  const LoopbackDevice mute(10'000 * kMs);
+  const CommandResult train = run_command({"train", "create_mover", "--time", "real", "--device",
+                                           mute.path(), "--out", folder / "run", "--steps", "10"});
+  EXPECT_EQ(train.exit_code, 3) << train;
+  EXPECT_NE(train.error.find("instep: --device " + mute.path() + ": "), std::string::npos) << train;
+  const CommandResult watch = run_command({"watch", mute.path(), "--seconds", "1"});
+  EXPECT_EQ(watch.exit_code, 3) << watch;
 }
 
 }  // namespace

@@ -243,9 +243,8 @@ void RealTimeRun::stop() {
 void RealTimeRun::finish() {
   stop();
   poll();
-  is_finished_ = true;
-  const std::string trouble = trouble_text(device_, device_.world().end(), device_.session());
-  if (!trouble.empty()) std::fprintf(stderr, "instep: %s\n", trouble.c_str());
+  trouble_ = trouble_text(device_, device_.world().end(), device_.session());
+  if (!trouble_.empty()) std::fprintf(stderr, "instep: %s\n", trouble_.c_str());
   if (is_faulted()) {
     const std::string path = store_.dump();
     if (!path.empty()) {
@@ -284,7 +283,8 @@ nlohmann::json RealTimeRun::to_json() const {
                       {"steal_ms", item.steal_ms},
                       {"causes", names}});
   }
-  return {{"exact", late.ticks == 0},
+  return {{"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
+          {"exact", late.ticks == 0},
           {"wakeup_us", percentiles_us(counters.wakeup)},
           {"packet_age_us", percentiles_us(counters.packet_age)},
           {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},

@@ -134,7 +134,7 @@ class RealTimeRun {
   void finish();
 
   bool is_faulted() const;
-  // For summary.json: latencies, overruns by cause and one by one, limits, holds, `exact`.
+  // For summary.json: what stopped it (`trouble`, else null), latencies, overruns by cause and one by one, limits, holds, `exact`.
   nlohmann::json to_json() const;
   std::uint32_t health_warnings() const { return health_.warnings_ever(); }
 
@@ -158,7 +158,7 @@ class RealTimeRun {
   std::vector<ListedOverrun> overruns_;
   std::int64_t steal_ns_ = 0;
   std::int64_t steal_at_begin_ns_ = 0;
-  bool is_finished_ = false;
+  std::string trouble_;  // why the run could not go on
 };
 
 // In one or two words, of OverrunCause 1 << cause; the key in summaries.

@@ -143,7 +143,10 @@ void print_summary(const nlohmann::json& summary, bool json) {
 }
 
 int exit_code(const nlohmann::json& summary) {
-  return summary.at("ended") == "faulted" ? kCheckFailed : kDone;
+  if (summary.at("ended") != "faulted") return kDone;
+  const bool is_device =
+      summary.contains("real_time") && summary["real_time"]["trouble"].is_string();
+  return is_device ? kDeviceError : kCheckFailed;
 }
 
 // ---------------------------------------------------------------------------------------------------
