@@ -3,8 +3,8 @@
 #
 # Commands of instep are run, in a scratch folder, one after the other as they stand on the page. Only these
 # things are changed: numbers of steps, updates and episodes are made small, several seeds become two, and
-# places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here. Commands
-# that build, test or install (cmake, ctest, tools/...) would take too long, and Python scripts need packages;
+# places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here, and
+# DEVICE the port of a simulated Create 2 that stands by. Commands that build, test or install (cmake, ctest, tools/...) would take too long, and Python scripts need packages;
 # of them it is checked that the script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
 # docs/adding_a_task.md has a test of its own, tutorial_test.sh, which runs its commands in a fresh tree.
 import json
@@ -12,6 +12,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -52,7 +53,7 @@ def without_explanation(line):
 
 def capped(words):
     """The same command with less work."""
-    caps = {"--steps": STEPS_MAX, "--updates": 200, "--episodes": 2}
+    caps = {"--steps": 20 if "real" in words else STEPS_MAX, "--updates": 200, "--episodes": 2}
     words = list(words)
     for option, cap in caps.items():
         if option in words:
@@ -70,11 +71,14 @@ def capped(words):
 def with_real_places(words):
     """Places of the reader's own runs become those made at the start; wildcards are expanded."""
     result = []
+    is_on_robot = "real" in words or "replay" in words
     for word in words:
         if word.startswith("runs/") and word.endswith("/..."):
             word = "runs/made"
         if word.startswith("RUN"):
-            word = "runs/made" + word[3:]
+            word = ("runs/robot" if is_on_robot else "runs/made") + word[3:]
+        if word == "DEVICE":
+            word = "robot"
         if word == "TASK":
             word = "hopper"
         if word.startswith("tests/"):
@@ -87,7 +91,26 @@ def with_real_places(words):
     return result
 
 
+def simulate_robot(link):
+    """Starts a simulated robot and waits until its port is there."""
+    simulator = subprocess.Popen([command, "sim", "create2", "--link", link], cwd=scratch, stdout=subprocess.PIPE)
+    simulator.stdout.readline()
+    return simulator
+
+
+def run_simulator(words):
+    """It runs until Ctrl-C."""
+    simulator = simulate_robot("another_robot")
+    simulator.send_signal(signal.SIGINT)
+    if simulator.wait(timeout=20) != 0:
+        failures.append(f"instep {' '.join(words)}: exit code {simulator.returncode}")
+    counts["run"] += 1
+
+
 def run_instep(words):
+    if words[0] == "sim":
+        run_simulator(words)
+        return
     words = with_real_places(capped(words))
     code, output = call(words)
     if code != 0:
@@ -149,6 +172,7 @@ if "libmujoco" not in subprocess.run(["ldd", command], capture_output=True, text
     sys.exit(77)
 assert call(["train", "hopper", "--steps", "1000", "--out", "runs/made"])[0] == 0
 
+robot = simulate_robot("robot")
 pages = [source / "README.md", source / "CONTRIBUTING.md", *sorted((source / "docs").glob("*.md"))]
 for page in pages:
     for line in code_lines(page):
@@ -175,6 +199,8 @@ for name in re.findall(r"^  (\w+) ", call(["--help"])[1].split("Subcommands:")[-
         failures.append(f"README.md does not show instep {name}")
     counts["run"] += 1
 
+robot.terminate()
+robot.wait(timeout=20)
 print(f"{len(pages)} pages: {counts['run']} commands run, {counts['looked up']} looked up, {len(failures)} failed")
 assert counts["run"] >= 15, counts
 sys.exit("\n".join(failures) if failures else 0)
