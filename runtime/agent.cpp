@@ -275,6 +275,7 @@ void Agent::run(const Task& task) {
       config_.executor->drop(learner_);
       return;
     case Task::Kind::kSnapshot:
+      flush();
       copy_block();
       if (hooks_.snapshot_taken != nullptr) hooks_.snapshot_taken(hooks_.self, task.step);
       return;

@@ -52,10 +52,21 @@ struct Rig {
     return bytes;
   }
   const LearnerState& state() const { return agent.learner().state(); }
+  // Of the actor's two buffers only the newest, in the first one's place: which one it is, and what
+  // the other holds, is the executor's business once no transition is open.
   std::vector<std::uint8_t> arrays() {
     agent.flush();
     const Learner& learner = agent.learner();
-    return {learner.block + sizeof(LearnerState), learner.block + learner.layout.bytes};
+    const Layout& layout = learner.layout;
+    const std::size_t bytes = layout.actor.floats * sizeof(float);
+    std::vector<std::uint8_t> block(learner.block, learner.block + layout.bytes);
+    const std::uint8_t* newest = learner.block + layout.actor_weights[state().actor_newest];
+    std::copy_n(newest, bytes,
+                block.begin() + static_cast<std::ptrdiff_t>(layout.actor_weights[0]));
+    std::fill_n(block.begin() + static_cast<std::ptrdiff_t>(layout.actor_weights[1]), bytes,
+                std::uint8_t{0});
+    block.erase(block.begin(), block.begin() + sizeof(LearnerState));
+    return block;
   }
 
   ScriptedWorld world;
