@@ -93,18 +93,20 @@ INSTEP_LANE Native native_reciprocal(Native a) {
 }
 #define INSTEP_LANES_ARE_VECTORS 1
 #else
-using Native = float;
+// Four floats as the compiler makes them of whatever there is.
+using Native [[gnu::vector_size(16)]] = float;
 INSTEP_LANE Native native_load(const float* p) {
-  return *p;
+  return Native{p[0], p[1], p[2], p[3]};
 }
 INSTEP_LANE void native_store(float* p, Native a) {
-  *p = a;
+  for (int i = 0; i < 4; ++i) p[i] = a[i];
 }
 INSTEP_LANE Native native_set(float x) {
-  return x;
+  return Native{x, x, x, x};
 }
 INSTEP_LANE Native native_sqrt(Native a) {
-  return __builtin_sqrtf(a);
+  return Native{__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]),
+                __builtin_sqrtf(a[3])};
 }
 #define INSTEP_LANES_ARE_VECTORS 0
 #endif
