@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "kernels/philox.h"
 
@@ -42,6 +43,11 @@ class Environment {
   // The action that the next step() will take, as soon as it is known: a robot's command leaves
   // here, before the learner goes on. A world in which nothing moves meanwhile has nothing to do.
   virtual void send(const float* /*action*/) {}
+
+  // Changes something about the world for good, so that one can see how a learner adapts. What
+  // there is to change, and what the values mean, is the task's. False, and nothing is changed:
+  // this task knows no such thing, or not that value.
+  [[nodiscard]] virtual bool change(std::string_view /*what*/, double /*value*/) { return false; }
 
   // The state of a running episode, for checkpoints: a fixed number of bytes, from which
   // load_state() goes on bit for bit. save_state overwrites out, load_state reads the same layout;

@@ -39,6 +39,28 @@ class CreateMoverSimulation final : public Environment {
     return outcome;
   }
 
+  // left_wheel, right_wheel: the share of its speed that a wheel reaches, 0 .. 1.5; sensor_swap: 1
+  // exchanges the light bumpers of left and right; delay: steps from a command to the wheels, 0
+  // .. 6.
+  bool change(std::string_view what, double value) override {
+    Create2Changes changes = simulator_.changes();
+    const bool is_share = value >= 0.0 && value <= 1.5;
+    const bool is_delay = value >= 0.0 && value * kCreateMoverPeriodS <= Create2Changes::kDelayMaxS;
+    if (what == "left_wheel" && is_share) {
+      changes.left_wheel = value;
+    } else if (what == "right_wheel" && is_share) {
+      changes.right_wheel = value;
+    } else if (what == "sensor_swap" && (value == 0.0 || value == 1.0)) {
+      changes.are_sensors_swapped = value;
+    } else if (what == "delay" && is_delay) {
+      changes.delay_s = value * kCreateMoverPeriodS;
+    } else {
+      return false;
+    }
+    simulator_.set_changes(changes);
+    return true;
+  }
+
   std::size_t state_bytes() const override {
     return Create2Simulator::state_bytes() + Create2Session::state_bytes() +
            SimulatedLink::state_bytes() + world_->state_bytes();

@@ -82,7 +82,8 @@ class Life {
         instep::Create2Session other;
         if (other.load_state(state)) {
           static_cast<void>(other.poll(now_ns_));
-          other.on_bytes({data_, std::min<std::size_t>(size_, 60)}, now_ns_, sink_other_);
+          Sink sink;
+          other.on_bytes({data_, std::min<std::size_t>(size_, 60)}, now_ns_, sink);
         }
         break;
       }
@@ -143,7 +144,6 @@ class Life {
   std::int64_t now_ns_ = 0;
   instep::Create2Session session_;
   Sink sink_;
-  Sink sink_other_;
   instep::Create2CommandParser robot_;
 };
 

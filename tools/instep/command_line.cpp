@@ -18,6 +18,7 @@
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/run_folder.h"
 #include "tools/instep/sim.h"
+#include "tools/instep/study.h"
 #include "tools/instep/train.h"
 #include "tools/instep/verify.h"
 
@@ -80,6 +81,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
   command->add_option("--resume", options.resume, "go on with the run in this folder");
+  command->add_option("--change", options.change,
+                      "what happens to the world on the way, as in 'at=100000 left_wheel=0.6'");
   command->add_option("--init", options.init, "start from the weights and normaliser of this run");
   command->add_flag("--allow-different-arithmetic", options.allow_different_arithmetic,
                     "resume with another path or schedule than the run's own");
@@ -170,6 +173,33 @@ void add_sim(CLI::App& app, SimOptions& options, Action& action) {
   command->callback([&] { action = [&] { return run_sim(options); }; });
 }
 
+void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yardsticks,
+               Action& action) {
+  CLI::App* study = app.add_subcommand("study", "Many runs by one plan");
+  study->require_subcommand(1);
+  CLI::App* random = study->add_subcommand("random-search", "Look for settings of a task");
+  random->add_option("TASK", search.task, "what to learn")->required();
+  random->add_option("--out", search.out, "folder; one that exists is gone on with")->required();
+  random->add_option("--cells", search.cells, "settings to try (default 16)")
+      ->check(CLI::Range(1, 10'000));
+  random->add_option("--seeds", search.seeds, "runs of each (default 2)")
+      ->check(CLI::Range(1, 100));
+  random->add_option("--steps", search.steps, "control steps of each run (default: the task's)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
+  random->add_option("--seed", search.seed, "of the settings drawn (default 0)")->check(is_seed);
+  random->add_option("--jobs", search.jobs, "runs at a time")->check(CLI::Range(1, 1024));
+  random->callback([&] { action = [&] { return run_random_search(search); }; });
+
+  CLI::App* measure = study->add_subcommand(
+      "yardsticks", "What create_mover is measured against: constant actions, a wall avoider");
+  measure->add_option("RUN", yardsticks.runs, "runs to be looked at with shuffled sensors");
+  measure->add_option("--episodes", yardsticks.episodes, "of each seed (default 10)")
+      ->check(CLI::Range(1, 10'000));
+  measure->add_option("--seeds", yardsticks.seeds, "from 0 on (default 5)")
+      ->check(CLI::Range(1, 1'000));
+  measure->callback([&] { action = [&] { return run_yardsticks(yardsticks); }; });
+}
+
 struct TellOptions {
   std::string run;
   std::string task;
@@ -248,6 +278,8 @@ struct Options {
   std::string arithmetic;
   ProfileOptions profile;
   SimOptions sim;
+  RandomSearchOptions search;
+  YardstickOptions yardsticks;
   TellOptions tell;
   RobotOptions robot;
   std::string record;
@@ -268,6 +300,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_verify(app, options->verify, options->arithmetic, action);
   add_profile(app, options->profile, action);
   add_sim(app, options->sim, action);
+  add_study(app, options->search, options->yardsticks, action);
   add_telling(app, options->tell, action);
   add_robot(app, options->robot, options->record, options->json, action);
   require_known_command(app, argc > 1 ? argv[1] : "");

@@ -51,6 +51,47 @@ std::string learning_curve(const ReportedRun& run) {
   return render_chart(chart);
 }
 
+// What learning on gained when the world changed.
+std::string adaptation_chart(const ReportedRun& run) {
+  const json& adaptation = run.record->adaptation;
+  if (!adaptation.is_object()) return "";
+  struct Line {
+    const char* key;
+    const char* css_class;
+    const char* name;
+  };
+  constexpr std::array<Line, 3> kLines{{{"learning", "line c0", "goes on learning"},
+                                        {"frozen_weights", "line c1", "weights frozen"},
+                                        {"frozen", "line c2", "weights and normaliser frozen"}}};
+  Chart chart;
+  chart.title = "After the world changed";
+  chart.description = "Return of the learning agent and of two frozen copies after the change";
+  chart.x_label = "steps";
+  chart.y_label = "return of an episode";
+  chart.x = step_axis(run.steps);
+  std::array<std::vector<Point>, kLines.size()> lines;
+  std::vector<Point> shown;
+  for (std::size_t i = 0; i < kLines.size(); ++i) {
+    for (const json& point : entries_at(adaptation, "points")) {
+      const auto step = number_at(point, "step");
+      const auto value = number_at(point, kLines[i].key);
+      if (step && value) lines[i].push_back({*step, *value});
+    }
+    shown.insert(shown.end(), lines[i].begin(), lines[i].end());
+  }
+  if (shown.empty()) return "";
+  chart.y = axis_around(shown, 5);
+  chart.caption = concat({"What happened: <b>", escape(text_at(adaptation, "change")),
+                          "</b>. Each line is the mean return of an agent since then:"});
+  for (std::size_t i = 0; i < kLines.size(); ++i) {
+    chart.marks += path_mark(kLines[i].css_class, line_path(chart, lines[i]));
+    chart.caption +=
+        concat({" <span class=\"swatch ", std::string_view(kLines[i].css_class).substr(5),
+                "\"></span> ", kLines[i].name, i + 1 < kLines.size() ? "," : "."});
+  }
+  return render_chart(chart);
+}
+
 std::string speed_chart(const ReportedRun& run) {
   std::vector<Point> points;
   for (const json& entry : entries_at(run.record->summary, "speed")) {
@@ -367,8 +408,8 @@ std::string headline(const ReportedRun& run) {
 std::string one_run_body(const ReportedRun& run) {
   const std::string config = settings_block(run);
   return concat({"<h1>", headline(run), "</h1>\n", episode_figure(run), learning_curve(run),
-                 speed_chart(run), update_histogram(run), facts_table(run), memory_table(run),
-                 config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
+                 adaptation_chart(run), speed_chart(run), update_histogram(run), facts_table(run),
+                 memory_table(run), config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
                  config.empty() ? "" : "</section>\n"});
 }
 

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "tools/instep/adaptation.h"
 #include "tools/instep/error.h"
 
 namespace instep {
@@ -146,6 +147,8 @@ RunRecord read_run_record(const std::string& folder) {
   if (has_config) record.config_text = read_text(config);
   if (has_episodes) record.episodes = read_episodes(episodes);
   if (fs::exists(summary, error)) record.summary = read_summary(summary);
+  const std::string adaptation = (root / WorldChange::kResultName).string();
+  if (fs::exists(adaptation, error)) record.adaptation = read_summary(adaptation);
   const std::string recorded = (root / RecordedEpisode::kName).string();
   if (fs::exists(recorded, error)) {
     record.recorded_episode = parse_recorded_episode(read_text(recorded), recorded);

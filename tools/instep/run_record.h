@@ -30,7 +30,8 @@ struct RunRecord {
   std::string path;         // the folder as it was given
   std::string config_text;  // config.toml, empty where it is missing
   std::vector<Episode> episodes;
-  nlohmann::json summary;                           // summary.json: an object, or null
+  nlohmann::json summary;     // summary.json: an object, or null
+  nlohmann::json adaptation;  // of a run whose world changed: an object, or null
   std::optional<RecordedEpisode> recorded_episode;  // episode.json, where there is one
 };
 

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/health.h"
+#include "tools/instep/adaptation.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
 #include "tools/instep/real_time.h"
@@ -33,6 +34,10 @@ namespace {
 
 RunConfig new_config(const TrainOptions& options) {
   const TaskInfo& task = require_task(options.task);
+  if (!options.change.empty()) {
+    if (options.time == "real") throw UsageError("--change: only simulated worlds can be changed");
+    check_change(parse_change(options.change), task);
+  }
   RunConfig config;
   config.task = options.task;
   config.settings.learner = task.settings;
@@ -53,10 +58,10 @@ RunConfig new_config(const TrainOptions& options) {
 // and with --allow-different-arithmetic how it is computed.
 RunConfig resumed_config(const TrainOptions& options) {
   if (!options.set.empty() || !options.config_file.empty() || !options.algorithm.empty() ||
-      options.seed || !options.out.empty() || !options.init.empty()) {
+      options.seed || !options.out.empty() || !options.init.empty() || !options.change.empty()) {
     throw UsageError(
         "--resume goes on with what the run was started with: leave out --set, --config, --algo, "
-        "--seed, --init and --out");
+        "--seed, --change, --init and --out");
   }
   require_run_folder(options.resume);
   RunConfig config = read_config_toml(options.resume + "/config.toml");
@@ -179,14 +184,15 @@ SeedRange parse_seeds(const std::string& text) {
 }
 
 // One seed in a process of its own: runs share nothing, and one that dies takes no other with it.
-pid_t spawn_run(const RunConfig& config, const std::string& folder, const std::string& init) {
+pid_t spawn_run(const RunConfig& config, const std::string& folder, const std::string& change,
+                const std::string& init) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
   if (child > 0) return child;
   int code = kDone;
   try {
-    code = exit_code(TrainingRun(config, folder, {.init = init}).run());
+    code = exit_code(TrainingRun(config, folder, {.change = change, .init = init}).run());
   } catch (const CommandError& error) {
     std::fprintf(stderr, "instep: seed %llu: %s\n", static_cast<unsigned long long>(config.seed),
                  error.what());
@@ -235,7 +241,7 @@ int train_seeds(const TrainOptions& options) {
     config.seed = seed;
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
     folders.push_back(make_run_folder(out, config));
-    running[spawn_run(config, folders.back(), options.init)] = seed;
+    running[spawn_run(config, folders.back(), options.change, options.init)] = seed;
     if (static_cast<int>(running.size()) >= options.jobs) {
       worst = std::max(worst, wait_for_one(running));
     }
@@ -296,10 +302,12 @@ int run_train(const TrainOptions& options) {
     device = open_device(options, require_task(config.task));
   }
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
-  const nlohmann::json summary =
-      TrainingRun(config, folder,
-                  {.is_resumed = is_resumed, .init = options.init, .device = device.get()})
-          .run();
+  const nlohmann::json summary = TrainingRun(config, folder,
+                                             {.is_resumed = is_resumed,
+                                              .change = options.change,
+                                              .init = options.init,
+                                              .device = device.get()})
+                                     .run();
   print_summary(summary, options.json);
   return exit_code(summary);
 }

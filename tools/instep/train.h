@@ -31,7 +31,8 @@ struct TrainOptions {
   std::vector<std::string> set;  // key=value
   std::string out;
   std::string resume;
-  std::string init;  // run folder whose weights and normaliser a new run starts from
+  std::string change;  // "at=N what=value ...": what happens to the world on the way
+  std::string init;    // run folder whose weights and normaliser a new run starts from
   bool allow_different_arithmetic = false;
   bool json = false;
 };

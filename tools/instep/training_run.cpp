@@ -53,11 +53,13 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       session_(device_ == nullptr ? RunSession(config) : RunSession(config, device_->recording())),
       checkpoint_(config.settings.checkpoint_every, start_from.operations),
       best_(0, start_from.operations),
+      before_change_(0, start_from.operations),
       log_(start_from.operations),
       event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
       speed_(config.steps),
       progress_(config.task, config.seed, config.steps) {
   snapshot_.resize(session_.loop().snapshot_bytes());
+  take_change(start_from);
   if (start_from.is_resumed) {
     resume();
   } else {
@@ -85,6 +87,7 @@ void TrainingRun::start(const std::string& init) {
   if (!init.empty()) take_weights(init);
   const std::string config = write_config_toml(config_);
   if (init.empty()) write_file(folder_ + "/config.toml", config);
+  if (change_ && change_->step == 0) change_world();
   // The checkpoint first: it takes the folder for this process.
   check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
         "checkpoint");
@@ -197,6 +200,36 @@ void TrainingRun::write_checkpoint(std::int64_t step) {
   if (health_.take_new_best()) check(best_.write(step, snapshot_), "best/checkpoint");
 }
 
+// What happens to the world is kept beside the run, so that --resume knows it.
+void TrainingRun::take_change(const RunStart& start_from) {
+  const std::string path = folder_ + '/' + WorldChange::kName;
+  if (!start_from.is_resumed && !start_from.change.empty()) {
+    change_ = parse_change(start_from.change);
+    write_file(path, start_from.change + '\n');
+  } else if (std::filesystem::exists(path)) {
+    change_ = read_change(path);
+  }
+  if (change_) check_change(*change_, session_.task());
+}
+
+// The run as it was before its world changed: a run folder of its own, as best/ is.
+void TrainingRun::open_before_change() {
+  const std::string folder = folder_ + '/' + WorldChange::kFolder;
+  make_folders(folder);
+  write_file(folder + "/config.toml", write_config_toml(config_));
+  std::filesystem::remove(folder + "/checkpoint");
+  check(before_change_.create(folder + "/checkpoint", session_.identity(), snapshot_.size()),
+        "before_change/checkpoint");
+}
+
+void TrainingRun::change_world() {
+  if (change_->step > 0) {
+    session_.loop().save_snapshot(snapshot_);
+    check(before_change_.write(change_->step, snapshot_), "before_change/checkpoint");
+  }
+  apply_change(*change_, session_.world());
+}
+
 // best/ is a run folder of its own as far as eval and --init go: the configuration and a
 // checkpoint. Both are made before the loop, which allocates nothing and opens no file.
 void TrainingRun::open_best() {
@@ -238,6 +271,7 @@ void TrainingRun::finish_episode(const EpisodeRecord& episode) {
 
 // One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
 void TrainingRun::add_events(std::int64_t now_ns) {
+  session_.agent().fetch();
   const HealthSample health = health_.sample(session_.agent().learner());
   std::array<Scalar, EventFile::kScalarsMax> scalars;
   std::size_t count = 0;
@@ -274,6 +308,7 @@ void TrainingRun::loop() {
   ControlLoop& loop = session_.loop();
   const std::int64_t every = config_.settings.checkpoint_every;
   while (loop.steps() < config_.steps && stop_requested == 0) {
+    if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
     const ControlLoop::Status status = loop.tick();
     const std::int64_t now_ns = clock_.now_ns();
     if (status != ControlLoop::Status::kRunning) finish_episode(loop.last_episode());
@@ -322,6 +357,7 @@ void TrainingRun::loop_on_robot() {
 nlohmann::json TrainingRun::run() {
   install_stop_handler();
   open_best();
+  if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
   begin_ns_ = event_ns_ = clock_.now_ns();
   wall_time_at_begin_s_ = wall_time_s();
   speed_.start(first_step_, begin_ns_);
@@ -352,6 +388,11 @@ nlohmann::json TrainingRun::write_results() {
   const nlohmann::json summary = summarize();
   try {
     write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+    const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
+    if (is_changed && !is_faulted_) {
+      const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
+      write_file(folder_ + '/' + WorldChange::kResultName, json_text(adaptation, 2) + '\n');
+    }
     record_picture();
     const RunRecord record = read_run_record(folder_);
     write_file(folder_ + "/report.html", render_report({&record, 1}));

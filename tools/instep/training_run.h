@@ -2,10 +2,12 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/health.h"
+#include "tools/instep/adaptation.h"
 #include "tools/instep/episode_log.h"
 #include "tools/instep/event_file.h"
 #include "tools/instep/progress.h"
@@ -22,7 +24,8 @@ bool is_stop_requested();
 // How a run begins, beside its configuration.
 struct RunStart {
   bool is_resumed = false;  // the folder holds the run to go on with
-  std::string init;  // run folder whose weights and normaliser a new run starts from; or empty
+  std::string change{};     // of the world, on the way: see WorldChange; or empty
+  std::string init{};  // run folder whose weights and normaliser a new run starts from; or empty
   FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
   RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
 };
@@ -56,6 +59,9 @@ class TrainingRun {
   void add_events(std::int64_t now_ns);
   void checkpoint();
   void write_checkpoint(std::int64_t step);
+  void take_change(const RunStart& start);
+  void open_before_change();
+  void change_world();
   void open_best();
   void close_best();
   void check(int error, const char* file) const;
@@ -71,6 +77,8 @@ class TrainingRun {
   RunSession session_;
   CheckpointFile checkpoint_;
   CheckpointFile best_;
+  std::optional<WorldChange> change_;
+  CheckpointFile before_change_;
   EpisodeLog log_;
   EventFile events_;
   Health health_;

@@ -1,0 +1,369 @@
+#include "tools/instep/study.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "kernels/philox.h"
+#include "runtime/policy.h"
+#include "tasks/create_mover/create_mover.h"
+#include "tasks/create_mover/wall_avoider.h"
+#include "tools/instep/error.h"
+#include "tools/instep/names.h"
+#include "tools/instep/run_folder.h"
+#include "tools/instep/run_record.h"
+#include "tools/instep/session.h"
+#include "tools/instep/settings_io.h"
+#include "tools/instep/summary.h"
+#include "tools/instep/training_run.h"
+
+namespace instep {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kFirstSeed = 1000;
+
+// ------------------------------------------------------------------------------------------------
+// Random search
+
+double between(double low, double high, double draw) {
+  return low * std::pow(high / low, draw);
+}
+
+// Three significant digits: what is reported is what was run.
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+json plan_cells(const RandomSearchOptions& options, const TaskInfo& task) {
+  json cells = json::array();
+  for (int i = 0; i < options.cells; ++i) {
+    json settings = json::object();
+    if (i > 0) {
+      double draws[4];
+      const Random random{options.seed, static_cast<std::uint32_t>(Stream::kTaskEvents)};
+      random.uniform(static_cast<std::uint64_t>(i), draws, 4);
+      constexpr std::array kDiscounts = {"0.97", "0.99", "0.995"};
+      const auto discount = static_cast<std::size_t>(3.0 * draws[3]);
+      settings["actor_lr"] = short_number(between(3e-4, 1e-2, draws[0]));
+      settings["critic_lr"] = short_number(between(5e-4, 2e-2, draws[1]));
+      settings["entropy_coef"] = short_number(between(3e-3, 0.15, draws[2]));
+      settings["discount"] = kDiscounts[std::min<std::size_t>(discount, 2)];
+    }
+    cells.push_back({{"cell", i}, {"set", settings}});
+  }
+  const std::int64_t steps = options.steps > 0 ? options.steps : task.default_steps;
+  return {{"task", options.task},
+          {"steps", steps},
+          {"seeds", options.seeds},
+          {"seed", options.seed},
+          {"cells", cells}};
+}
+
+// The manifest of a study that is gone on with, or a new one.
+json open_manifest(const RandomSearchOptions& options, const TaskInfo& task) {
+  const std::string path = options.out + "/manifest.json";
+  const json planned = plan_cells(options, task);
+  if (!std::filesystem::exists(path)) {
+    make_folders(options.out);
+    write_file(path, planned.dump(2) + '\n');
+    return planned;
+  }
+  std::ifstream file(path);
+  const json found = json::parse(file, nullptr, false);
+  if (found.is_discarded()) throw DataError(path + ": is damaged; choose another --out");
+  if (found != planned) {
+    throw UsageError(path +
+                     ": plans another study; give the options it was started with, or "
+                     "choose another --out");
+  }
+  return found;
+}
+
+struct StudyRun {
+  RunConfig config;
+  std::string folder;
+};
+
+std::vector<StudyRun> runs_of(const json& manifest, const std::string& out, const TaskInfo& task) {
+  std::vector<StudyRun> runs;
+  for (const json& cell : manifest.at("cells")) {
+    std::vector<std::string> set;
+    for (const auto& [key, value] : cell.at("set").items()) {
+      set.push_back(key + '=' + value.get<std::string>());
+    }
+    for (int i = 0; i < manifest.at("seeds").get<int>(); ++i) {
+      StudyRun run;
+      run.config.task = std::string(task.name);
+      run.config.settings.learner = task.settings;
+      apply_set_options(run.config.settings, set);
+      run.config.steps = manifest.at("steps").get<std::int64_t>();
+      run.config.seed = kFirstSeed + static_cast<std::uint64_t>(i);
+      run.config.schedule = Schedule::kThroughput;
+      run.config.path = choose_executor("", run.config.settings.learner.arithmetic).path;
+      run.folder = out + "/cell-" + std::to_string(cell.at("cell").get<int>()) + "/s" +
+                   std::to_string(run.config.seed);
+      runs.push_back(run);
+    }
+  }
+  return runs;
+}
+
+bool is_done(const StudyRun& run) {
+  std::ifstream file(run.folder + "/summary.json");
+  const json summary = json::parse(file, nullptr, false);
+  return summary.is_object() && summary.value("ended", "") == "done";
+}
+
+// In the process of its own that it is given.
+int run_one(const StudyRun& run) {
+  const bool is_resumed = std::filesystem::exists(run.folder + "/config.toml");
+  RunConfig config = run.config;
+  if (is_resumed) {
+    config = read_config_toml(run.folder + "/config.toml");
+  } else {
+    std::filesystem::remove_all(run.folder);
+    make_run_folder(run.folder, config);
+  }
+  const json summary = TrainingRun(config, run.folder, {.is_resumed = is_resumed}).run();
+  return summary.at("ended") == "faulted" ? kCheckFailed : kDone;
+}
+
+pid_t spawn(const StudyRun& run) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
+  if (child > 0) return child;
+  int code = kDeviceError;
+  try {
+    code = run_one(run);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "instep: %s: %s\n", run.folder.c_str(), error.what());
+  }
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+// Answers the worst exit code of the children that were waited for.
+int run_all(const std::vector<StudyRun>& runs, int jobs) {
+  int running = 0;
+  int worst = kDone;
+  const auto wait_for_one = [&] {
+    int status = 0;
+    while (wait(&status) < 0 && errno == EINTR) {
+    }
+    --running;
+    worst = std::max(worst, WIFEXITED(status) ? WEXITSTATUS(status) : int{kDeviceError});
+  };
+  for (const StudyRun& run : runs) {
+    if (is_stop_requested()) break;
+    if (is_done(run)) continue;
+    spawn(run);
+    if (++running >= jobs) wait_for_one();
+  }
+  while (running > 0) wait_for_one();
+  return worst;
+}
+
+struct CellResult {
+  int cell = 0;
+  double mean = 0.0;
+  double worst = 0.0;
+};
+
+// Ranks cells by the mean over seeds of the return in the last tenth.
+std::vector<CellResult> results_of(const json& manifest, const std::vector<StudyRun>& runs) {
+  const auto seeds = static_cast<std::size_t>(manifest.at("seeds").get<int>());
+  std::vector<CellResult> results;
+  for (std::size_t at = 0; at + seeds <= runs.size(); at += seeds) {
+    CellResult result{.cell = static_cast<int>(at / seeds), .worst = HUGE_VAL};
+    for (std::size_t i = at; i < at + seeds; ++i) {
+      if (!is_done(runs[i])) return {};
+      const auto steps = static_cast<std::uint64_t>(runs[i].config.steps);
+      const auto episodes = read_episodes(runs[i].folder + "/episodes.csv");
+      const double value =
+          mean_return_between(episodes, steps - steps / 10, steps).value_or(-HUGE_VAL);
+      result.mean += value / static_cast<double>(seeds);
+      result.worst = std::min(result.worst, value);
+    }
+    results.push_back(result);
+  }
+  std::sort(results.begin(), results.end(),
+            [](const CellResult& a, const CellResult& b) { return a.mean > b.mean; });
+  return results;
+}
+
+}  // namespace
+
+int run_random_search(const RandomSearchOptions& options) {
+  const TaskInfo& task = require_task(options.task);
+  if (options.out.empty()) throw UsageError("study random-search needs --out DIR");
+  const json manifest = open_manifest(options, task);
+  const std::vector<StudyRun> runs = runs_of(manifest, options.out, task);
+  install_stop_handler();
+  const int worst = run_all(runs, options.jobs);
+  const std::vector<CellResult> results = results_of(manifest, runs);
+  if (results.empty()) {
+    std::printf("not all runs are done; the same command goes on with them\n");
+    return worst;
+  }
+  std::string csv = "cell,mean_return_last_tenth,worst_seed,settings\n";
+  for (const CellResult& result : results) {
+    std::string settings;
+    const json& cell = manifest.at("cells").at(static_cast<std::size_t>(result.cell));
+    for (const auto& [key, value] : cell.at("set").items()) {
+      settings += (settings.empty() ? "" : " ") + key + '=' + value.get<std::string>();
+    }
+    char line[64];
+    std::snprintf(line, sizeof line, "%d,%.1f,%.1f,", result.cell, result.mean, result.worst);
+    csv += line + settings + '\n';
+  }
+  std::printf("%s", csv.c_str());
+  write_file(options.out + "/results.csv", csv);
+  const json& best = manifest.at("cells").at(static_cast<std::size_t>(results.front().cell));
+  std::string toml = "[learner]\n";
+  for (const auto& [key, value] : best.at("set").items()) {
+    toml += key + " = " + value.get<std::string>() + '\n';
+  }
+  write_file(options.out + "/best.toml", toml);
+  return worst;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Yardsticks
+
+namespace {
+
+// An action [2] for an observation [8] at a step of an episode.
+using Actor = std::function<void(const double*, std::uint64_t, float*)>;
+
+double mean_return(Environment& world, std::uint64_t seed, int episodes, const Actor& actor) {
+  const Random random{seed, static_cast<std::uint32_t>(Stream::kTaskReset) + kEvaluationStreams};
+  std::array<double, kCreateMoverObservationDim> observation{};
+  std::array<float, kCreateMoverActionDim> action{};
+  double sum = 0.0;
+  for (int i = 0; i < episodes; ++i) {
+    const auto episode = static_cast<std::uint64_t>(i);
+    world.reset(random, episode, observation.data());
+    Outcome outcome;
+    for (std::uint64_t step = 0; !outcome.terminated && !outcome.truncated; ++step) {
+      actor(observation.data(), (episode << 32) + step, action.data());
+      outcome = world.step(action.data(), observation.data());
+      sum += outcome.reward;
+    }
+  }
+  return sum / episodes;
+}
+
+double over_seeds(const YardstickOptions& options, Environment& world, const Actor& actor) {
+  double sum = 0.0;
+  for (int seed = 0; seed < options.seeds; ++seed) {
+    sum += mean_return(world, static_cast<std::uint64_t>(seed), options.episodes, actor);
+  }
+  return sum / options.seeds;
+}
+
+double print_grid(const YardstickOptions& options, Environment& world) {
+  constexpr int kSteps = 21;
+  double best = -HUGE_VAL;
+  std::array<float, 2> best_action{};
+  std::printf(
+      "mean return of constant actions: a row for each left, a column for each right wheel, "
+      "-1 to 1 by 0.1\n");
+  for (int row = 0; row < kSteps; ++row) {
+    for (int column = 0; column < kSteps; ++column) {
+      const float left = -1.0F + 0.1F * static_cast<float>(row);
+      const float right = -1.0F + 0.1F * static_cast<float>(column);
+      const double value =
+          over_seeds(options, world, [=](const double*, std::uint64_t, float* action) {
+            action[0] = left;
+            action[1] = right;
+          });
+      std::printf("%s%.0f", column > 0 ? " " : "", value);
+      if (value > best) {
+        best = value;
+        best_action = {left, right};
+      }
+    }
+    std::printf("\n");
+  }
+  std::printf("best constant action: %.1f %.1f, mean return %.1f\n",
+              static_cast<double>(best_action[0]), static_cast<double>(best_action[1]), best);
+  return best;
+}
+
+// The run's policy, which draws its actions as in training.
+double run_return(const std::string& folder, int episodes, bool shuffles) {
+  require_run_folder(folder);
+  RunConfig config = read_config_toml(folder + "/config.toml");
+  if (config.task != "create_mover") throw UsageError(folder + ": is no run of create_mover");
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, folder, false);
+  RunSession session(config);
+  session.load(checkpoint, folder + "/checkpoint");
+  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto random = [&config](Stream stream) {
+    return Random{config.seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
+  };
+  const Actor actor = [&](const double* observation, std::uint64_t step, float* action) {
+    std::array<double, kCreateMoverObservationDim> seen{};
+    std::copy_n(observation, seen.size(), seen.begin());
+    if (shuffles) {
+      std::array<double, 5> draws{};
+      random(Stream::kTaskEvents).uniform(step, draws.data(), 5);
+      for (std::size_t i = 5; i > 0; --i) {
+        const auto other = static_cast<std::size_t>(draws[i - 1] * static_cast<double>(i + 1));
+        std::swap(seen[i], seen[std::min(other, i)]);
+      }
+    }
+    std::array<float, kCreateMoverActionDim> noise{};
+    random(Stream::kExploration).normal(step, noise.data(), kCreateMoverActionDim);
+    std::copy_n(policy.act(seen.data(), noise.data()), kCreateMoverActionDim, action);
+  };
+  return mean_return(session.world(), config.seed, episodes, actor);
+}
+
+}  // namespace
+
+int run_yardsticks(const YardstickOptions& options) {
+  const auto world = make_create_mover();
+  const double constant = print_grid(options, *world);
+  double avoider = 0.0;
+  for (int seed = 0; seed < options.seeds; ++seed) {
+    const double value = mean_return(*world, static_cast<std::uint64_t>(seed), options.episodes,
+                                     [](const double* observation, std::uint64_t, float* action) {
+                                       wall_avoider(observation, action);
+                                     });
+    std::printf("wall avoider, seed %d: %.1f\n", seed, value);
+    avoider += value / options.seeds;
+  }
+  std::printf(
+      "wall avoider: %.1f\na quarter of the way from the best constant action to it: %.1f\n",
+      avoider, constant + 0.25 * (avoider - constant));
+  std::printf("the best constant action and ten per cent: %.1f\n", 1.1 * constant);
+  for (const std::string& run : options.runs) {
+    const auto episodes = read_episodes(run + "/episodes.csv");
+    const auto steps = static_cast<std::uint64_t>(read_config_toml(run + "/config.toml").steps);
+    std::printf("%s: last tenth of training %.1f; policy %.1f, with shuffled light bumpers %.1f\n",
+                run.c_str(),
+                mean_return_between(episodes, steps - steps / 10, steps).value_or(std::nan("")),
+                run_return(run, 5 * options.episodes, false),
+                run_return(run, 5 * options.episodes, true));
+  }
+  return kDone;
+}
+
+}  // namespace instep

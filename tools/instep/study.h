@@ -1,0 +1,37 @@
+// The study command: many runs by one plan, which may be interrupted and gone on with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace instep {
+
+struct RandomSearchOptions {
+  std::string task;
+  std::string out;  // the study's folder; one that exists is gone on with
+  int cells = 16;
+  int seeds = 2;           // of each cell, from 1000 on: not those that results are reported of
+  std::int64_t steps = 0;  // of each run; 0: the task's default
+  std::uint64_t seed = 0;  // of the draws
+  int jobs = 1;
+};
+
+// Draws step sizes, entropy coefficient and discount around the task's settings; cell 0 is those
+// themselves. Writes manifest.json first, then runs its cells, each run in a folder of its own that
+// is resumed where it was left, and at last results.csv and best.toml (for train --config). Answers
+// an exit code; throws CommandError.
+int run_random_search(const RandomSearchOptions& options);
+
+struct YardstickOptions {
+  int episodes = 10;              // of each seed
+  int seeds = 5;                  // from 0 on
+  std::vector<std::string> runs;  // create_mover runs, to be looked at with shuffled sensors
+};
+
+// What create_mover is measured against: the best of 21 x 21 constant actions, whose grid is
+// printed, a hand-written avoider of walls, and each run's policy as it is and with its six light
+// bumpers shuffled at every step.
+int run_yardsticks(const YardstickOptions& options);
+
+}  // namespace instep
