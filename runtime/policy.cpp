@@ -7,8 +7,7 @@ namespace instep {
 Policy::Policy(const Learner& learner, const Executor& executor, bool adapts_normalizer)
     : learner_(learner),
       // The policy writes to the block itself, so it acts where the block is.
-      executor_(executor.fetch == nullptr ? executor
-                                          : *executors(executor.arithmetic).front()),
+      executor_(executor.fetch == nullptr ? executor : *executors(executor.arithmetic).front()),
       adapts_normalizer_(adapts_normalizer) {
   executor.flush(learner_);
 }
