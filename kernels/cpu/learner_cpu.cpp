@@ -963,12 +963,15 @@ void flush(const Learner& learner) {
     bring_actor_home(learner);
     update_actor(learner, learner.open_actor_tape());
   }
-  const bool is_settled = state.is_open == 0 || state.actor_acted == state.actor_newest;
-  if (learner.layout.algorithm == Algorithm::kAvg && is_settled) {
-    bring_actor_home(learner);
-    state.actor_acted = state.actor_newest;
-    copy_newest_actor(learner);
-  }
+  // Only updates in place leave the buffers otherwise than act-first does.
+  const bool is_in_place = learner.schedule == Schedule::kThroughput &&
+                           learner.layout.algorithm == Algorithm::kAvg &&
+                           state.actor_acted == state.actor_newest;
+  if (!is_in_place) return;
+  bring_actor_home(learner);
+  copy_newest_actor(learner);
+  // An action that could not be sent: no prepare() has followed it.
+  if (state.is_open == 0 && state.has_action != 0) state.actor_acted = 1 - state.actor_newest;
 }
 
 void drop(const Learner& learner) {
