@@ -45,6 +45,7 @@ Agent::Agent(const AgentConfig& config)
       noise_{&config_, fill_from_philox} {
   INSTEP_CHECK(is_valid(config.shape) && config.executor != nullptr &&
                config.settings.hidden == config.shape.hidden_dim);
+  INSTEP_CHECK(!config.learns_apart || config.executor->act_apart != nullptr);
   INSTEP_CHECK(!config.learns_apart || (config.settings.algorithm == Algorithm::kAvg &&
                                         config.schedule == Schedule::kActFirst));
   if (config.learns_apart) {
@@ -55,6 +56,11 @@ Agent::Agent(const AgentConfig& config)
   }
   clear(learner_);
   initialize_weights(learner_, config.seed);
+  if (config.executor->attach != nullptr) config.executor->attach(learner_);
+}
+
+Agent::~Agent() {
+  if (config_.executor->detach != nullptr) config_.executor->detach(learner_);
 }
 
 void Agent::set_step(std::uint64_t step) {

@@ -66,6 +66,9 @@ class Agent {
  public:
   // Starts from clear statistics and the seed's initial weights. Throws std::bad_alloc.
   explicit Agent(const AgentConfig& config);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
 
   // Opens an episode with its first observation [observation_dim]. Answers the action [action_dim],
   // valid until the next call, or null when nothing may be sent: the observation or the action is
@@ -119,6 +122,10 @@ class Agent {
   // Completes what the throughput schedule put off, so that the block is the same under both
   // schedules.
   void flush() { config_.executor->flush(learner_); }
+  // Brings the learner's block up to date where the executor keeps it in another memory.
+  void fetch() {
+    if (config_.executor->fetch != nullptr) config_.executor->fetch(learner_);
+  }
 
  private:
   // What the learner is to do; the order of the ring is the order of time.
