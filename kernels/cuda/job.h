@@ -87,7 +87,24 @@ struct Reply {
   float actor_tape[2 * kRowsMax + 16 + 6 * kActionDimMax] = {};
   float critic_tape[2 * 16 + 16 + 6 * kActionDimMax] = {};
   alignas(64) std::uint32_t sequence = 0;
-  std::uint32_t has_left = 0;  // a resident kernel has ended, and the block is whole
+  std::uint32_t has_left = 0;  // a resident kernel has ended, and the block of memory is whole
+};
+
+// What the blocks of one agent's grid meet at: how many have come to the barrier since the memory was zeroed.
+struct Meeting {
+  std::uint32_t arrivals = 0;
+};
+
+// What a launch hands over: arrays with one entry for each agent.
+struct Parameters {
+  const DeviceLearner* learners = nullptr;
+  const Request* requests = nullptr;
+  Reply* replies = nullptr;
+  Meeting* meetings = nullptr;
+  std::uint32_t blocks = 1;  // of each agent
+  std::uint32_t exchange_floats = 0;
+  std::uint32_t lease_ms = 0;  // of a resident kernel
+  std::uint32_t sequence = 0;  // of the request done last
 };
 
 // Floats of a tape that a reply carries.

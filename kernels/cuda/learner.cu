@@ -37,11 +37,6 @@ INSTEP_SHARED std::uint64_t block_memory[(sizeof(BlockMemory) + 7) / 8];
 
 INSTEP_DEVICE BlockMemory& block_shared() { return *reinterpret_cast<BlockMemory*>(block_memory); }
 
-// What the blocks of one agent's grid meet at: how many have come to the barrier since the memory was zeroed.
-struct Meeting {
-  std::uint32_t arrivals;
-};
-
 struct DeviceTeam {
   using SharedMemory = Shared<kGroupsOwnedMax>;
   static constexpr bool kHasExchangeCopies = INSTEP_TEAM == 3;
@@ -103,18 +98,6 @@ struct DeviceTeam {
     asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
 #endif
   }
-};
-
-// What a launch hands over: arrays with one entry for each agent.
-struct Parameters {
-  const DeviceLearner* learners;
-  const Request* requests;
-  Reply* replies;
-  Meeting* meetings;
-  std::uint32_t blocks;         // of each agent
-  std::uint32_t exchange_floats;
-  std::uint32_t lease_ms;       // of a resident kernel
-  std::uint32_t sequence;       // of the request done last
 };
 
 INSTEP_DEVICE std::uint64_t now_ns() {
@@ -218,6 +201,6 @@ INSTEP_KERNEL __attribute__((launch_bounds(instep::cuda::kThreads))) void instep
   learner.store();
   team.team_barrier<kOperationDone>();
   if (team.block() == 0 && team.thread() == 0) {
-    store_system(&block_shared().reply->has_left, block_shared().sequence);
+    store_system(&block_shared().reply->has_left, 1);
   }
 }

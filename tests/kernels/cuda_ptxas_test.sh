@@ -17,9 +17,10 @@ grep -q '^\.target sm_53' "$ptx/instep_block.sm_53.ptx"
 
 # The first ptxas that knows the GPU.
 ptxas_for() {
-  local candidate
+  local candidate help
   for candidate in "${candidates[@]}"; do
-    if "$candidate" --help | grep -qw "sm_$1"; then
+    help=$("$candidate" --help)
+    if grep -qw "sm_$1" <<<"$help"; then
       echo "$candidate" && return
     fi
   done

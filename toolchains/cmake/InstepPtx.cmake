@@ -25,6 +25,10 @@ endif()
 # not know sm_90; the instructions that need it are written by hand, and the file's head is set accordingly.
 # `registers` is what a thread may have: ptxas would spill rather than take more than 128 unasked.
 function(instep_ptx_file team number arch isa target version registers)
+  set(cluster "")
+  if(team STREQUAL "cluster")
+    set(cluster "\\n.explicitcluster\\n.reqnctapercluster 8, 1, 1")
+  endif()
   set(output "${PROJECT_BINARY_DIR}/ptx/instep_${team}.${target}.ptx")
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/cuda/*" "${PROJECT_SOURCE_DIR}/kernels/*.h")
   add_custom_command(
@@ -36,7 +40,7 @@ function(instep_ptx_file team number arch isa target version registers)
             -I "${PROJECT_BINARY_DIR}/include_roots/kernels" -S "${PROJECT_SOURCE_DIR}/kernels/cuda/learner.cu"
             -o "${output}.raw"
     COMMAND sed -e "s/^\\.version .*/.version ${version}/" -e "s/^\\.target .*/.target ${target}/"
-            -e "s/^\\.maxntid.*/&\\n.maxnreg ${registers}/"
+            -e "s/^\\.maxntid.*/&\\n.maxnreg ${registers}${cluster}/"
             -e "s,//.*,," -e "/^[[:space:]]*$/d" "${output}.raw" > "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rm "${output}.raw"
     DEPENDS ${sources}

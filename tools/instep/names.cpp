@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "runtime/cuda/cuda_learner.h"
 #include "runtime/cuda/emulated_device.h"
 #include "tools/instep/error.h"
 
@@ -9,9 +10,11 @@ namespace instep {
 namespace {
 
 // In the order in which a path is looked for.
-constexpr std::string_view kBackends[] = {"cpu", "cuda-emulated"};
+constexpr std::string_view kBackends[] = {"cpu", "cuda-emulated", "cuda"};
 
 std::span<const Executor* const> executors_of(std::string_view backend, Arithmetic arithmetic) {
+  std::string problem;
+  if (backend == "cuda") return cuda_executors(arithmetic, problem);
   return backend == "cpu" ? executors(arithmetic) : emulated_executors(arithmetic);
 }
 
@@ -40,13 +43,18 @@ BackendChoice choose_backend(std::string_view backend, std::string_view path,
       continue;
     }
     const auto list = executors_of(candidate, arithmetic);
+    if (candidate == "cuda" && list.empty() && backend == "cuda") {
+      std::string problem;
+      cuda_executors(arithmetic, problem);
+      throw IoError("--backend cuda: " + problem + "; --backend cpu needs no GPU");
+    }
     if (path.empty()) return {candidate, list.front()};
     if (const Executor* executor = find_path(list, path)) return {candidate, executor};
     for (const Executor* executor : list) known += " " + std::string(executor->path);
   }
   if (known.empty()) {
     throw UsageError("--backend " + std::string(backend) +
-                     ": this version has the backends auto, cpu and cuda-emulated");
+                     ": this version has the backends auto, cpu, cuda and cuda-emulated");
   }
   throw UsageError("this machine has no path '" + std::string(path) + "'; it has:" + known);
 }

@@ -59,6 +59,10 @@ void RunSession::make_agent_and_loop(const Executor* executor) {
       executor != nullptr ? executor : &choose_executor(config_.path, settings.arithmetic);
   agent.seed = config_.seed;
   agent.learns_apart = is_on_robot() && settings.algorithm == Algorithm::kAvg;
+  if (agent.learns_apart && agent.executor->act_apart == nullptr) {
+    throw UsageError("path " + std::string(agent.executor->path) +
+                     ": on a robot the CPU learns beside the loop; use --backend cpu");
+  }
   agent_ = std::make_unique<Agent>(agent);
   loop_ = std::make_unique<ControlLoop>(
       *agent_, *world_, clock_,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "runtime/block_table.h"
+#include "runtime/cuda/cuda_learner.h"
 #include "runtime/health.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
@@ -74,6 +75,16 @@ nlohmann::json number_or_null(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
+// What became of the GPU; null for other backends.
+nlohmann::json gpu_json(const std::string& backend) {
+  if (backend != "cuda") return nullptr;
+  const CudaHealth& health = cuda_health();
+  return {{"device", health.device},
+          {"fallbacks", health.fallbacks},
+          {"updates_lost", health.updates_lost},
+          {"problem", health.last_problem}};
+}
+
 }  // namespace
 
 nlohmann::json memory_rows(const Layout& layout, std::size_t snapshot_bytes) {
@@ -110,6 +121,7 @@ nlohmann::json to_json(const RunSummary& summary) {
           {"exact", true},
           {"backend", summary.config.backend},
           {"path", summary.config.path},
+          {"gpu", gpu_json(summary.config.backend)},
           {"schedule", schedule_name(summary.config.schedule)},
           {"arithmetic", format_value(summary.config.settings, "arithmetic")},
           {"machine", machine_text()},

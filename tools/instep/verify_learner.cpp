@@ -396,6 +396,7 @@ std::vector<std::uint8_t> Replay::run() {
       agent_->update();
     }
     if (agent_->was_dropped()) throw DataError("step " + std::to_string(t) + " is not finite");
+    agent_->fetch();
     compare_step(t);
     if (t == 0) compare_first_gradient();
     const bool has_prepared = !is_last && !is_terminated && !is_truncated;

@@ -1,0 +1,73 @@
+# cuda_driver_test.sh COMMAND MOCK GOLDEN_DIR SCRATCH_DIR
+# The backend "cuda" against a driver that runs the kernels over fibres: golden files on every path, and what is told
+# and lost when the driver or the GPU fails.
+set -euo pipefail
+command=$1 mock=$2 golden=$3 scratch=$4
+rm -rf "$scratch" && mkdir -p "$scratch"
+export INSTEP_LIBCUDA=$mock
+status=0
+wrong() {
+  echo "wrong: $*"
+  status=1
+}
+
+for path in cuda_block cuda_grid cuda_cluster cuda_block_resident cuda_grid_resident cuda_cluster_resident; do
+  "$command" verify --backend cuda --path "$path" "$golden"/combo_111.safetensors \
+    "$golden"/edge_h4_consecutive_ends.safetensors "$golden"/iac_111.safetensors >"$scratch/verify.log" 2>&1 ||
+    { cat "$scratch/verify.log" && wrong "golden files on $path"; }
+  if grep -q warning "$scratch/verify.log"; then
+    cat "$scratch/verify.log" && wrong "$path fell back to the CPU"
+  fi
+done
+
+# Refused at the start: with the reason, and exit code 3.
+refused() {
+  local fault=$1 text=$2 code=0
+  INSTEP_MOCK_FAULT=$fault "$command" train dot_reacher --steps 10 --backend cuda --out "$scratch/refused" \
+    >"$scratch/log" 2>&1 || code=$?
+  [[ $code -eq 3 ]] || wrong "$fault: exit code $code"
+  grep -qF "$text" "$scratch/log" || { cat "$scratch/log" && wrong "$fault: the message lacks '$text'"; }
+  rm -rf "$scratch/refused"
+}
+refused no_device "has no GPU"
+refused old_driver "is of CUDA 9.2; 10.1 or newer is needed"
+INSTEP_LIBCUDA=$scratch/none.so refused none "cannot be opened"
+INSTEP_LIBCUDA=/lib/$(uname -m)-linux-gnu/libc.so.6 refused other "the CUDA driver lacks cuInit"
+
+# Goes on on the CPU: done all the same, one fall-back counted, and less than a second of learning lost.
+falls_back() {
+  local fault=$1 text=$2 path=$3
+  if ! INSTEP_MOCK_FAULT=$fault timeout 60 "$command" train dot_reacher --steps 600 --backend cuda --path "$path" \
+    --set hidden=16 --out "$scratch/run" >"$scratch/log" 2>&1; then
+    cat "$scratch/log" && wrong "$fault on $path: the run failed"
+  fi
+  grep -qF "$text" "$scratch/log" || { cat "$scratch/log" && wrong "$fault: the message lacks '$text'"; }
+  python3 - "$scratch/run/summary.json" "$fault on $path" <<'PYTHON' || status=1
+import json, sys
+summary = json.load(open(sys.argv[1]))
+gpu = summary["gpu"]
+print(sys.argv[2], gpu)
+assert summary["ended"] == "done" and summary["steps"] == 600, summary
+assert gpu["fallbacks"] == 1, gpu
+assert 0 <= gpu["updates_lost"] < 600, gpu
+assert summary["dropped_updates"] == 0, summary
+PYTHON
+  rm -rf "$scratch/run"
+}
+for path in cuda_block cuda_grid_resident; do
+  falls_back no_memory "out of memory (2)" $path
+  falls_back no_compile "the driver cannot compile the kernels (218)" $path
+  falls_back lost:1 "device lost (999)" $path
+  falls_back lost:3 "device lost (999)" $path
+  falls_back silent:3 "no answer in time (600)" $path
+  falls_back killed:3 "the driver ended a kernel that ran too long (702)" $path
+done
+falls_back lost:500 "device lost (999)" cuda_block
+
+# A driver that ends long kernels is given none that stay.
+if INSTEP_MOCK_FAULT=time_limit "$command" verify --backend cuda --path cuda_block_resident \
+  "$golden/combo_111.safetensors" >"$scratch/log" 2>&1; then
+  wrong "a kernel stays although the driver limits its time"
+fi
+grep -q "has no path 'cuda_block_resident'" "$scratch/log" || { cat "$scratch/log" && wrong "no word of the path"; }
+exit $status

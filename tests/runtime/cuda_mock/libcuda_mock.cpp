@@ -1,0 +1,237 @@
+// A CUDA driver without a GPU: its device memory is memory of the host that nothing else knows, its
+// kernels run over fibres on a thread of their own, and it fails as INSTEP_MOCK_FAULT says:
+//
+//   no_device, old_driver, no_memory, no_compile    at once
+//   lost:N        from the N-th launch on, every call answers "device lost"
+//   silent:N      the N-th kernel never ends
+//   killed:N      the N-th kernel is ended by the driver, as one that ran for over two seconds
+//   time_limit    the driver ends long kernels: it must be given none that stay
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "kernels/cuda/device.h"
+#include "runtime/cuda/emulated_device.h"
+#include "runtime/cuda/libcuda.h"
+
+namespace {
+
+using instep::CudaPointer;
+using instep::CudaResult;
+namespace cuda = instep::cuda;
+
+constexpr CudaResult kOk = 0, kOutOfMemory = 2, kNoDevice = 100, kNoCompile = 218, kTimedOut = 702,
+                     kLost = 999;
+
+struct Fault {
+  std::string kind;
+  int launch = 0;
+};
+
+Fault read_fault() {
+  const char* text = std::getenv("INSTEP_MOCK_FAULT");
+  const std::string all = text == nullptr ? "" : text;
+  const std::size_t colon = all.find(':');
+  if (colon == std::string::npos) return {all, 0};
+  return {all.substr(0, colon), std::atoi(all.c_str() + colon + 1)};
+}
+
+const Fault& fault() {
+  static const Fault value = read_fault();
+  return value;
+}
+
+// The team that a PTX text is for, and whether its kernel stays.
+struct Function {
+  instep::TeamKind kind;
+  bool is_resident;
+};
+
+std::atomic<int> launches{0};
+std::atomic<CudaResult> stream_result{kOk};
+std::thread worker;
+bool is_lost() {
+  return fault().kind == "lost" && launches >= fault().launch;
+}
+
+instep::Layout layout_of(const cuda::DeviceLearner& learner) {
+  return learner.layout;
+}
+
+void run_kernel(Function function, cuda::Parameters parameters) {
+  const cuda::DeviceLearner& learner = *parameters.learners;
+  cuda::Reply& reply = *parameters.replies;
+  const cuda::Request& request = *parameters.requests;
+  const instep::TeamShape shape{function.kind, static_cast<int>(parameters.blocks), 32};
+  instep::EmulatedDevice device(shape, layout_of(learner));
+  CudaResult result = kOk;
+  if (!function.is_resident) {
+    if (!device.run(learner, request, &reply)) result = 719;
+    stream_result = result;
+    return;
+  }
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(parameters.lease_ms);
+  std::uint32_t sequence = parameters.sequence;
+  while (std::chrono::steady_clock::now() < end && result == kOk) {
+    if (cuda::load_system(&request.sequence) != sequence + 1) {
+      std::this_thread::yield();
+      continue;
+    }
+    if (request.operations == cuda::kLeave) break;
+    if (!device.run(learner, request, &reply)) result = 719;
+    cuda::store_system(&reply.sequence, ++sequence);
+  }
+  cuda::store_system(&reply.has_left, 1);
+  stream_result = result;
+}
+
+}  // namespace
+
+extern "C" {
+
+CudaResult cuInit(unsigned) {
+  return kOk;
+}
+CudaResult cuDriverGetVersion(int* version) {
+  *version = fault().kind == "old_driver" ? 9020 : 10020;
+  return kOk;
+}
+CudaResult cuDeviceGetCount(int* count) {
+  *count = fault().kind == "no_device" ? 0 : 1;
+  return fault().kind == "no_device" ? kNoDevice : kOk;
+}
+CudaResult cuDeviceGet(int* device, int) {
+  *device = 0;
+  return kOk;
+}
+CudaResult cuDeviceGetName(char* name, int length, int) {
+  std::strncpy(name, "a mock of a GPU", static_cast<std::size_t>(length));
+  return kOk;
+}
+CudaResult cuDeviceGetAttribute(int* value, int which, int) {
+  switch (which) {
+    case instep::kMultiprocessors:
+      *value = 4;
+      break;
+    case instep::kKernelTimeLimit:
+      *value = fault().kind == "time_limit" ? 1 : 0;
+      break;
+    case instep::kComputeMajor:
+      *value = 9;
+      break;
+    case instep::kSharedBytesOptIn:
+      *value = 232448;
+      break;
+    default:
+      *value = 0;
+  }
+  return kOk;
+}
+CudaResult cuDevicePrimaryCtxRetain(void** context, int) {
+  *context = &launches;
+  return kOk;
+}
+CudaResult cuDevicePrimaryCtxRelease(int) {
+  if (worker.joinable()) worker.join();
+  return kOk;
+}
+CudaResult cuCtxSetCurrent(void*) {
+  return kOk;
+}
+CudaResult cuStreamCreate(void** stream, unsigned) {
+  *stream = &stream_result;
+  return kOk;
+}
+CudaResult cuStreamDestroy_v2(void*) {
+  return kOk;
+}
+CudaResult cuStreamQuery(void*) {
+  return is_lost() ? kLost : stream_result.load();
+}
+CudaResult cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) {
+  if (fault().kind == "no_compile" ||
+      std::strncmp(static_cast<const char*>(image), ".version ", 9) != 0) {
+    return kNoCompile;
+  }
+  // Only a cluster's text names one, and only a grid's meets in memory.
+  const std::string text = static_cast<const char*>(image);
+  const bool is_cluster = text.find(".reqnctapercluster") != std::string::npos;
+  const bool is_grid = text.find("atom.add") != std::string::npos;
+  *module = new Function{is_cluster ? instep::TeamKind::kCluster
+                         : is_grid  ? instep::TeamKind::kGrid
+                                    : instep::TeamKind::kBlock,
+                         false};
+  return kOk;
+}
+CudaResult cuModuleUnload(void* module) {
+  delete static_cast<Function*>(module);
+  return kOk;
+}
+CudaResult cuModuleGetFunction(void** function, void* module, const char* name) {
+  static_cast<Function*>(module)->is_resident = std::strcmp(name, "instep_resident") == 0;
+  *function = module;
+  return kOk;
+}
+CudaResult cuFuncSetAttribute(void*, int, int) {
+  return kOk;
+}
+CudaResult cuMemAlloc_v2(CudaPointer* memory, std::size_t bytes) {
+  if (fault().kind == "no_memory") return kOutOfMemory;
+  void* taken = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(taken, 0xFF, bytes);
+  *memory = reinterpret_cast<CudaPointer>(taken);
+  return kOk;
+}
+CudaResult cuMemFree_v2(CudaPointer memory) {
+  std::free(reinterpret_cast<void*>(memory));
+  return kOk;
+}
+CudaResult cuMemsetD8_v2(CudaPointer memory, unsigned char value, std::size_t bytes) {
+  std::memset(reinterpret_cast<void*>(memory), value, bytes);
+  return kOk;
+}
+CudaResult cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return kOk;
+}
+CudaResult cuMemFreeHost(void* memory) {
+  std::free(memory);
+  return kOk;
+}
+CudaResult cuMemHostGetDevicePointer_v2(CudaPointer* device, void* host, unsigned) {
+  *device = reinterpret_cast<CudaPointer>(host);
+  return kOk;
+}
+CudaResult cuMemcpyHtoD_v2(CudaPointer to, const void* from, std::size_t bytes) {
+  if (is_lost()) return kLost;
+  std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+  return kOk;
+}
+CudaResult cuMemcpyDtoH_v2(void* to, CudaPointer from, std::size_t bytes) {
+  if (is_lost()) return kLost;
+  std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
+  return kOk;
+}
+CudaResult cuLaunchKernel(void* function, unsigned, unsigned, unsigned, unsigned, unsigned,
+                          unsigned, unsigned, void*, void** arguments, void**) {
+  ++launches;
+  if (is_lost()) return kLost;
+  if (worker.joinable()) worker.join();
+  const bool is_it = launches == fault().launch;
+  if (is_it && (fault().kind == "silent" || fault().kind == "killed")) {
+    stream_result = fault().kind == "silent" ? instep::kCudaNotReady : kTimedOut;
+    return kOk;
+  }
+  stream_result = instep::kCudaNotReady;
+  worker = std::thread(run_kernel, *static_cast<const Function*>(function),
+                       **reinterpret_cast<cuda::Parameters**>(arguments));
+  return kOk;
+}
+}
