@@ -203,7 +203,10 @@ RunConfig small_config(std::int64_t steps, std::int64_t every) {
 
 void run(const RunConfig& config, const std::string& folder, bool is_resumed,
          const FileOperations& operations = system_file_operations()) {
-  TrainingRun(config, folder, {is_resumed, {}, operations}).run();
+  RunStart start;
+  start.is_resumed = is_resumed;
+  start.operations = operations;
+  TrainingRun(config, folder, start).run();
 }
 
 // What one completed checkpoint held, and after how many calls it was durable.
