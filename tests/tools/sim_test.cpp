@@ -1,0 +1,82 @@
+// The sim command in a process of its own, seen from the port's other end.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "command.h"
+#include "drivers/create2/codec.h"
+#include "drivers/create2/session.h"
+#include "drivers/serial_port.h"
+#include "temporary_folder.h"
+
+namespace instep {
+namespace {
+
+bool appears(const std::string& path) {
+  for (int i = 0; i < 1000; ++i) {
+    if (std::filesystem::is_symlink(path)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+TEST(SimCommand, StreamsToWhoeverOpensItsPort) {
+  const TemporaryFolder folder;
+  const std::string link = folder / "robot";
+  RunningCommand simulator({"sim", "create2", "--link", link});
+  ASSERT_TRUE(appears(link));
+  const int port = open_serial_port(link.c_str());
+  ASSERT_GE(port, 0);
+  std::vector<std::uint8_t> request = {128, 148, kCreate2StreamIds.size()};
+  request.insert(request.end(), kCreate2StreamIds.begin(), kCreate2StreamIds.end());
+  ASSERT_EQ(write(port, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  Create2StreamDecoder decoder(kCreate2StreamIds);
+  int frames = 0;
+  for (int i = 0; i < 2000 && frames < 20; ++i) {
+    pollfd event{port, POLLIN, 0};
+    ASSERT_EQ(poll(&event, 1, 5000), 1);
+    std::array<std::uint8_t, 256> bytes{};
+    const ssize_t count = read(port, bytes.data(), bytes.size());
+    if (count <= 0) continue;
+    decoder.push({bytes.data(), static_cast<std::size_t>(count)});
+    while (!decoder.next().empty()) ++frames;
+  }
+  EXPECT_GE(frames, 20);
+  EXPECT_EQ(decoder.bytes_skipped(), 0U);
+  close(port);
+  simulator.send(SIGINT);
+  const CommandResult result = simulator.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.out.find("ready"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::is_symlink(link));
+}
+
+TEST(SimCommand, TouchesNoFileThatIsThere) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "file", "precious");
+  const CommandResult result = run_command({"sim", "create2", "--link", folder / "file"});
+  EXPECT_EQ(result.exit_code, 3) << result;
+  EXPECT_NE(result.error.find("remove it, or choose another --link"), std::string::npos) << result;
+  EXPECT_EQ(read_bytes(folder / "file"), "precious");
+}
+
+TEST(SimCommand, SaysWhatItCanSimulate) {
+  const CommandResult unknown = run_command({"sim", "roomba", "--link", "/nowhere/robot"});
+  EXPECT_EQ(unknown.exit_code, 2) << unknown;
+  EXPECT_NE(unknown.error.find("create2"), std::string::npos);
+  EXPECT_EQ(run_command({"sim", "create2"}).exit_code, 2);
+  const CommandResult no_folder = run_command({"sim", "create2", "--link", "/nowhere/robot"});
+  EXPECT_EQ(no_folder.exit_code, 3) << no_folder;
+}
+
+}  // namespace
+}  // namespace instep
