@@ -64,6 +64,13 @@ for path in cuda_block cuda_grid_resident; do
 done
 falls_back lost:500 "device lost (999)" cuda_block
 
+# What is fastest is measured, said and recorded.
+"$command" train dot_reacher --steps 20 --set hidden=64 --out "$scratch/auto" >"$scratch/log" 2>&1 || wrong "auto failed"
+grep -E '^backend auto: .* cuda_block .*; taking ' "$scratch/log" || { cat "$scratch/log" && wrong "auto says nothing"; }
+taken=$(sed -n 's/.*; taking //p' "$scratch/log")
+grep -qF "path = \"$taken\"" "$scratch/auto/config.toml" || wrong "auto's choice is not recorded"
+rm -rf "$scratch/auto"
+
 # A driver that ends long kernels is given none that stay.
 if INSTEP_MOCK_FAULT=time_limit "$command" verify --backend cuda --path cuda_block_resident \
   "$golden/combo_111.safetensors" >"$scratch/log" 2>&1; then

@@ -16,6 +16,7 @@
 #include "runtime/health.h"
 #include "tools/instep/adaptation.h"
 #include "tools/instep/error.h"
+#include "tools/instep/fastest_backend.h"
 #include "tools/instep/names.h"
 #include "tools/instep/real_time.h"
 #include "tools/instep/report.h"
@@ -47,8 +48,12 @@ RunConfig new_config(const TrainOptions& options) {
   config.steps = options.steps.value_or(task.default_steps);
   config.seed = options.seed.value_or(0);
   config.schedule = options.schedule.value_or(Schedule::kThroughput);
-  const BackendChoice choice =
-      choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
+  const LearnerSettings& settings = config.settings.learner;
+  BackendChoice choice = choose_backend(options.backend, options.path, settings.arithmetic);
+  if (options.backend == "auto" && options.path.empty() && options.time != "real") {
+    choice = fastest_backend({task.observation_dim, task.action_dim, settings.hidden}, settings,
+                             config.schedule);
+  }
   config.backend = choice.backend;
   config.path = choice.executor->path;
   return config;
