@@ -43,6 +43,23 @@ void RobotWorld::on(SafetyEvent event) {
   if (next == SafetyState::kFaulted && safety_ != SafetyState::kFaulted) ++counters_.faults;
   if (next != SafetyState::kHoming || safety_ != SafetyState::kHoming) is_homing_begun_ = false;
   safety_ = next;
+  if (next != SafetyState::kIdle) status_.store(status_now(), std::memory_order_relaxed);
+}
+
+RobotStatus RobotWorld::status_now() const {
+  switch (safety_) {
+    case SafetyState::kRunning:
+      return RobotStatus::kRunning;
+    case SafetyState::kHoming:
+      return RobotStatus::kHoming;
+    case SafetyState::kFaulted:
+      return RobotStatus::kFaulted;
+    case SafetyState::kHeld:
+    case SafetyState::kIdle:
+      break;
+  }
+  if (!has_packet_) return RobotStatus::kConnecting;
+  return link_lost_ns_ >= 0 ? RobotStatus::kLinkLost : RobotStatus::kHeld;
 }
 
 void RobotWorld::post(Command command) {

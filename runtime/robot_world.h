@@ -58,6 +58,16 @@ struct RobotWorldCounters {
   std::uint64_t commands_not_finite = 0;
 };
 
+// What the robot is at, for people.
+enum class RobotStatus : std::uint8_t {
+  kConnecting,  // it has not spoken yet
+  kHoming,
+  kRunning,
+  kHeld,
+  kLinkLost,  // held until it is back, for at most link_loss_max_ns
+  kFaulted,
+};
+
 // Why no episode can begin any more.
 enum class RobotEnd : std::uint8_t {
   kNone,
@@ -94,6 +104,8 @@ class RobotWorld final : public Environment {
 
   SafetyState safety() const { return safety_; }
   RobotEnd end() const { return end_; }
+  // After stop() what it was at before. Any thread.
+  RobotStatus status() const { return status_.load(std::memory_order_relaxed); }
   const RobotWorldCounters& counters() const { return counters_; }
   // What was sent last, and what the limiter did to it (LimitFlags).
   const Command& last_command() const { return last_command_; }
@@ -107,6 +119,7 @@ class RobotWorld final : public Environment {
   void wait_for_tick();
   bool must_hold();
   void on(SafetyEvent event);
+  RobotStatus status_now() const;
   void post(Command command);
   void post_stop();
   bool must_end();
@@ -120,6 +133,7 @@ class RobotWorld final : public Environment {
   Limiter limiter_;
   Pacer pacer_;
   SafetyState safety_ = SafetyState::kIdle;
+  std::atomic<RobotStatus> status_{RobotStatus::kConnecting};
   RobotEnd end_ = RobotEnd::kNone;
   RobotWorldCounters counters_;
   Command last_command_;

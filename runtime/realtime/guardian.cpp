@@ -53,7 +53,7 @@ void reopen(Watch& watch) {
 }
 
 [[noreturn]] void guard(Watch watch) {
-  pthread_setname_np(pthread_self(), "instep-guardian");
+  pthread_setname_np(pthread_self(), kGuardianName);
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
   for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
     std::signal(name, SIG_IGN);

@@ -11,6 +11,9 @@
 
 namespace instep {
 
+// What the system calls its process.
+inline constexpr const char* kGuardianName = "instep-guardian";
+
 // Forks a process that holds the port open and reads from a pipe whose only writer is this process.
 // When the pipe ends because this process has died, whatever killed it, the guardian writes the
 // driver's stop bytes, which first complete a command that was cut off. It ignores the signals

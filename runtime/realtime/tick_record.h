@@ -151,6 +151,7 @@ class ReplayWorld final : public Environment {
   bool load_state(std::span<const std::uint8_t>) override { return true; }
 
   bool is_over() const { return next_ == record_.count(); }
+  std::size_t frames_given() const { return next_; }
   // Of the tick that was given out last.
   TickHead head() const { return tick_head(record_.frame(next_ - 1)); }
   std::uint64_t actions_compared() const { return actions_compared_; }

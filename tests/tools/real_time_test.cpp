@@ -7,12 +7,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "command.h"
 #include "runtime/realtime/loopback.h"
 #include "temporary_folder.h"
 #include "tools/instep/error.h"
 #include "tools/instep/replay.h"
+#include "tools/instep/run_folder.h"
 #include "tools/instep/session.h"
 #include "tools/instep/training_run.h"
 
@@ -110,6 +112,33 @@ TEST(RealTime, CannotGoOnInSimulation) {
                UsageError);
 }
 
+// Held ticks carry no step: several moments are of the run's last step.
+TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
+  for (const unsigned commands : {150U, 0U}) {
+    const TemporaryFolder folder;
+    LoopbackDevice loopback(kPeriodNs);
+    nlohmann::json summary;
+    {
+      RobotRun run(loopback, folder.path(), 5000, false);
+      RobotSignals& signals = run.device.signals();
+      signals.hold = commands == 0;  // the second run is held before its first step
+      std::thread person([&] {
+        const MonotonicClock clock;
+        while (loopback.commands() < commands) sleep_until(clock.now_ns() + kMs);
+        signals.hold = true;
+        sleep_until(clock.now_ns() + 200 * kMs);
+        signals.stop = true;
+      });
+      summary = run.run.run();
+      person.join();
+    }
+    EXPECT_EQ(summary.at("ended"), "interrupted");
+    EXPECT_EQ(summary.at("real_time").at("ended_while"), "held");
+    EXPECT_EQ(summary.at("steps").get<int>() > 0, commands > 0);
+    EXPECT_EQ(run_replay(folder / "record", false), kDone);
+  }
+}
+
 // A robot that gets stuck after its first episode.
 class StuckTask final : public RobotTask {
  public:
@@ -170,7 +199,7 @@ TEST(RealTime, NoticesADamagedRecord) {
   file.put('y');
   file.close();
   EXPECT_THROW(run_replay(path, false), DataError);
-  EXPECT_THROW(run_replay(folder.path() + "/nothing", false), IoError);
+  EXPECT_THROW(run_replay(folder.path() + "/nothing", false), UsageError);
 }
 
 // --- Messages ------------------------------------------------------------------------------------
@@ -194,7 +223,11 @@ TEST(RealTimeMessages, SayWhatToDo) {
   says({"train", "dot_reacher", "--time", "real", "--device", "/dev/null"}, 2, "has no robot");
   says({"watch", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
   says({"stop", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
-  says({"replay", folder / "none"}, 3, "cannot be read");
+  says({"replay", folder / "none"}, 2, "there is no such file");
+  says({"replay", folder.path()}, 2, "is a folder; give " + (folder / "record"));
+  write_file(folder / "file", "kept as it is");
+  says({"stop", folder / "file"}, 3, "is not a serial port");
+  EXPECT_EQ(read_bytes(folder / "file"), "kept as it is");
 }
 
 }  // namespace

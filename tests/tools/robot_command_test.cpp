@@ -103,6 +103,57 @@ TEST(RobotCommand, StopsFromAnotherTerminal) {
   EXPECT_FALSE(robot.is_moving());
 }
 
+TEST(RobotCommand, StopsTheRunAndNotTheSimulator) {
+  const TemporaryFolder folder;
+  const std::string link = folder / "robot";
+  std::filesystem::create_symlink(folder / "gone", link);  // as a simulator that was killed leaves
+  RunningCommand sim({"sim", "create2", "--link", link});
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(link); }));
+  RunningCommand run({"train", "create_mover", "--time", "real", "--device", link, "--out",
+                      folder / "run", "--steps", "100000"});
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(folder / "run/checkpoint"); }));
+  const CommandResult stop = run_command({"stop", link});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_EQ(stop.out.find("asking process"), stop.out.rfind("asking process")) << stop;
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_TRUE(std::filesystem::exists(link)) << "it takes its link away when it is ended";
+  const CommandResult again = run_command({"stop", link});
+  EXPECT_EQ(again.exit_code, 0) << again;
+  sim.send(SIGTERM);
+  EXPECT_EQ(sim.wait().exit_code, 0);
+}
+
+// The simulator dies, and later the run is asked to end.
+TEST(RobotCommand, SaysThatTheRobotIsLostAndRepeatsWhatWasBefore) {
+  const TemporaryFolder folder;
+  const std::string link = folder / "robot";
+  const MonotonicClock clock;
+  RunningCommand sim({"sim", "create2", "--link", link});
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(link); }));
+  RunningCommand run({"train", "create_mover", "--time", "real", "--device", link, "--out",
+                      folder / "run", "--steps", "100000", "--record"});
+  const std::string record = folder / "run/record";
+  const auto size = [&] {
+    std::error_code ignored;
+    return std::filesystem::exists(record, ignored) ? std::filesystem::file_size(record) : 0;
+  };
+  ASSERT_TRUE(wait_for([&] { return size() > 0; }));
+  const auto header = size();
+  ASSERT_TRUE(wait_for([&] { return size() > header; }));
+  sim.send(SIGKILL);
+  sim.wait();
+  sleep_until(clock.now_ns() + 3000 * kMs);
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.out.find("robot at the end: link lost"), std::string::npos) << result;
+  EXPECT_NE(result.error.find("link lost: waiting up to 10 min"), std::string::npos) << result;
+  const CommandResult replay = run_command({"replay", record});
+  EXPECT_EQ(replay.exit_code, 0) << replay;
+  EXPECT_NE(replay.out.find("is the same"), std::string::npos) << replay;
+}
+
 TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   const TemporaryFolder folder;
   Create2OnPty robot;

@@ -58,10 +58,11 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
                   health_warning_name(static_cast<HealthWarning>(bit)).data());
   }
   char line[384];
-  const int length = std::snprintf(
-      line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s",
-      is_terminal_ ? "\r" : "", name_.data(), static_cast<long long>(step),
-      static_cast<long long>(steps_), rate, mean, left, warnings, is_terminal_ ? "\x1b[K" : "\n");
+  const int length =
+      std::snprintf(line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s%s%s",
+                    is_terminal_ ? "\r" : "", name_.data(), static_cast<long long>(step),
+                    static_cast<long long>(steps_), rate, mean, left, warnings,
+                    *state_ == '\0' ? "" : " | ", state_, is_terminal_ ? "\x1b[K" : "\n");
   if (length > 0) {
     // A progress line that cannot be written (a closed pipe) is no reason to stop learning.
     [[maybe_unused]] const ssize_t written =

@@ -20,6 +20,8 @@ class Progress {
   void add_return(double episode_return);
   // What Health warns of now; shown behind the numbers.
   void set_warnings(std::uint32_t warnings) { warnings_ = warnings; }
+  // What a robot is at, where it is not learning; shown behind the numbers. It is kept, not copied.
+  void set_state(const char* state) { state_ = state; }
   void update(std::int64_t step, std::int64_t now_ns) {
     if (now_ns >= next_ns_) print(step, now_ns);
     notice_.update(now_ns);
@@ -34,6 +36,7 @@ class Progress {
   std::int64_t steps_;
   std::int64_t first_step_ = 0;
   std::uint32_t warnings_ = 0;
+  const char* state_ = "";
   bool is_terminal_;
   std::int64_t period_ns_;
   std::int64_t begin_ns_ = 0;

@@ -54,6 +54,25 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
   recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
 }
 
+const char* status_text(RobotStatus status) {
+  static_assert(RobotWorldConfig{}.link_loss_max_ns == 600'000'000'000);
+  switch (status) {
+    case RobotStatus::kRunning:
+      return "";
+    case RobotStatus::kConnecting:
+      return "no answer yet: waiting up to 10 min";
+    case RobotStatus::kHoming:
+      return "homing";
+    case RobotStatus::kHeld:
+      return "held";
+    case RobotStatus::kLinkLost:
+      return "link lost: waiting up to 10 min";
+    case RobotStatus::kFaulted:
+      return "faulted";
+  }
+  return "";
+}
+
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
   const std::string where = "--device " + device.options().device + ": ";
   switch (end) {
@@ -263,6 +282,9 @@ nlohmann::json RealTimeRun::to_json() const {
   const RobotWorldCounters& world = device_.world().counters();
   const LinkCounters& link = device_.session().counters();
   const LateLearning& late = agent_.late_learning();
+  // Without what it was waiting for.
+  std::string ended_while = status_text(device_.world().status());
+  ended_while.erase(std::min(ended_while.find(':'), ended_while.size()));
   nlohmann::json causes;
   for (int i = 0; i < kOverrunCauses; ++i) {
     causes[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
@@ -283,31 +305,33 @@ nlohmann::json RealTimeRun::to_json() const {
                       {"steal_ms", item.steal_ms},
                       {"causes", names}});
   }
-  return {{"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
-          {"exact", late.ticks == 0},
-          {"wakeup_us", percentiles_us(counters.wakeup)},
-          {"packet_age_us", percentiles_us(counters.packet_age)},
-          {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
-          {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
-          {"overrun_ticks", counters.overrun_ticks},
-          {"overruns", causes},
-          {"overruns_listed", listed},
-          {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6},
-          {"missed_deadlines", world.missed_periods},
-          {"late_ticks", late.ticks},
-          {"transitions_dropped_late", late.transitions_dropped},
-          {"holds", holds},
-          {"faults", world.faults},
-          {"episodes_lost", loop_.episodes_lost()},
-          {"homing_ticks", world.homing_ticks},
-          {"held_ticks", world.held_ticks},
-          {"commands_limited_range", world.commands_limited_range},
-          {"commands_limited_rate", world.commands_limited_rate},
-          {"packets", link.packets},
-          {"checksum_errors", link.checksum_errors},
-          {"bytes_skipped", link.bytes_skipped},
-          {"reconnects", link.reconnects},
-          {"dead_man_stops", link.dead_man_stops}};
+  return {
+      {"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
+      {"ended_while", ended_while.empty() ? nlohmann::json(nullptr) : nlohmann::json(ended_while)},
+      {"exact", late.ticks == 0},
+      {"wakeup_us", percentiles_us(counters.wakeup)},
+      {"packet_age_us", percentiles_us(counters.packet_age)},
+      {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
+      {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
+      {"overrun_ticks", counters.overrun_ticks},
+      {"overruns", causes},
+      {"overruns_listed", listed},
+      {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6},
+      {"missed_deadlines", world.missed_periods},
+      {"late_ticks", late.ticks},
+      {"transitions_dropped_late", late.transitions_dropped},
+      {"holds", holds},
+      {"faults", world.faults},
+      {"episodes_lost", loop_.episodes_lost()},
+      {"homing_ticks", world.homing_ticks},
+      {"held_ticks", world.held_ticks},
+      {"commands_limited_range", world.commands_limited_range},
+      {"commands_limited_rate", world.commands_limited_rate},
+      {"packets", link.packets},
+      {"checksum_errors", link.checksum_errors},
+      {"bytes_skipped", link.bytes_skipped},
+      {"reconnects", link.reconnects},
+      {"dead_man_stops", link.dead_man_stops}};
 }
 
 }  // namespace instep

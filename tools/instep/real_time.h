@@ -134,7 +134,8 @@ class RealTimeRun {
   void finish();
 
   bool is_faulted() const;
-  // For summary.json: what stopped it (`trouble`, else null), latencies, overruns by cause and one by one, limits, holds, `exact`.
+  // For summary.json: what stopped it (`trouble`, else null), latencies, overruns by cause and one
+  // by one, limits, holds, `exact`.
   nlohmann::json to_json() const;
   std::uint32_t health_warnings() const { return health_.warnings_ever(); }
 
@@ -163,6 +164,9 @@ class RealTimeRun {
 
 // In one or two words, of OverrunCause 1 << cause; the key in summaries.
 std::string_view overrun_cause_name(int cause);
+
+// What keeps the robot from learning, for people; empty when nothing does. A literal.
+const char* status_text(RobotStatus status);
 
 // Why no episode can begin any more, for people; empty when one can.
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);

@@ -16,6 +16,12 @@ namespace instep {
 namespace {
 
 TickRecord read_record_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw UsageError(path + ": is a folder; give " +
+                     (std::filesystem::path(path) / "record").string());
+  }
+  if (!std::filesystem::exists(path, ignored)) throw UsageError(path + ": there is no such file");
   std::ifstream in(path, std::ios::binary);
   if (!in) throw IoError(path + ": cannot be read");
   const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(in), {}};
@@ -40,42 +46,82 @@ const char* comparison_text(Comparison comparison) {
   return "";
 }
 
-// The checkpoint beside the record, against what the replay had at its step.
+// The checkpoint beside the record, against what the replay had when it was taken.
 class CheckpointComparison {
  public:
-  CheckpointComparison(const std::string& folder, const RunConfig& config)
+  CheckpointComparison(const std::string& folder, const RunConfig& config, const TickRecord& record)
       : checkpoint_(config.settings.checkpoint_every) {
     open_checkpoint(checkpoint_, folder, false);
+    moment_ = find_moment(record);
   }
 
   std::int64_t step() const { return checkpoint_.step(); }
 
-  // After a tick: asks for the learner as it will be when it has learnt from it.
-  void note(ControlLoop& loop) {
-    if (loop.steps() != checkpoint_.step() || !snapshot_.empty()) return;
+  // Before anything is loaded. A resumed run's checkpoint
+  // may be of inside an episode; its record never is.
+  void note_start(ControlLoop& loop, const TickRecord& record) {
+    if (moment_ != kStart) return;
+    const bool is_same = std::ranges::equal(checkpoint_.snapshot(), record.snapshot);
+    std::vector<std::uint8_t> loaded(record.snapshot.size());
+    if (!is_same && loop.load_learner(checkpoint_.snapshot(), step())) loop.save_snapshot(loaded);
+    snapshot_ = record.snapshot;
+    is_start_same_ = is_same || loaded == record.snapshot;
+  }
+
+  // After frame `frame`: asks for the learner as it will be when it has learnt from it.
+  void note(ControlLoop& loop, std::int64_t frame) {
+    if (frame != moment_) return;
     snapshot_.resize(loop.snapshot_bytes());
     if (!loop.request_snapshot(snapshot_)) snapshot_.clear();
   }
 
   Comparison result() const {
     if (snapshot_.empty()) return Comparison::kNone;
-    const auto expected = checkpoint_.snapshot();
-    return std::equal(expected.begin(), expected.end(), snapshot_.begin(), snapshot_.end())
-               ? Comparison::kSame
-               : Comparison::kDifferent;
+    const bool is_same =
+        moment_ == kStart ? is_start_same_ : std::ranges::equal(checkpoint_.snapshot(), snapshot_);
+    return is_same ? Comparison::kSame : Comparison::kDifferent;
   }
 
  private:
+  static constexpr std::int64_t kStart = -1;
+  static constexpr std::int64_t kNever = -2;
+
+  // Several ticks may be of one step, as those that were held carry none. It was taken after the
+  // marked one; without any, before the first tick or after the last.
+  std::int64_t find_moment(const TickRecord& record) const {
+    const auto count = static_cast<std::int64_t>(record.count());
+    for (std::int64_t tick = count - 1; tick >= 0; --tick) {
+      const TickHead head = tick_head(record.frame(static_cast<std::size_t>(tick)));
+      const bool is_marked = (head.flags & kTickSnapshot) != 0;
+      if (is_marked && static_cast<std::int64_t>(head.step) == step()) return tick;
+    }
+    if (step() == record.step) return kStart;
+    const TickHead last = tick_head(record.frame(record.count() - 1));
+    return static_cast<std::int64_t>(last.step) == step() ? count - 1 : kNever;
+  }
+
   CheckpointFile checkpoint_;
+  std::int64_t moment_ = kNever;
+  bool is_start_same_ = false;
   std::vector<std::uint8_t> snapshot_;
 };
 
-void begin(RunSession& session, const TickRecord& record, const std::string& file) {
+// Up to the first tick, which is the opening of an episode or, after a checkpoint, any other.
+void begin(RunSession& session, const TickRecord& record, const std::string& file,
+           CheckpointComparison& checkpoint) {
   ControlLoop& loop = session.loop();
+  checkpoint.note_start(loop, record);
   const bool opens = (tick_head(record.frame(0)).flags & kTickOpensEpisode) != 0;
-  const bool is_loaded = opens ? loop.load_learner(record.snapshot, record.step) && loop.start()
+  const bool is_loaded = opens ? loop.load_learner(record.snapshot, record.step)
                                : loop.load_snapshot(record.snapshot, record.step);
   if (!is_loaded) throw DataError(file + ": does not begin with a learner of this run");
+  if (!opens) return;
+  // A run that ended before its robot was there has no action; no tick follows then.
+  const bool is_acting = loop.start();
+  if (!is_acting && record.count() > 1) {
+    throw DataError(file + ": does not begin with a learner of this run");
+  }
+  checkpoint.note(loop, 0);
 }
 
 }  // namespace
@@ -97,13 +143,12 @@ int run_replay(const std::string& file, bool json) {
     throw DataError(file + ": has other sizes than task " + config.task);
   }
   world.set_agent(session.agent());
-  CheckpointComparison checkpoint(folder, config);
-  begin(session, record, file);
-  checkpoint.note(session.loop());
+  CheckpointComparison checkpoint(folder, config, record);
+  begin(session, record, file, checkpoint);
   std::uint64_t ticks = 0;
   while (!world.is_over()) {
     session.loop().tick();
-    checkpoint.note(session.loop());
+    checkpoint.note(session.loop(), static_cast<std::int64_t>(world.frames_given()) - 1);
     ++ticks;
   }
   while (session.agent().run_next_task()) continue;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/clock.h"
+#include "runtime/realtime/guardian.h"
 #include "tasks/registry.h"
 #include "tools/instep/error.h"
 #include "tools/instep/real_time.h"
@@ -38,7 +39,21 @@ const TaskInfo& robot_task(const RobotOptions& options) {
   return *found;
 }
 
-// Processes of this program that have the file open, but for this one.
+// Whether it is a training run. Its guardian has the same command line, and must outlive it.
+bool is_training(const std::filesystem::path& process) {
+  std::string name;
+  std::ifstream(process / "comm") >> name;
+  if (name == kGuardianName) return false;
+  std::ifstream words(process / "cmdline");
+  std::string program;
+  std::string command;
+  std::getline(words, program, '\0');
+  std::getline(words, command, '\0');
+  return std::filesystem::path(program).filename().string().starts_with("instep") &&
+         command == "train";
+}
+
+// The training runs that have the file open.
 std::vector<pid_t> holders(const std::string& path) {
   namespace fs = std::filesystem;
   std::vector<pid_t> processes;
@@ -46,10 +61,7 @@ std::vector<pid_t> holders(const std::string& path) {
   const fs::path file = fs::canonical(path, ignored);
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
     const pid_t process = std::atoi(entry.path().filename().c_str());
-    if (process <= 0 || process == getpid()) continue;
-    std::string name;
-    std::ifstream(entry.path() / "comm") >> name;
-    if (!name.starts_with("instep")) continue;
+    if (process <= 0 || !is_training(entry.path())) continue;
     std::error_code failed;
     for (fs::directory_iterator fd(entry.path() / "fd", failed), end; !failed && fd != end;
          fd.increment(failed)) {
@@ -136,14 +148,16 @@ int run_watch(const RobotOptions& options) {
 
 int run_stop(const RobotOptions& options) {
   const RobotKit kit = robot_task(options).make_robot();
+  // Not the driver's own way of opening: that would refuse a port that a run holds.
+  const int port = open(options.device.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (port < 0 || isatty(port) == 0) {
+    const int error = port < 0 ? errno : ENOTTY;
+    if (port >= 0) close(port);
+    throw IoError(kit.open_trouble(options.device, error));
+  }
   for (const pid_t process : holders(options.device)) {
     std::printf("asking process %d to stop its run\n", process);
     kill(process, SIGTERM);
-  }
-  // Not the driver's own way of opening: that would refuse a port that a run holds.
-  const int port = open(options.device.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  if (port < 0) {
-    throw IoError(kit.open_trouble(options.device, errno));
   }
   write_all(port, kit.stop_bytes);
   close(port);

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <sstream>
 
 #include "drivers/create2/fault_schedule.h"
@@ -71,8 +72,17 @@ class PtyLink {
   int descriptor() const { return master_; }
 
  private:
+  // Whether a simulation that was killed has left the link. Its terminal is gone, or has become
+  // this one's: the system gives their numbers out again.
+  bool is_left_over(const char* target) const {
+    std::error_code ignored;
+    if (!std::filesystem::is_symlink(link_, ignored)) return false;
+    return std::filesystem::read_symlink(link_, ignored) == target ||
+           !std::filesystem::exists(link_, ignored);
+  }
+
   void make_link(const char* target) {
-    if (is_linked_) unlink(link_.c_str());
+    if (is_linked_ || is_left_over(target)) unlink(link_.c_str());
     is_linked_ = symlink(target, link_.c_str()) == 0;
     if (is_linked_) return;
     const int error = errno;

@@ -131,15 +131,23 @@ std::string number_text(const nlohmann::json& value, int decimals) {
   return text;
 }
 
+// Empty unless a robot was not learning when its run ended.
+std::string ended_while_text(const nlohmann::json& summary) {
+  if (!summary.contains("real_time")) return "";
+  const nlohmann::json& state = summary["real_time"]["ended_while"];
+  return state.is_string() ? ", robot at the end: " + state.get<std::string>() : "";
+}
+
 void print_summary(const nlohmann::json& summary, bool json) {
   const auto folder = summary.at("out").get<std::string>();
   std::printf(
-      "%s after %lld steps, %lld episodes, %s steps/s, mean return of the last eighth: %s\n",
+      "%s after %lld steps, %lld episodes, %s steps/s, mean return of the last eighth: %s%s\n",
       summary.at("ended").get<std::string>().c_str(),
       static_cast<long long>(summary.at("steps").get<std::int64_t>()),
       static_cast<long long>(summary.at("episodes").get<std::int64_t>()),
       number_text(summary.at("steps_per_second"), 0).c_str(),
-      number_text(summary.at("mean_return_last_eighth"), 1).c_str());
+      number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
+      ended_while_text(summary).c_str());
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
     const auto warning = static_cast<HealthWarning>(bit);
     for (const auto& name : summary.at("warnings")) {

@@ -345,6 +345,7 @@ void TrainingRun::loop_on_robot() {
     sleep_until(clock_.now_ns() + kPollNs);
     if (stop_requested != 0) device_->signals().stop = true;
     run.poll();
+    progress_.set_state(status_text(device_->world().status()));
     speed_.add(run.steps(), clock_.now_ns());
     progress_.update(run.steps(), clock_.now_ns());
   }
