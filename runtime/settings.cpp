@@ -196,6 +196,13 @@ std::size_t edit_distance(std::string_view text, std::string_view word) {
   return row.back();
 }
 
+std::array<std::string_view, kSettings.size()> setting_names() {
+  std::array<std::string_view, kSettings.size()> names;
+  std::transform(kSettings.begin(), kSettings.end(), names.begin(),
+                 [](const Setting& setting) { return setting.name; });
+  return names;
+}
+
 }  // namespace
 
 std::span<const Setting> all_settings() {
@@ -244,15 +251,13 @@ std::string format_value(const RunSettings& settings, std::string_view key) {
 }
 
 std::string unknown_key_text(std::string_view key) {
-  return "unknown key '" + printable(key) + "'; did you mean '" + std::string(nearest_key(key)) +
-         "'?";
+  const auto names = setting_names();
+  return "unknown key '" + printable(key) + "'" +
+         did_you_mean(key, names, "; every run's config.toml shows them all");
 }
 
 std::string_view nearest_key(std::string_view text) {
-  std::array<std::string_view, kSettings.size()> names;
-  std::transform(kSettings.begin(), kSettings.end(), names.begin(),
-                 [](const Setting& setting) { return setting.name; });
-  return nearest_word(text, names);
+  return nearest_word(text, setting_names());
 }
 
 std::string_view nearest_word(std::string_view text, std::span<const std::string_view> words) {
@@ -266,6 +271,18 @@ std::string_view nearest_word(std::string_view text, std::span<const std::string
   return *std::min_element(words.begin(), words.end(), [&](std::string_view a, std::string_view b) {
     return distance(a) < distance(b);
   });
+}
+
+std::string did_you_mean(std::string_view text, std::span<const std::string_view> words,
+                         std::string_view otherwise) {
+  constexpr std::size_t kPartMin = 3;  // shorter ones are part of too many words
+  const std::string_view word = nearest_word(text, words);
+  const bool is_part = text.size() >= kPartMin && word.find(text) != std::string_view::npos;
+  const bool can_be_close = text.size() <= 2 * word.size();  // spares the cost of a long text
+  if (is_part || (can_be_close && edit_distance(text, word) <= (word.size() + 2) / 3)) {
+    return "; did you mean '" + std::string(word) + "'?";
+  }
+  return std::string(otherwise);
 }
 
 std::string printable(std::string_view text) {

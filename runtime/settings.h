@@ -67,7 +67,7 @@ std::string set_value(RunSettings& settings, std::string_view key, std::string_v
 // The value of a known key as the shortest text that set_value() turns into the same bits.
 std::string format_value(const RunSettings& settings, std::string_view key);
 
-// "unknown key 'actor_rl'; did you mean 'actor_lr'?"
+// "unknown key 'actor_rl'; did you mean 'actor_lr'?", or where the keys stand if none is like it.
 std::string unknown_key_text(std::string_view key);
 
 // The key that is most like the text: one that contains it, else the nearest by edit distance.
@@ -75,6 +75,11 @@ std::string_view nearest_key(std::string_view text);
 
 // The same for any words; words is not empty.
 std::string_view nearest_word(std::string_view text, std::span<const std::string_view> words);
+
+// "; did you mean 'actor_lr'?" where the nearest word contains the text or differs in a third of
+// its letters at most; else the `otherwise` text.
+std::string did_you_mean(std::string_view text, std::span<const std::string_view> words,
+                         std::string_view otherwise);
 
 // The text for a message: without unprintable bytes, and cut where it is too long for a line.
 std::string printable(std::string_view text);

@@ -184,6 +184,41 @@ const WrongUse kWrongUses[] = {
      {"train", "dot_reacher", "--device", "/dev/ttyUSB0"},
      2,
      "--device /dev/ttyUSB0 needs --time real"},
+    {"InitMissing",
+     {"train", "dot_reacher", "--init", "SCRATCH/none", "--out", "SCRATCH/new"},
+     2,
+     "none: no such folder"},
+    {"InitOfAnotherSize",
+     {"train", "dot_reacher", "--init", "RUN", "--set", "hidden=12", "--out", "SCRATCH/new"},
+     2,
+     "its learner has other sizes or another algorithm"},
+    {"InitMissingForSeeds",
+     {"train", "dot_reacher", "--init", "SCRATCH/none", "--seeds", "0..1", "--out", "SCRATCH/new"},
+     2,
+     "none: no such folder"},
+    {"EmptyInit", {"train", "dot_reacher", "--init", ""}, 2, "--init: must not be empty"},
+    {"EmptyResume", {"train", "dot_reacher", "--resume", ""}, 2, "--resume: must not be empty"},
+    {"EmptySeeds", {"train", "dot_reacher", "--seeds", ""}, 2, "--seeds: must not be empty"},
+    {"EmptyOut", {"train", "dot_reacher", "--out", ""}, 2, "--out: must not be empty"},
+    {"EmptyConfig", {"train", "dot_reacher", "--config", ""}, 2, "--config: must not be empty"},
+    {"EmptyInfo", {"info", ""}, 2, "RUN: must not be empty"},
+    {"EmptyInfoTask", {"info", "--task", ""}, 2, "--task: must not be empty"},
+    {"JobsWithoutSeeds", {"train", "dot_reacher", "--jobs", "3"}, 2, "--jobs requires --seeds"},
+    {"InfoOfRunAndTask", {"info", "RUN", "--task", "dot_reacher"}, 2, "--task excludes RUN"},
+    {"SecondsWithoutRate",
+     {"profile", "dot_reacher", "--seconds", "5"},
+     2,
+     "--seconds requires --rate"},
+    {"RateIsNan", {"profile", "dot_reacher", "--rate", "nan"}, 2, "--rate: must be a number"},
+    {"UnlikeAnyCommand", {"xylophone"}, 2, "unknown command 'xylophone'; `instep --help` lists"},
+    {"UnlikeAnyTask",
+     {"train", "xylophone"},
+     2,
+     "unknown task 'xylophone'; `instep tasks` lists them"},
+    {"UnlikeAnyKey",
+     {"train", "dot_reacher", "--set", "xylophone=1"},
+     2,
+     "unknown key 'xylophone'; every run's config.toml shows them all"},
     {"EvalNothing", {"eval"}, 2, "RUN is required"},
     {"EvalMissing", {"eval", "SCRATCH/none"}, 2, "none: no such folder"},
     {"EvalNoRun", {"eval", "SCRATCH/empty"}, 2, "empty: is not a run's folder"},
@@ -192,9 +227,16 @@ const WrongUse kWrongUses[] = {
     {"InfoUnknownTask", {"info", "--task", "hoper"}, 2, "did you mean 'hopper'?"},
     {"ReportMissing", {"report", "SCRATCH/none"}, 2, "none: no such folder"},
     {"ReportNoRun", {"report", "RUN", "SCRATCH/empty"}, 2, "empty: is not a run's folder"},
+    {"ReportToAFolder",
+     {"report", "RUN", "--out", "SCRATCH/empty"},
+     2,
+     "empty: is not a regular file"},
+    {"ReportOfRawBytes", {"report", "SCRATCH/raw"}, 1, "raw/config.toml:2: is not UTF-8 text"},
+    {"ReportWithoutEpisodes", {"report", "SCRATCH/config_only"}, 1, "episodes.csv: is missing"},
     {"CompareOne", {"compare", "RUN"}, 2, "RUN"},
     {"CompareMissing", {"compare", "RUN", "SCRATCH/none"}, 2, "none: no such folder"},
     {"VerifyNothing", {"verify"}, 2, "FILE is required"},
+    {"VerifyMissing", {"verify", "SCRATCH/none"}, 2, "none: no such file"},
     {"VerifyUnknownPath",
      {"verify", "SCRATCH/file", "--path", "mmx"},
      2,
@@ -216,7 +258,12 @@ TEST_F(Command, WrongUseIsToldAndLeavesNothing) {
   write_bytes(scratch / "typo.toml", "[learner]\nhidden = 8\nactor_rl = 0.1\n");
   write_bytes(scratch / "syntax.toml", "[learner]\nhidden = = 8\n");
   write_bytes(scratch / "range.toml", "[learner]\n\n\nhidden = 7\n");
-  std::filesystem::create_directory(scratch / "empty");
+  for (const char* folder : {"empty", "raw", "config_only"}) {
+    std::filesystem::create_directory(scratch / folder);
+  }
+  write_bytes(scratch / "raw/config.toml", "[run]\n\xff\xfe = 1\n");
+  write_bytes(scratch / "raw/episodes.csv", "episode,step,return,length,terminated,seconds\n");
+  write_bytes(scratch / "config_only/config.toml", "[run]\n");
   const auto run_before = folder_contents(run());
   const auto scratch_before = folder_contents(scratch.path());
   for (const WrongUse& use : kWrongUses) {

@@ -147,9 +147,19 @@ TEST(Doctor, SharedCoresAreAdviceOnly) {
   const Machine machine;
   machine.put("sys/devices/system/cpu/isolated", "\n");
   EXPECT_EQ(machine.find("isolated_cores").level, Level::kAdvice);
+  for (const auto& [online, last] : std::vector<std::pair<std::string, std::string>>{
+           {"0-1", "1"}, {"0-3", "3"}, {"0-7,12-15", "15"}, {"0,2", "2"}}) {
+    machine.put("sys/devices/system/cpu/online", online + "\n");
+    EXPECT_THAT(
+        machine.find("isolated_cores").mend,
+        HasSubstr("isolcpus=" + last + " nohz_full=" + last + " rcu_nocbs=" + last + " to"));
+  }
   EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("/etc/default/grub"));
   machine.put("boot/extlinux/extlinux.conf", "APPEND quiet\n");
   EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("extlinux.conf"));
+  machine.put("sys/devices/system/cpu/online", "0\n");
+  EXPECT_EQ(machine.find("isolated_cores").level, Level::kAdvice);
+  EXPECT_THAT(machine.find("isolated_cores").mend, Not(HasSubstr("isolcpus")));
   EXPECT_TRUE(machine.is_fit());
 }
 

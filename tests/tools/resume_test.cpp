@@ -385,6 +385,18 @@ TEST_F(ResumeOf, AMissingCheckpointIsRefused) {
   expect_refused(2, "holds no checkpoint; is it a run folder?");
 }
 
+TEST_F(ResumeOf, AnEmptyCheckpointBesideEpisodesIsRefused) {
+  write_bytes(checkpoint(), "");
+  write_bytes(run() + "/episodes.csv",
+              "episode,step,return,length,terminated,seconds\n1,500,-1,500,1,0.1\n");
+  expect_refused(1, "is empty, though episodes are recorded beside it");
+}
+
+TEST_F(ResumeOf, LostEpisodesAreRefused) {
+  std::filesystem::remove(run() + "/episodes.csv");
+  expect_refused(1, "/episodes.csv: is missing");
+}
+
 TEST_F(ResumeOf, ChangedSettingsIsRefused) {
   const std::string path = run() + "/config.toml";
   const std::string config = read_bytes(path);
@@ -453,6 +465,9 @@ TEST_F(ResumeOf, AFinishedRunChangesNoBitOfIt) {
   const std::string bytes = read_bytes(checkpoint());
   const CommandResult result = resume(run());
   EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.error.find("all of its 2100 steps were made before"), std::string::npos)
+      << result;
+  EXPECT_EQ(result.out.find("steps/s"), std::string::npos) << result;
   EXPECT_EQ(read_bytes(run() + "/episodes.csv"), episodes);
   EXPECT_EQ(read_bytes(checkpoint()), bytes);
 }

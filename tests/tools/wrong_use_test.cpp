@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -326,9 +327,15 @@ TEST_F(SmallDisk, WithoutAnyRoomNoFileIsMadeOrReplaced) {
 TEST(FullStdout, IsTold) {
   const TemporaryFolder folder;
   expect_done(train_words(folder / "run", 3'000));
-  const std::string words = shell_text({"info", folder / "run", "--json"});
-  expect_refused(run_shell(words + " >/dev/full"), 3,
-                 {"standard output: cannot be written: No space left on device"});
+  const TemporaryFolder unfit;  // the doctor finds much to mend on a machine without /proc
+  for (const Words& words : {Words{"info", folder / "run", "--json"}, Words{"--version"},
+                             Words{"--help"}, Words{"doctor", "--sysroot", unfit.path()},
+                             Words{"train", "--resume", folder / "run", "--steps", "4000"}}) {
+    const CommandResult result = run_shell(shell_text(words) + " >/dev/full");
+    EXPECT_EQ(result.exit_code, 3) << result;
+    EXPECT_THAT(result.error,
+                HasSubstr("standard output: cannot be written: No space left on device"));
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -373,6 +380,27 @@ TEST(OddFiles, AreNamed) {
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     EXPECT_TRUE(read_bytes(path) == read_bytes(whole + '/' + odd.file));
   }
+}
+
+// A pipe stands for every device: replaced by a file, it would be gone.
+TEST(OddFiles, AreNotReplacedByAReport) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  expect_done(train_words(run, 3'000));
+  const std::string pipe = folder / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", folder / "to_pipe");
+  write_text((folder / "page.html").c_str(), "old");
+  std::filesystem::create_symlink("page.html", folder / "to_page");
+  for (const std::string& out : {pipe, folder / "to_pipe"}) {
+    expect_refused(run_command({"report", run, "--out", out}), 2,
+                   {out + ": is not a regular file"});
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "to_pipe"));
+  expect_done({"report", run, "--out", folder / "to_page"});
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "to_page"));
+  EXPECT_EQ(read_bytes(folder / "page.html"), read_bytes(run + "/report.html"));
 }
 
 // ---------------------------------------------------------------------------------------------------

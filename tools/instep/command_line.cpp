@@ -3,10 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "tools/instep/doctor.h"
 #include "tools/instep/error.h"
@@ -17,6 +21,7 @@
 #include "tools/instep/report.h"
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/run_folder.h"
+#include "tools/instep/settings_io.h"
 #include "tools/instep/sim.h"
 #include "tools/instep/study.h"
 #include "tools/instep/train.h"
@@ -35,6 +40,22 @@ std::string is_seed(const std::string& text) {
   const auto [at, error] = std::from_chars(text.data(), end, seed);
   if (error == std::errc() && at == end) return "";
   return "must be a whole number of 0 to 18446744073709551615, not " + printable(text);
+}
+
+// CLI::Range lets through what is neither below nor above.
+std::string is_number(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? "must be a number, not nan" : "";
+}
+
+// An empty word, as an unset shell variable leaves it, would be taken for an option not given.
+void refuse_empty_values(CLI::App& app) {
+  const auto is_given = [](const std::string& text) {
+    return std::string(text.empty() ? "must not be empty" : "");
+  };
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_items_expected_max() > 0) option->check(is_given);
+  }
+  for (CLI::App* command : app.get_subcommands(nullptr)) refuse_empty_values(*command);
 }
 
 // Options that several commands share.
@@ -59,9 +80,10 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
   command->add_option("--seed", options.seed, "seed of every random draw (default 0)")
       ->check(is_seed);
-  command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
+  CLI::Option* seeds = command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
   command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, 1024))
+      ->needs(seeds);
   command->add_option("--algo", options.algorithm, "avg (default) or iac")
       ->check(CLI::IsMember({"avg", "iac"}));
   add_backend(command, options.backend, options.path);
@@ -132,13 +154,17 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   add_schedule(command, options.schedule);
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_flag("--json", options.json, "end with one line of JSON");
-  command
-      ->add_option("--rate", options.rate_hz,
-                   "ticks a second: also measure the whole path on real time, with a device behind "
-                   "a pseudo-terminal")
-      ->check(CLI::Range(1.0, 10'000.0));
+  CLI::Option* rate =
+      command
+          ->add_option("--rate", options.rate_hz,
+                       "ticks a second: also measure the whole path on real time, with a device "
+                       "behind a pseudo-terminal")
+          ->check(is_number)
+          ->check(CLI::Range(1.0, 10'000.0));
   command->add_option("--seconds", options.seconds, "how long, with --rate (default 10)")
-      ->check(CLI::Range(1.0, 1e6));
+      ->check(is_number)
+      ->check(CLI::Range(1.0, 1e6))
+      ->needs(rate);
   command->callback([&] { action = [&] { return run_profile(options); }; });
 }
 
@@ -148,6 +174,7 @@ void add_robot(CLI::App& app, RobotOptions& options, std::string& record, bool& 
   watch->add_option("DEVICE", options.device, "its port, as /dev/ttyUSB0")->required();
   watch->add_option("--task", options.task, "the task whose robot it is");
   watch->add_option("--seconds", options.seconds, "how long (default: until Ctrl-C)")
+      ->check(is_number)
       ->check(CLI::Range(0.1, 1e6));
   watch->callback([&] { action = [&] { return run_watch(options); }; });
 
@@ -213,6 +240,10 @@ int write_report(const TellOptions& options) {
   std::vector<RunRecord> records;
   for (const std::string& run : options.runs) {
     require_run_folder(run);
+    require_toml(run + "/config.toml");
+    if (std::error_code error; !std::filesystem::exists(run + "/episodes.csv", error)) {
+      throw DataError(run + "/episodes.csv: is missing; without it there is nothing to report");
+    }
     records.push_back(read_run_record(run));
   }
   std::string out = options.out;
@@ -233,8 +264,8 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
   tasks->callback([&] { action = [&] { return run_tasks(options.json); }; });
 
   CLI::App* info = app.add_subcommand("info", "Tell about this build, a learner's memory, a run");
-  info->add_option("RUN", options.run, "run folder");
-  info->add_option("--task", options.task, "memory table of this task's learner");
+  CLI::Option* run = info->add_option("RUN", options.run, "run folder");
+  info->add_option("--task", options.task, "memory table of this task's learner")->excludes(run);
   info->add_flag("--json", options.json, "end with one line of JSON");
   info->callback(
       [&] { action = [&] { return run_info(options.run, options.task, options.json); }; });
@@ -266,8 +297,8 @@ void require_known_command(const CLI::App& app, const std::string& word) {
   for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
   if (std::find(names.begin(), names.end(), word) != names.end()) return;
   const std::vector<std::string_view> words(names.begin(), names.end());
-  throw UsageError("unknown command '" + printable(word) + "'; did you mean '" +
-                   std::string(nearest_word(word, words)) + "'? `instep --help` lists them");
+  throw UsageError("unknown command '" + printable(word) + "'" + did_you_mean(word, words, ";") +
+                   " `instep --help` lists them");
 }
 
 // Everything that options write to. The action reads it after the parser is gone.
@@ -303,11 +334,15 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_study(app, options->search, options->yardsticks, action);
   add_telling(app, options->tell, action);
   add_robot(app, options->robot, options->record, options->json, action);
+  refuse_empty_values(app);
   require_known_command(app, argc > 1 ? argv[1] : "");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
-    return {nullptr, app.exit(request)};
+    std::ostringstream text;  // printed as everything else is, so that a full disk is noticed
+    const int code = app.exit(request, text, text);
+    std::fputs(text.str().c_str(), stdout);
+    return {nullptr, code};
   } catch (const CLI::ParseError& error) {
     std::fprintf(
         stderr, "instep: %s\nRun `instep --help`, or `instep COMMAND --help`, for what there is.\n",

@@ -178,13 +178,20 @@ Finding check_governor(const std::string& root) {
 Finding check_isolated_cores(const std::string& root) {
   const std::string cores = read_value(root + "/sys/devices/system/cpu/isolated").value_or("");
   if (!cores.empty()) return {"isolated_cores", Level::kGood, cores, ""};
-  return {
-      "isolated_cores", Level::kAdvice, "none: other programs share every core",
-      has_file(root + "/boot/extlinux/extlinux.conf")
-          ? "add isolcpus=3 nohz_full=3 rcu_nocbs=3 to APPEND in /boot/extlinux/extlinux.conf, "
-            "then restart"
-          : "add isolcpus=3 nohz_full=3 rcu_nocbs=3 to GRUB_CMDLINE_LINUX in /etc/default/grub, "
-            "then sudo update-grub, then restart"};
+  // "0-3", or "0,2-3" where some are switched off.
+  const std::string online = read_value(root + "/sys/devices/system/cpu/online").value_or("0");
+  const std::size_t before_last = online.find_last_of(",-");
+  if (before_last == std::string::npos) {
+    return {"isolated_cores", Level::kAdvice, "none: other programs share the only core",
+            "stop every program that the robot does not need, or take a machine of several cores"};
+  }
+  const std::string core = online.substr(before_last + 1);
+  const std::string words = "add isolcpus=" + core + " nohz_full=" + core + " rcu_nocbs=" + core;
+  return {"isolated_cores", Level::kAdvice, "none: other programs share every core",
+          words + (has_file(root + "/boot/extlinux/extlinux.conf")
+                       ? " to APPEND in /boot/extlinux/extlinux.conf, then restart"
+                       : " to GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub, then "
+                         "restart")};
 }
 
 Finding check_clock_source(const std::string& root) {

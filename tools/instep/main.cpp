@@ -14,7 +14,7 @@
 static int finish(int code) {
   if (std::fflush(stdout) == 0 || errno == EPIPE) return code;
   std::fprintf(stderr, "instep: standard output: cannot be written: %s\n", std::strerror(errno));
-  return code == instep::kDone ? instep::kDeviceError : code;
+  return instep::kDeviceError;
 }
 
 int main(int argc, char** argv) {

@@ -71,8 +71,13 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
 }
 
 void Progress::finish(std::int64_t step, std::int64_t now_ns) {
-  print(step, now_ns);
-  if (is_terminal_) std::fputc('\n', stderr);
+  if (step == first_step_ && step >= steps_) {
+    std::fprintf(stderr, "%s: all of its %lld steps were made before; --steps with more goes on\n",
+                 name_.data(), static_cast<long long>(step));
+  } else {
+    print(step, now_ns);
+    if (is_terminal_) std::fputc('\n', stderr);
+  }
   notice_.stopping();
 }
 

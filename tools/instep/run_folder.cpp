@@ -69,7 +69,17 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
   throw_io_error(name, "a thousand folders of this name exist");
 }
 
-void write_file(const std::string& path, const std::string& contents) {
+void write_file(const std::string& name, const std::string& contents) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(name, ignored);
+  // A device, a pipe or a folder would be gone for good.
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    throw UsageError(name + ": is not a regular file, which alone is replaced; name another file");
+  }
+  // What a link points to is replaced, not the link.
+  const bool is_link_to_file = fs::exists(status) && fs::is_symlink(name, ignored);
+  const std::string path = is_link_to_file ? fs::canonical(name).string() : name;
   const std::string temporary = path + ".new";
   std::remove(temporary.c_str());
   File file;
@@ -78,11 +88,11 @@ void write_file(const std::string& path, const std::string& contents) {
   if (error == 0) error = file.write_at({bytes, contents.size()}, 0);
   if (error == 0) error = file.sync();
   if (error == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const std::string folder = fs::path(path).parent_path().string();
   if (error == 0) error = sync_folder(folder.empty() ? "." : folder);
   if (error != 0) {
     std::remove(temporary.c_str());
-    throw_io_error(path, std::string("cannot be written: ") + std::strerror(error));
+    throw_io_error(name, std::string("cannot be written: ") + std::strerror(error));
   }
 }
 

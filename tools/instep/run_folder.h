@@ -18,7 +18,7 @@ void require_run_folder(const std::string& folder);
 void make_folders(const std::string& path);
 
 // Replaces a file's contents so that a crash leaves the old or the new, never a part. Throws
-// IoError.
-void write_file(const std::string& path, const std::string& contents);
+// IoError, and UsageError where something else than a regular file has that name.
+void write_file(const std::string& name, const std::string& contents);
 
 }  // namespace instep

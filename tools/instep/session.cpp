@@ -3,10 +3,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
+#include "tools/instep/run_record.h"
 
 namespace instep {
 namespace {
@@ -21,6 +23,20 @@ std::uint64_t identity_hash(const RunConfig& config) {
   return state;
 }
 
+bool has_episodes(const std::string& folder) {
+  const std::string path = folder + "/episodes.csv";
+  return std::filesystem::exists(path) && !read_episodes(path).empty();
+}
+
+// Episodes come with checkpoints: one that is empty beside them was whole once.
+std::string lost_text(const std::string& folder) {
+  const bool has_best = std::filesystem::exists(folder + "/best/checkpoint");
+  return std::string(
+             ": is empty, though episodes are recorded beside it; what it held is lost and "
+             "the run cannot be continued: start a new one") +
+         (has_best ? ", from the best weights with --init " + folder + "/best" : "");
+}
+
 }  // namespace
 
 const TaskInfo& require_task(std::string_view name) {
@@ -28,8 +44,8 @@ const TaskInfo& require_task(std::string_view name) {
   if (task == nullptr) {
     std::vector<std::string_view> names;
     for (const TaskInfo& known : all_tasks()) names.push_back(known.name);
-    throw UsageError("unknown task '" + printable(name) + "'; did you mean '" +
-                     std::string(nearest_word(name, names)) + "'? `instep tasks` lists them");
+    throw UsageError("unknown task '" + printable(name) + "'" + did_you_mean(name, names, ";") +
+                     " `instep tasks` lists them");
   }
   if (task->make == nullptr) {
     throw UsageError("task '" + std::string(name) +
@@ -113,6 +129,7 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
       throw IoError(path + ": cannot be opened" + (writable ? " for writing: " : ": ") +
                     std::strerror(checkpoint.error()));
     case CheckpointStatus::kNothingYet:
+      if (has_episodes(folder)) throw DataError(path + lost_text(folder));
       throw DataError(path +
                       ": the run ended before its first checkpoint was complete; start it "
                       "again with train --resume " +

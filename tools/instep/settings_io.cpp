@@ -131,11 +131,11 @@ const RunKey* find_run_key(std::string_view name) {
   return found == kRunKeys.end() ? nullptr : found;
 }
 
-std::string_view nearest_run_key(std::string_view text) {
+std::string run_key_meant(std::string_view text) {
   std::array<std::string_view, kRunKeys.size()> names;
   std::transform(kRunKeys.begin(), kRunKeys.end(), names.begin(),
                  [](const RunKey& key) { return key.name; });
-  return nearest_word(text, names);
+  return did_you_mean(text, names, "; every run's config.toml shows them all");
 }
 
 // Answers what is wrong with the file itself, as ": what", or nothing.
@@ -260,8 +260,9 @@ std::string check_names(const toml::table& root) {
       return at_line(key.source(), "'" + std::string(name) + "' belongs into the table [learner]");
     }
     if (!is_known) {
-      return at_line(key.source(), "unknown table '" + printable(name) + "'; did you mean '" +
-                                       std::string(nearest_word(name, kTables)) + "'?");
+      return at_line(key.source(),
+                     "unknown table '" + printable(name) + "'" +
+                         did_you_mean(name, kTables, "; there are [learner] and [run]"));
     }
     if (!node.is_table()) return at_line(key.source(), std::string(name) + " must be a table");
   }
@@ -275,9 +276,8 @@ std::string check_names(const toml::table& root) {
   if (const toml::table* const run = root["run"].as_table()) {
     for (const auto& [key, node] : *run) {
       if (find_run_key(key.str()) != nullptr) continue;
-      return at_line(key.source(), "unknown key '" + printable(key.str()) +
-                                       "' in [run]; did you mean '" +
-                                       std::string(nearest_run_key(key.str())) + "'?");
+      return at_line(key.source(), "unknown key '" + printable(key.str()) + "' in [run]" +
+                                       run_key_meant(key.str()));
     }
   }
   return "";
@@ -378,6 +378,12 @@ RunConfig read_config_toml(const std::string& path) {
   if (problem.empty()) problem = read_learner(root, true, config.settings);
   if (!problem.empty()) throw DataError(path + problem);
   return config;
+}
+
+void require_toml(const std::string& path) {
+  toml::table ignored;
+  const std::string problem = parse_file(path, ignored);
+  if (!problem.empty()) throw DataError(path + problem);
 }
 
 }  // namespace instep

@@ -26,4 +26,8 @@ std::string write_config_toml(const RunConfig& config);
 // allowed.
 RunConfig read_config_toml(const std::string& path);
 
+// Throws DataError unless the file can be read and is TOML, whatever it holds: an older program's
+// config.toml too.
+void require_toml(const std::string& path);
+
 }  // namespace instep

@@ -140,14 +140,16 @@ std::string ended_while_text(const nlohmann::json& summary) {
 
 void print_summary(const nlohmann::json& summary, bool json) {
   const auto folder = summary.at("out").get<std::string>();
-  std::printf(
-      "%s after %lld steps, %lld episodes, %s steps/s, mean return of the last eighth: %s%s\n",
-      summary.at("ended").get<std::string>().c_str(),
-      static_cast<long long>(summary.at("steps").get<std::int64_t>()),
-      static_cast<long long>(summary.at("episodes").get<std::int64_t>()),
-      number_text(summary.at("steps_per_second"), 0).c_str(),
-      number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
-      ended_while_text(summary).c_str());
+  // A run that was complete already has no speed.
+  const double rate = summary.at("steps_per_second").get<double>();
+  const std::string speed =
+      rate > 0.0 ? number_text(summary.at("steps_per_second"), 0) + " steps/s, " : "";
+  std::printf("%s after %lld steps, %lld episodes, %smean return of the last eighth: %s%s\n",
+              summary.at("ended").get<std::string>().c_str(),
+              static_cast<long long>(summary.at("steps").get<std::int64_t>()),
+              static_cast<long long>(summary.at("episodes").get<std::int64_t>()), speed.c_str(),
+              number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
+              ended_while_text(summary).c_str());
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
     const auto warning = static_cast<HealthWarning>(bit);
     for (const auto& name : summary.at("warnings")) {
@@ -157,7 +159,6 @@ void print_summary(const nlohmann::json& summary, bool json) {
   }
   std::printf("report: %s/report.html\n", folder.c_str());
   if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
-  std::fflush(stdout);
 }
 
 int exit_code(const nlohmann::json& summary) {
@@ -245,6 +246,7 @@ int train_seeds(const TrainOptions& options) {
   const SeedRange seeds = parse_seeds(options.seeds);
   RunConfig config = new_config(options);
   config.seed = seeds.first;
+  if (!options.init.empty()) open_init(options.init, config);
   const std::string parent = options.out.empty() ? "" : make_run_folder(options.out, config);
   std::vector<std::string> folders;
   std::map<pid_t, std::uint64_t> running;
@@ -314,6 +316,7 @@ int run_train(const TrainOptions& options) {
     prepare_for_robot(options, is_resumed, config);
     device = open_device(options, require_task(config.task));
   }
+  if (!options.init.empty()) open_init(options.init, config);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
   const nlohmann::json summary = TrainingRun(config, folder,
                                              {.is_resumed = is_resumed,

@@ -103,23 +103,30 @@ void TrainingRun::start(const std::string& init) {
   open_events(0);
 }
 
-// A new run from another's weights and normaliser; its optimiser, statistics of rewards and
-// counters start afresh.
-void TrainingRun::take_weights(const std::string& init) {
+std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& wanted) {
   require_run_folder(init);
   RunConfig config = read_config_toml(init + "/config.toml");
   config.path.clear();  // weights are weights, whatever computed them
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, init, false);
-  RunSession other(config);
-  other.load(checkpoint, init + "/checkpoint");
-  const Learner& from = other.agent().learner();
-  const Learner& to = session_.agent().learner();
-  if (!(from.layout.shape == to.layout.shape) || from.layout.algorithm != to.layout.algorithm) {
+  auto other = std::make_unique<RunSession>(config);
+  other->load(checkpoint, init + "/checkpoint");
+  const Layout& layout = other->agent().learner().layout;
+  const TaskInfo& task = require_task(wanted.task);
+  const LearnerSettings& settings = wanted.settings.learner;
+  const Shape shape = {task.observation_dim, task.action_dim, settings.hidden};
+  if (!(layout.shape == shape) || layout.algorithm != settings.algorithm) {
     throw UsageError("--init " + init +
                      ": its learner has other sizes or another algorithm than this run's");
   }
-  copy_weights(from, to);
+  return other;
+}
+
+// A new run from another's weights and normaliser; its optimiser, statistics of rewards and
+// counters start afresh.
+void TrainingRun::take_weights(const std::string& init) {
+  const std::unique_ptr<RunSession> other = open_init(init, config_);
+  copy_weights(other->agent().learner(), session_.agent().learner());
 }
 
 // A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
@@ -164,6 +171,12 @@ void TrainingRun::resume() {
   if (error == EBADMSG) {
     throw DataError(folder_ +
                     "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
+  }
+  if (error == ENOENT) {
+    throw DataError(folder_ +
+                    "/episodes.csv: is missing, and a run goes on only with its episodes; restore "
+                    "it, or start a new run from these weights with --init " +
+                    folder_);
   }
   check(error, "episodes.csv");
   earlier_seconds_ = log_.last_seconds();

@@ -30,6 +30,10 @@ struct RunStart {
   RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
 };
 
+// Opens the run that --init names and makes sure that its learner has the sizes and the algorithm
+// of `config`'s. Throws CommandError.
+std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& config);
+
 // The mean return and length of the episodes since the last point of the event file.
 struct EpisodeMeans {
   std::int64_t count = 0;

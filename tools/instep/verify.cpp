@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
@@ -112,6 +113,11 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
 
 int run_verify(const VerifyOptions& options) {
   choose_backend(options.backend, options.path, options.arithmetic);
+  for (const std::string& file : options.files) {
+    if (std::error_code error; !std::filesystem::exists(file, error)) {
+      throw UsageError(file + ": no such file; give a golden file");
+    }
+  }
   nlohmann::json files = nlohmann::json::array();
   int failed = 0;
   for (const std::string& file : options.files) {
