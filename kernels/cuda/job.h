@@ -90,7 +90,8 @@ struct Reply {
   std::uint32_t has_left = 0;  // a resident kernel has ended, and the block of memory is whole
 };
 
-// What the blocks of one agent's grid meet at: how many have come to the barrier since the memory was zeroed.
+// What the blocks of one agent's grid meet at: how many have come to the barrier since the memory
+// was zeroed.
 struct Meeting {
   std::uint32_t arrivals = 0;
 };

@@ -141,9 +141,9 @@ std::string ended_while_text(const nlohmann::json& summary) {
 void print_summary(const nlohmann::json& summary, bool json) {
   const auto folder = summary.at("out").get<std::string>();
   // A run that was complete already has no speed.
-  const double rate = summary.at("steps_per_second").get<double>();
+  const nlohmann::json& rate = summary.at("steps_per_second");
   const std::string speed =
-      rate > 0.0 ? number_text(summary.at("steps_per_second"), 0) + " steps/s, " : "";
+      rate.is_number() && rate > 0.0 ? number_text(rate, 0) + " steps/s, " : "";
   std::printf("%s after %lld steps, %lld episodes, %smean return of the last eighth: %s%s\n",
               summary.at("ended").get<std::string>().c_str(),
               static_cast<long long>(summary.at("steps").get<std::int64_t>()),
