@@ -2,10 +2,11 @@
 # Every command that README.md, CONTRIBUTING.md and docs/*.md show in a code block is one that works.
 #
 # Commands of instep are run, in a scratch folder, one after the other as they stand on the page. Only these
-# things are changed: numbers of steps, updates and episodes are made small, several seeds become two, and
-# places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here, and
-# DEVICE the port of a simulated Create 2 that stands by. Commands that build, test or install (cmake, ctest, tools/...) would take too long, and Python scripts need packages;
-# of them it is checked that the script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
+# things are changed: numbers of steps, updates, episodes and seconds are made small, several seeds become
+# two, places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here, and
+# DEVICE becomes the port of a simulated Create 2 that stands by. Commands that build, test or install (cmake,
+# ctest, tools/...) would take too long, and Python scripts need packages; of them it is checked that the
+# script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
 # docs/adding_a_task.md has a test of its own, tutorial_test.sh, which runs its commands in a fresh tree.
 import json
 import pathlib
@@ -65,6 +66,8 @@ def capped(words):
         words += ["--steps", str(caps["--steps"] if "--resume" not in words else 2 * STEPS_MAX)]
     if words[0] == "profile" and "--updates" not in words:
         words += ["--updates", "200"]
+    if words[0] == "watch" and "--seconds" not in words:
+        words += ["--seconds", "1"]
     return words
 
 
