@@ -404,7 +404,8 @@ TEST_P(EveryModel, HasTheMotors) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::ValuesIn(kModelFacts));
+INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::ValuesIn(kModelFacts),
+                         testing::PrintToStringParamName());
 
 TEST(MujocoError, FailsTheEpisodeAndLeavesTheProcessAlive) {
   const auto hopper = make_mujoco_task("Hopper");

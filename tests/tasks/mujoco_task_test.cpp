@@ -187,7 +187,8 @@ TEST_P(EveryRobot, ReportsNumbersItCannotGoOnFrom) {
   EXPECT_FALSE(std::filesystem::exists(log));
 }
 
-INSTANTIATE_TEST_SUITE_P(Robots, EveryRobot, testing::ValuesIn(kResets));
+INSTANTIATE_TEST_SUITE_P(Robots, EveryRobot, testing::ValuesIn(kResets),
+                         testing::PrintToStringParamName());
 
 TEST(MujocoTask, KnowsNoOtherNames) {
   EXPECT_EQ(make_mujoco_task("Swimmer"), nullptr);

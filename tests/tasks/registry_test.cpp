@@ -245,7 +245,8 @@ TEST_P(EveryTask, RecoversFromANanActionAtTheNextReset) {
   EXPECT_TRUE(recovered.all_finite());
 }
 
-INSTANTIATE_TEST_SUITE_P(Tasks, EveryTask, testing::ValuesIn(available_tasks()));
+INSTANTIATE_TEST_SUITE_P(Tasks, EveryTask, testing::ValuesIn(available_tasks()),
+                         testing::PrintToStringParamName());
 
 }  // namespace
 }  // namespace instep

@@ -83,7 +83,8 @@ TEST_P(TaskAllocation, IsNoneAfterConstruction) {
 #endif
 }
 
-INSTANTIATE_TEST_SUITE_P(Tasks, TaskAllocation, testing::ValuesIn(available_tasks()));
+INSTANTIATE_TEST_SUITE_P(Tasks, TaskAllocation, testing::ValuesIn(available_tasks()),
+                         testing::PrintToStringParamName());
 
 }  // namespace
 }  // namespace instep

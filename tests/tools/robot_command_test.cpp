@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -33,8 +34,7 @@ std::vector<std::string> train(const Create2OnPty& robot, const std::string& out
           out,     "--steps",      steps,    "--record", "--json"};
 }
 
-// Moving for so long that the policy must be at it, and not homing.
-bool moves_steadily(const Create2OnPty& robot) {
+bool starts_to_move(const Create2OnPty& robot) {
   return wait_for([&] { return robot.is_moving(); });
 }
 
@@ -42,7 +42,7 @@ TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
   const TemporaryFolder folder;
   Create2OnPty robot;
   RunningCommand run(train(robot, folder / "run", "100"));
-  ASSERT_TRUE(moves_steadily(robot));
+  ASSERT_TRUE(starts_to_move(robot));
   const std::string descriptors = "/proc/" + std::to_string(run.process()) + "/fd";
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(descriptors)) {
@@ -72,7 +72,7 @@ TEST(RobotCommand, KilledAtSpeedLeavesARobotThatStands) {
     const TemporaryFolder folder;
     Create2OnPty robot;
     RunningCommand run(train(robot, folder / "run", "100000"));
-    ASSERT_TRUE(moves_steadily(robot));
+    ASSERT_TRUE(starts_to_move(robot));
     sleep_until(clock.now_ns() + (3000 + 370 * death) * kMs);
     ASSERT_TRUE(wait_for([&] { return robot.is_moving(); }));
     const std::int64_t killed_ns = clock.now_ns();
@@ -89,7 +89,7 @@ TEST(RobotCommand, StopsFromAnotherTerminal) {
   const TemporaryFolder folder;
   Create2OnPty robot;
   RunningCommand run(train(robot, folder / "run", "100000"));
-  ASSERT_TRUE(moves_steadily(robot));
+  ASSERT_TRUE(starts_to_move(robot));
   const CommandResult second = run_command({"train", "create_mover", "--time", "real", "--device",
                                             robot.path(), "--out", folder / "second"});
   EXPECT_EQ(second.exit_code, 3) << second;
@@ -124,32 +124,21 @@ TEST(RobotCommand, StopsTheRunAndNotTheSimulator) {
   EXPECT_EQ(sim.wait().exit_code, 0);
 }
 
-// The simulator dies, and later the run is asked to end.
+// The robot's port goes away, and later the run is asked to end.
 TEST(RobotCommand, SaysThatTheRobotIsLostAndRepeatsWhatWasBefore) {
   const TemporaryFolder folder;
-  const std::string link = folder / "robot";
   const MonotonicClock clock;
-  RunningCommand sim({"sim", "create2", "--link", link});
-  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(link); }));
-  RunningCommand run({"train", "create_mover", "--time", "real", "--device", link, "--out",
-                      folder / "run", "--steps", "100000", "--record"});
-  const std::string record = folder / "run/record";
-  const auto size = [&] {
-    std::error_code ignored;
-    return std::filesystem::exists(record, ignored) ? std::filesystem::file_size(record) : 0;
-  };
-  ASSERT_TRUE(wait_for([&] { return size() > 0; }));
-  const auto header = size();
-  ASSERT_TRUE(wait_for([&] { return size() > header; }));
-  sim.send(SIGKILL);
-  sim.wait();
+  auto robot = std::make_unique<Create2OnPty>();
+  RunningCommand run(train(*robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(*robot));
+  robot.reset();
   sleep_until(clock.now_ns() + 3000 * kMs);
   run.send(SIGINT);
   const CommandResult result = run.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
   EXPECT_NE(result.out.find("robot at the end: link lost"), std::string::npos) << result;
   EXPECT_NE(result.error.find("link lost: waiting up to 10 min"), std::string::npos) << result;
-  const CommandResult replay = run_command({"replay", record});
+  const CommandResult replay = run_command({"replay", folder / "run/record"});
   EXPECT_EQ(replay.exit_code, 0) << replay;
   EXPECT_NE(replay.out.find("is the same"), std::string::npos) << replay;
 }

@@ -251,7 +251,6 @@ int train_seeds(const TrainOptions& options) {
   std::vector<std::string> folders;
   std::map<pid_t, std::uint64_t> running;
   int worst = kDone;
-  install_stop_handler();
   for (std::uint64_t seed = seeds.first; !is_stop_requested(); ++seed) {
     config.seed = seed;
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
@@ -308,6 +307,8 @@ int run_train(const TrainOptions& options) {
   if (options.task.empty() && options.resume.empty()) {
     throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
   }
+  // Before the robot's port is open: from then on `instep stop` may ask.
+  install_stop_handler();
   if (!options.seeds.empty()) return train_seeds(options);
   const bool is_resumed = !options.resume.empty();
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);

@@ -369,7 +369,6 @@ void TrainingRun::loop_on_robot() {
 }
 
 nlohmann::json TrainingRun::run() {
-  install_stop_handler();
   open_best();
   if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
   begin_ns_ = event_ns_ = clock_.now_ns();
