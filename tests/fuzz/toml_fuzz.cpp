@@ -8,8 +8,9 @@ using instep::require;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const instep::FuzzFile file(data, size);
   try {
-    instep::RunSettings settings;
-    instep::apply_config_file(settings, file.path());
+    instep::RunConfig config;
+    instep::apply_run_table(config, file.path());
+    instep::apply_learner_table(config.settings, file.path());
   } catch (const instep::UsageError&) {
   }
   try {

@@ -513,8 +513,7 @@ TEST(Runs, WithPortableArithmeticDoNotTellThePaths) {
 TEST_F(Command, ConfigurationOfARunIsOneToStartFrom) {
   const std::string again = *folder_ / "again";
   const CommandResult result =
-      run_command({"train", "dot_reacher", "--steps", "20000", "--seed", "2", "--config",
-                   run() + "/config.toml", "--out", again});
+      run_command({"train", "--config", run() + "/config.toml", "--out", again});
   ASSERT_EQ(result.exit_code, 0) << result;
   expect_equal_runs(again, run());
 }

@@ -41,20 +41,21 @@ class SettingsFile : public testing::Test {
   RunSettings applied(const std::string& text) const {
     write(text);
     RunSettings settings;
-    apply_config_file(settings, path_);
+    apply_learner_table(settings, path_);
     return settings;
   }
 
-  // What apply_config_file() says about the text, without the file's name in front.
+  // What is said about the text, without the file's name in front.
   std::string config_problem(const std::string& text) const {
     write(text);
     return config_problem_of(path_);
   }
 
   static std::string config_problem_of(const std::string& path) {
-    RunSettings settings;
+    RunConfig config;
     try {
-      apply_config_file(settings, path);
+      apply_run_table(config, path);
+      apply_learner_table(config.settings, path);
     } catch (const UsageError& error) {
       return without_prefix(error.what(), path);
     }
@@ -188,7 +189,7 @@ TEST_F(ConfigFile, TakesWholeNumbersForRealKeysOnly) {
       "most 512");
 }
 
-TEST_F(ConfigFile, MayBeTheConfigOfARunOfWhichItTakesTheLearner) {
+TEST_F(ConfigFile, MayBeTheConfigOfARunWhoseLearnerItTakes) {
   RunConfig config = some_config();
   config.settings.learner.actor_lr = 0.123;
   config.settings.learner.arithmetic = Arithmetic::kPortable;
@@ -196,6 +197,29 @@ TEST_F(ConfigFile, MayBeTheConfigOfARunOfWhichItTakesTheLearner) {
   const RunSettings settings = applied(write_config_toml(config));
   EXPECT_EQ(settings_hash(settings), settings_hash(config.settings));
   EXPECT_EQ(settings.checkpoint_every, 77);
+}
+
+TEST_F(ConfigFile, SaysWhatToRunButNotOnWhichMachine) {
+  RunConfig whole = some_config();
+  whole.settings.learner.algorithm = Algorithm::kIac;
+  whole.path = "none_of_ours";
+  write(write_config_toml(whole));
+  RunConfig config;
+  config.path = "avx2";
+  apply_run_table(config, path_);
+  EXPECT_EQ(config.task, whole.task);
+  EXPECT_EQ(config.settings.learner.algorithm, Algorithm::kIac);
+  EXPECT_EQ(config.seed, whole.seed);
+  EXPECT_EQ(config.steps, whole.steps);
+  EXPECT_EQ(config.schedule, whole.schedule);
+  EXPECT_EQ(config.path, "avx2");
+  write("[run]\nseed = 3\n");
+  config.task = "walker2d";
+  config.steps = 50;
+  apply_run_table(config, path_);
+  EXPECT_EQ(config.task, "walker2d");
+  EXPECT_EQ(config.seed, 3U);
+  EXPECT_EQ(config.steps, 50);
 }
 
 TEST_F(ConfigFile, NamesLineAndNearestOfAnUnknownKeyOrTable) {
@@ -209,6 +233,10 @@ TEST_F(ConfigFile, NamesLineAndNearestOfAnUnknownKeyOrTable) {
             ":2: unknown key 'more'; every run's config.toml shows them all");
   EXPECT_EQ(config_problem("\nactor_lr = 0.1\n"),
             ":2: 'actor_lr' belongs into the table [learner]");
+  EXPECT_EQ(config_problem("\nsteps = 5\n"), ":2: 'steps' belongs into the table [run]");
+  EXPECT_EQ(config_problem("stesp = 5\n"),
+            ":1: unknown key 'stesp'; there are [learner] and [run]");
+  EXPECT_EQ(config_problem("[run]\nsteps = -5\n"), ":2: steps is not valid: must be at least 0");
   EXPECT_EQ(config_problem("learner = 3\n"), ":1: learner must be a table");
   EXPECT_EQ(config_problem("[[learner]]\nactor_lr = 0.1\n"), ":1: learner must be a table");
   EXPECT_EQ(config_problem("[run]\n[learner]\n\"a\\nb\" = 1\n").substr(0, 24),
@@ -327,7 +355,7 @@ TEST_F(RunToml, SaysEveryValueInAStableText) {
   config.settings.learner.discount = 1.0;
   EXPECT_EQ(
       write_config_toml(config),
-      R"(# What this run was started with. `instep train TASK --config FILE` takes [learner] from it.
+      R"(# What this run was started with. `instep train --config FILE` starts another like it.
 
 [run]
 # what is learnt (lower-case letters, digits and underscores)

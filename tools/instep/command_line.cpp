@@ -99,7 +99,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->add_option("--phase", options.phase,
                    "with --time real: locked to the device's packets (default), or free")
       ->check(CLI::IsMember({"locked", "free"}));
-  command->add_option("--config", options.config_file, "TOML file with a table [learner]");
+  command->add_option("--config", options.config_file,
+                      "TOML file like the config.toml of a run: tables [run] and [learner]");
   command->add_option("--set", options.set, "one setting, key=value; may be repeated");
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
   command->add_option("--resume", options.resume, "go on with the run in this folder");

@@ -85,6 +85,7 @@ struct RunKey {
   std::string_view allowed;
   std::string (*write)(const RunConfig&) = nullptr;
   bool (*read)(const toml::node&, RunConfig&) = nullptr;
+  bool is_of_machine = false;
 };
 
 constexpr std::string_view kNameAllowed = "lower-case letters, digits and underscores";
@@ -117,10 +118,12 @@ constexpr std::array kRunKeys = {
     RunKey{
         "backend", "what computes", kNameAllowed,
         [](const RunConfig& config) { return toml_name(config.backend); },
-        [](const toml::node& node, RunConfig& config) { return read_name(node, config.backend); }},
+        [](const toml::node& node, RunConfig& config) { return read_name(node, config.backend); },
+        true},
     RunKey{"path", "instruction set of the backend", kNameAllowed,
            [](const RunConfig& config) { return toml_name(config.path); },
-           [](const toml::node& node, RunConfig& config) { return read_name(node, config.path); }},
+           [](const toml::node& node, RunConfig& config) { return read_name(node, config.path); },
+           true},
 };
 
 constexpr std::array<std::string_view, 2> kTables = {"learner", "run"};
@@ -259,10 +262,13 @@ std::string check_names(const toml::table& root) {
     if (!is_known && find_setting(name) != nullptr) {
       return at_line(key.source(), "'" + std::string(name) + "' belongs into the table [learner]");
     }
+    if (!is_known && find_run_key(name) != nullptr) {
+      return at_line(key.source(), "'" + std::string(name) + "' belongs into the table [run]");
+    }
     if (!is_known) {
       return at_line(key.source(),
-                     "unknown table '" + printable(name) + "'" +
-                         did_you_mean(name, kTables, "; there are [learner] and [run]"));
+                     (node.is_table() ? "unknown table '" : "unknown key '") + printable(name) +
+                         "'" + did_you_mean(name, kTables, "; there are [learner] and [run]"));
     }
     if (!node.is_table()) return at_line(key.source(), std::string(name) + " must be a table");
   }
@@ -308,16 +314,27 @@ std::string read_learner(const toml::table& root, bool all, RunSettings& setting
   return "";
 }
 
-std::string read_run(const toml::table& root, RunConfig& config) {
+// With `all`, it must hold every key; otherwise those of the machine are left alone.
+std::string read_run(const toml::table& root, bool all, RunConfig& config) {
   for (const RunKey& key : kRunKeys) {
     const toml::node* const node = root["run"][key.name].node();
-    if (node == nullptr) return ": [run] has no " + std::string(key.name);
+    if (node == nullptr && all) return ": [run] has no " + std::string(key.name);
+    if (node == nullptr || (key.is_of_machine && !all)) continue;
     if (!key.read(*node, config)) {
       return at_line(node->source(),
                      std::string(key.name) + " is not valid: must be " + std::string(key.allowed));
     }
   }
   return "";
+}
+
+// A file that somebody may have written by hand.
+toml::table parse_config_file(const std::string& path) {
+  toml::table root;
+  std::string problem = parse_file(path, root);
+  if (problem.empty()) problem = check_names(root);
+  if (!problem.empty()) throw UsageError(path + problem);
+  return root;
 }
 
 // The value as TOML: words in quotes, and every real number recognisable as one.
@@ -330,11 +347,15 @@ std::string toml_text(const Setting& setting, const RunSettings& settings) {
 
 }  // namespace
 
-void apply_config_file(RunSettings& settings, const std::string& path) {
-  toml::table root;
-  std::string problem = parse_file(path, root);
-  if (problem.empty()) problem = check_names(root);
-  if (problem.empty()) problem = read_learner(root, false, settings);
+void apply_run_table(RunConfig& config, const std::string& path) {
+  const toml::table root = parse_config_file(path);
+  std::string problem = read_run(root, false, config);
+  if (!problem.empty()) throw UsageError(path + problem);
+}
+
+void apply_learner_table(RunSettings& settings, const std::string& path) {
+  const toml::table root = parse_config_file(path);
+  const std::string problem = read_learner(root, false, settings);
   if (!problem.empty()) throw UsageError(path + problem);
 }
 
@@ -353,8 +374,7 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
 
 std::string write_config_toml(const RunConfig& config) {
   std::string text =
-      "# What this run was started with. `instep train TASK --config FILE` takes [learner] from "
-      "it.\n"
+      "# What this run was started with. `instep train --config FILE` starts another like it.\n"
       "\n[run]\n";
   for (const RunKey& key : kRunKeys) {
     text += "# " + std::string(key.help) + " (" + std::string(key.allowed) + ")\n" +
@@ -374,7 +394,7 @@ RunConfig read_config_toml(const std::string& path) {
   toml::table root;
   std::string problem = parse_file(path, root);
   if (problem.empty()) problem = check_names(root);
-  if (problem.empty()) problem = read_run(root, config);
+  if (problem.empty()) problem = read_run(root, true, config);
   if (problem.empty()) problem = read_learner(root, true, config.settings);
   if (!problem.empty()) throw DataError(path + problem);
   return config;

@@ -8,10 +8,14 @@
 
 namespace instep {
 
-// Sets what the table [learner] of a TOML file says; other settings stay. A run's own config.toml
-// is such a file: its table [run] may hold the keys that write_config_toml() writes there, which
-// have no effect. Throws UsageError naming file, line, key and what is allowed.
-void apply_config_file(RunSettings& settings, const std::string& path);
+// Both take a TOML file, as a run's own config.toml, which may say anything from nothing to
+// everything, and throw UsageError naming file, line, key and what is allowed. What the file does
+// not say stays.
+// [run]: task, learner, seed, steps and schedule. Backend and path stay, too: they are of the
+// machine.
+void apply_run_table(RunConfig& config, const std::string& path);
+// [learner].
+void apply_learner_table(RunSettings& settings, const std::string& path);
 
 // Sets what `--set key=value` options say, each key at most once. Throws UsageError naming the
 // option.

@@ -33,21 +33,33 @@ namespace {
 // ---------------------------------------------------------------------------------------------------
 // From options to a configuration
 
+// Later ones override earlier ones: the task's defaults, --config, and what was typed.
 RunConfig new_config(const TrainOptions& options) {
-  const TaskInfo& task = require_task(options.task);
+  RunConfig config;
+  config.steps = -1;  // not said yet
+  config.schedule = Schedule::kThroughput;
+  if (!options.config_file.empty()) apply_run_table(config, options.config_file);
+  if (!options.task.empty()) config.task = options.task;
+  if (config.task.empty()) {
+    throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
+  }
+  const TaskInfo& task = require_task(config.task);
   if (!options.change.empty()) {
     if (options.time == "real") throw UsageError("--change: only simulated worlds can be changed");
     check_change(parse_change(options.change), task);
   }
-  RunConfig config;
-  config.task = options.task;
+  Algorithm algorithm = config.settings.learner.algorithm;
+  if (!options.algorithm.empty()) {
+    algorithm = options.algorithm == "iac" ? Algorithm::kIac : Algorithm::kAvg;
+  }
   config.settings.learner = task.settings;
-  if (options.algorithm == "iac") config.settings.learner.algorithm = Algorithm::kIac;
-  if (!options.config_file.empty()) apply_config_file(config.settings, options.config_file);
+  config.settings.learner.algorithm = algorithm;
+  if (!options.config_file.empty()) apply_learner_table(config.settings, options.config_file);
   apply_set_options(config.settings, options.set);
-  config.steps = options.steps.value_or(task.default_steps);
-  config.seed = options.seed.value_or(0);
-  config.schedule = options.schedule.value_or(Schedule::kThroughput);
+  if (config.steps < 0) config.steps = task.default_steps;
+  config.steps = options.steps.value_or(config.steps);
+  config.seed = options.seed.value_or(config.seed);
+  config.schedule = options.schedule.value_or(config.schedule);
   const LearnerSettings& settings = config.settings.learner;
   BackendChoice choice = choose_backend(options.backend, options.path, settings.arithmetic);
   if (options.backend == "auto" && options.path.empty() && options.time != "real") {
@@ -303,9 +315,6 @@ int run_train(const TrainOptions& options) {
   }
   if (is_real && !options.seeds.empty()) {
     throw UsageError("--seeds runs several at once, and there is one robot: use --seed");
-  }
-  if (options.task.empty() && options.resume.empty()) {
-    throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
   }
   // Before the robot's port is open: from then on `instep stop` may ask.
   install_stop_handler();
