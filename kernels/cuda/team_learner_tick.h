@@ -402,16 +402,17 @@ INSTEP_DEVICE void TeamLearner<Team>::prepare() {
 
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::flush() {
-  if (s_.state.has_pending_actor_update == 0) return;
-  update_actor(open_actor_tape());
+  if (s_.state.has_pending_actor_update != 0) update_actor(open_actor_tape());
+  // Also when there was nothing to do: no block may store the state before all have read it.
   finish([](LearnerState& state) { state.has_pending_actor_update = 0; });
 }
 
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::drop() {
-  if (s_.state.is_open == 0) return;
   flush();
-  finish([](LearnerState& state) {
+  const bool is_open = s_.state.is_open != 0;
+  finish([=](LearnerState& state) {
+    if (!is_open) return;
     state.is_open = 0;
     ++state.transitions_dropped;
   });

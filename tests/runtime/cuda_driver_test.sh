@@ -64,6 +64,15 @@ for path in cuda_block cuda_grid_resident; do
 done
 falls_back lost:500 "device lost (999)" cuda_block
 
+# Run after run, the kernels behind a driver have the bits of those that are emulated on the spot.
+for backend in cuda cuda-emulated; do
+  "$command" train dot_reacher --steps 200 --set hidden=16 --backend "$backend" --out "$scratch/$backend" \
+    >"$scratch/log" 2>&1 || { cat "$scratch/log" && wrong "training with --backend $backend"; }
+done
+"$command" compare "$scratch/cuda" "$scratch/cuda-emulated" || wrong "cuda and cuda-emulated differ"
+"$command" train --resume "$scratch/cuda-emulated" --steps 220 >"$scratch/log" 2>&1 ||
+  { cat "$scratch/log" && wrong "resuming an emulated run"; }
+
 # What is fastest is measured, said and recorded.
 "$command" train dot_reacher --steps 20 --set hidden=64 --out "$scratch/auto" >"$scratch/log" 2>&1 || wrong "auto failed"
 grep -E '^backend auto: .* cuda_block .*; taking ' "$scratch/log" || { cat "$scratch/log" && wrong "auto says nothing"; }

@@ -92,6 +92,15 @@ std::vector<std::string> expected_tensors(const std::string& file) {
   return names;
 }
 
+void expect_to_pass(const std::vector<std::string>& files, const VerifyOptions& options) {
+  for (const std::string& file : files) {
+    for (const VerifyResult& result : verify_file(file, options)) {
+      EXPECT_TRUE(result.pass) << file << ' ' << result.path << ' ' << result.schedule << ' '
+                               << result.worst << ' ' << result.tensor << ' ' << result.problem;
+    }
+  }
+}
+
 TEST(Verify, PassesEveryGoldenFileOnEveryPathAndArithmetic) {
   const std::vector<std::string> files = golden_files();
   ASSERT_GE(files.size(), 18U);
@@ -100,13 +109,20 @@ TEST(Verify, PassesEveryGoldenFileOnEveryPathAndArithmetic) {
       VerifyOptions options;
       options.path = executor->path;
       options.arithmetic = arithmetic;
-      for (const std::string& file : files) {
-        for (const VerifyResult& result : verify_file(file, options)) {
-          EXPECT_TRUE(result.pass) << file << ' ' << result.path << ' ' << result.schedule << ' '
-                                   << result.worst << ' ' << result.tensor << ' ' << result.problem;
-        }
-      }
+      expect_to_pass(files, options);
     }
+  }
+}
+
+TEST(Verify, PassesEveryGoldenFileOnEveryEmulatedTeamOfAGpu) {
+  std::vector<std::string> files = golden_files();
+  std::erase_if(files, [](const std::string& file) { return file.find("/avg/") == file.npos; });
+  ASSERT_GE(files.size(), 18U);
+  for (const char* path : {"emulated_block", "emulated_grid4", "emulated_cluster8"}) {
+    VerifyOptions options;
+    options.backend = "cuda-emulated";
+    options.path = path;
+    expect_to_pass(files, options);
   }
 }
 

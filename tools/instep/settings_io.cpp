@@ -31,7 +31,7 @@ std::string at_line(const toml::source_region& source, const std::string& text) 
 bool is_name(std::string_view text) {
   constexpr std::size_t kLengthMax = 64;
   return !text.empty() && text.size() <= kLengthMax &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
 }
 
 std::string toml_name(std::string_view name) {
@@ -88,7 +88,7 @@ struct RunKey {
   bool is_of_machine = false;
 };
 
-constexpr std::string_view kNameAllowed = "lower-case letters, digits and underscores";
+constexpr std::string_view kNameAllowed = "lower-case letters, digits, underscores and hyphens";
 
 constexpr std::array kRunKeys = {
     RunKey{"task", "what is learnt", kNameAllowed,
