@@ -51,7 +51,6 @@ constexpr std::array<std::uint8_t, kRequestBytes> kRequest = make_request();
 
 constexpr int kPassive = static_cast<int>(Create2Mode::kPassive);
 constexpr int kSafe = static_cast<int>(Create2Mode::kSafe);
-constexpr int kFull = static_cast<int>(Create2Mode::kFull);
 
 // Towards zero, as other clients of this robot do it. Not a number: stand still.
 std::int64_t whole_speed(double mm_s) {

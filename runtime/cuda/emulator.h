@@ -76,10 +76,11 @@ class Emulator {
   Kernel kernel_ = nullptr;
   void* argument_ = nullptr;
   void* host_stack_ = nullptr;  // where launch() goes on
-  void* host_fiber_ = nullptr;  // for thread sanitizer
-  void* host_fake_stack_ = nullptr;
-  const void* host_stack_bottom_ = nullptr;
-  std::size_t host_stack_bytes_ = 0;
+  // For the sanitizers, which must be told of every switch.
+  [[maybe_unused]] void* host_fiber_ = nullptr;
+  [[maybe_unused]] void* host_fake_stack_ = nullptr;
+  [[maybe_unused]] const void* host_stack_bottom_ = nullptr;
+  [[maybe_unused]] std::size_t host_stack_bytes_ = 0;
 };
 
 }  // namespace instep
