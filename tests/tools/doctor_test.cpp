@@ -143,6 +143,30 @@ TEST(Doctor, RightsAreOfTheLimitsOrOfCapabilities) {
   EXPECT_TRUE(machine.is_fit());
 }
 
+TEST(Doctor, ControlGroupsWithoutRealTimeBudget) {
+  const std::string cpu = "sys/fs/cgroup/cpu/";
+  {  // The group of this process; others do not matter.
+    const Machine machine;
+    machine.put("proc/self/cgroup",
+                "9:name=systemd:/a\n4:cpu,cpuacct:/user.slice\n3:cpuset:/b\n0::/c\n");
+    for (const char* group : {"a", "b", "c", "user.slice/deeper"})
+      machine.put(cpu + group + "/cpu.rt_runtime_us", "0\n");
+    EXPECT_TRUE(machine.is_fit());
+    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "0\n");
+    EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
+    EXPECT_THAT(machine.find("real_time_group").text, HasSubstr("/user.slice "));
+    EXPECT_THAT(machine.find("real_time_group").mend, HasSubstr("sched_rt_runtime_us=-1"));
+    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "950000\n");
+    EXPECT_TRUE(machine.is_fit());
+  }
+  // That of services; no group counts where the kernel limits nobody.
+  const Machine machine;
+  machine.put(cpu + "system.slice/cpu.rt_runtime_us", "0\n");
+  EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
+  machine.put("proc/sys/kernel/sched_rt_runtime_us", "-1\n");
+  EXPECT_TRUE(machine.is_fit());
+}
+
 TEST(Doctor, SharedCoresAreAdviceOnly) {
   const Machine machine;
   machine.put("sys/devices/system/cpu/isolated", "\n");

@@ -145,6 +145,31 @@ Finding check_priority(const Identity& identity) {
           enough ? "" : kJoinGroups};
 }
 
+// With group scheduling (NVIDIA's kernels) a control group of cgroup v1 has no real-time budget
+// until it is given one, and nothing in it may take a real-time priority: neither with limits nor
+// as root.
+void check_real_time_groups(const std::string& root, std::vector<Finding>& findings) {
+  const std::string own = read_value(root + "/proc/self/cgroup").value_or("");
+  std::set<std::string> groups = {"/system.slice"};  // of the services
+  std::istringstream lines(own);
+  for (std::string line; std::getline(lines, line);) {
+    // "3:cpu,cpuacct:/user.slice"
+    const std::size_t path = line.find(":/");
+    if (path == std::string::npos) continue;
+    const std::string controllers = line.substr(line.find(':') + 1);
+    if (controllers.starts_with("cpu:") || controllers.starts_with("cpu,"))
+      groups.insert(line.substr(path + 1));
+  }
+  for (const std::string& group : groups) {
+    if (read_value(root + "/sys/fs/cgroup/cpu" + group + "/cpu.rt_runtime_us") != "0") continue;
+    if (read_value(root + "/proc/sys/kernel/sched_rt_runtime_us") == "-1") continue;
+    findings.push_back({"real_time_group", Level::kBad,
+                        "control group " + group + " has no time for real-time priorities",
+                        "sudo sysctl --write kernel.sched_rt_runtime_us=-1; to keep it: echo "
+                        "kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/90-instep.conf"});
+  }
+}
+
 Finding check_memory_lock(const Identity& identity) {
   if (identity.has(kCapIpcLock) || identity.locked_bytes_max == INT64_MAX)
     return {"memory_lock", Level::kGood, "may lock any memory", ""};
@@ -333,6 +358,7 @@ std::vector<Finding> examine_machine(const std::string& root) {
   std::vector<Finding> findings = {check_kernel(root),          check_priority(identity),
                                    check_memory_lock(identity), check_governor(root),
                                    check_isolated_cores(root),  check_clock_source(root)};
+  check_real_time_groups(root, findings);
   check_serial_ports(root, identity, findings);
   check_jetson(root, findings);
   return findings;
