@@ -3,21 +3,11 @@
 # installs, its user learns with it, an upgrade keeps what was learnt and what was enabled, and purging leaves
 # nothing. Exits with 77 where this cannot be tried.
 set -euo pipefail
-export LC_ALL=C
+source "${BASH_SOURCE[0]%/*}/debian.sh"
 architecture=$1 deb=$2 scratch=$3
-[[ $EUID -eq 0 ]] || { echo "skipped: needs root"; exit 77; }
-command -v mmdebstrap >/dev/null || { echo "skipped: needs mmdebstrap"; exit 77; }
-[[ -e $deb ]] || { echo "skipped: $deb is not there; make it with cpack"; exit 77; }
-
-dependencies=$(dpkg-deb --field "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g' | tr -d ' ')
-[[ $architecture != "$(dpkg --print-architecture)" ]] || dependencies+=,systemd
-image=$scratch/debian-$architecture.tar
-[[ -e $image ]] || mmdebstrap --mode=root --architectures="$architecture" --variant=minbase \
-  --include="$dependencies" bookworm "$image"
-
-root=$(mktemp -d "$scratch/root.XXXXXX")
+may_try "$deb"
+root=$(unpack_debian "$architecture" "$deb" "$scratch")
 trap 'umount "$root/proc" || true; rm -rf --one-file-system "$root"' EXIT
-tar -C "$root" -xf "$image"
 mount -t proc proc "$root/proc"
 
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"; }
@@ -26,13 +16,9 @@ files() {
   find "$root" -xdev -path "$root/proc" -prune -o \( -type f -o -type l -o -type d \) -printf '/%P\n' |
     grep -vE '^/(run/|var/(lib/dpkg|log|cache)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-)' | sort
 }
-fail() {
-  echo "$*"
-  exit 1
-}
 
 files >"$scratch/before"
-cp "$deb" "$root/instep.deb"
+copy_packages "$deb" "$root"
 inside dpkg --install /instep.deb
 inside instep --version
 
@@ -50,11 +36,6 @@ if inside test -e /usr/bin/systemctl; then
   [[ -L $root$link ]] || fail "not enabled"
 fi
 
-# The same package under a later version.
-dpkg-deb --raw-extract "$deb" "$root/later"
-sed -i 's/^Version: .*/&+later/' "$root/later/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$root/later" "$root/later.deb" >/dev/null
-rm -r "$root/later"
 inside dpkg --install /later.deb
 inside dpkg-query --show instep | grep -F +later
 [[ ! -e $root/usr/bin/systemctl || -L $root$link ]] || fail "the upgrade disabled the service"
