@@ -1,6 +1,6 @@
 # The Debian package: `cpack` in a build folder, or `cmake --build FOLDER --target package`. It holds the
 # command and what makes it a service; headers and libraries are for `cmake --install`.
-set(INSTEP_PACKAGE_CONTACT "The instep authors <instep@example.org>"
+set(INSTEP_PACKAGE_CONTACT "instep <instep@package.invalid>"
     CACHE STRING "Maintainer of the packages: Name <address>")
 set(sources "${PROJECT_SOURCE_DIR}/toolchains/packages")
 set(made "${PROJECT_BINARY_DIR}/package")
