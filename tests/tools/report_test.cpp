@@ -304,6 +304,36 @@ TEST(Report, TellsOneRunInFull) {
   EXPECT_EQ(count_of(page, "<svg "), 3U);
 }
 
+TEST(Report, TellsHowPunctualARobotsRunWas) {
+  RunRecord record = ordinary_record();
+  EXPECT_THAT(render(record), Not(HasSubstr("Real time")));
+  record.summary["real_time"] = {
+      {"trouble", nullptr},
+      {"wakeup_us", {{"p50", 12.5}, {"p99", 44.25}, {"p999", 61.0}, {"max", 2105.5}}},
+      {"packet_age_us", {{"p50", 1890.0}, {"p99", 15200.0}, {"p999", 16100.0}, {"max", 31000.0}}},
+      {"overrun_ticks", 12},
+      {"overruns", {{"woke_late", 3}, {"computed_late", 0}, {"old_packet", 9}}},
+      {"steal_ms", 2340.0},
+      {"held_ticks", 7},
+      {"holds", {{"key", 1}, {"link_lost", 0}}},
+      {"transitions_dropped_late", 4321},
+      {"reconnects", 2}};
+  const std::string page = render(record);
+  expect_sound_page(page);
+  for (const char* part :
+       {"<h2>Real time</h2>", "99 % within <b>44.25</b>", "longest <b>31,000</b>",
+        "<td>12: old packet 9, woke late 3</td>", "<td>2.3 s</td>", "<td>7: key 1</td>",
+        "<td>4,321</td>", "<th scope=\"row\">Reconnections</th><td>2</td>"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+  EXPECT_THAT(page, Not(HasSubstr("computed late")));
+  // Of the wrong types it is as good as missing.
+  record.summary["real_time"] = {{"overruns", 5}, {"overrun_ticks", "many"}, {"wakeup_us", 1}};
+  expect_sound_page(render(record));
+  record.summary["real_time"] = "none";
+  expect_sound_page(render(record));
+}
+
 TEST(Report, EscapesWhatOthersWrote) {
   RunRecord record = ordinary_record();
   record.config_text = "name = \"<script>alert('x')</script> & more\"\n";

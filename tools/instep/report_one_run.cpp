@@ -307,6 +307,52 @@ std::string facts_table(const ReportedRun& run) {
       {"<section>\n<h2>The run</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
 }
 
+// "12: woke late 3, old packet 9"; what never happened is not named.
+std::string counts_text(const json& real_time, const char* total, const char* by_name) {
+  std::string text = count_at(real_time, total);
+  const json* counts = value_at(real_time, by_name);
+  if (text.empty() || counts == nullptr || !counts->is_object()) return text;
+  std::string_view between = ": ";
+  for (const auto& [name, value] : counts->items()) {
+    const auto count = number_at(*counts, name.c_str());
+    if (!count || *count == 0) continue;
+    std::string words = escape(name);
+    std::replace(words.begin(), words.end(), '_', ' ');
+    text += concat({between, words, " ", fixed(*count, 0)});
+    between = ", ";
+  }
+  return text;
+}
+
+// How punctual a run on a robot was, and what came between policy and motor.
+std::string real_time_table(const ReportedRun& run) {
+  const json* found = value_at(run.record->summary, "real_time");
+  if (found == nullptr || !found->is_object()) return "";
+  const json& real = *found;
+  const auto steal_ms = number_at(real, "steal_ms");
+  std::string rows = row("Trouble", escape(text_at(real, "trouble")));
+  rows += row("Ended while", escape(text_at(real, "ended_while")));
+  rows += row("Wake-up after the deadline", latency_text(real, "wakeup_us"));
+  rows += row("Age of the newest packet", latency_text(real, "packet_age_us"));
+  rows += row("Packet to wire", latency_text(real, "packet_to_wire_us"));
+  rows += row("Command to wire", latency_text(real, "command_to_wire_us"));
+  rows += row("Ticks not as they should be", counts_text(real, "overrun_ticks", "overruns"));
+  rows += row("Steal time", steal_ms ? duration_text(1e-3 * *steal_ms) : "");
+  rows += row("Ticks that found the learner at work", count_at(real, "late_ticks"));
+  rows += row("Transitions dropped for it", count_at(real, "transitions_dropped_late"));
+  rows += row("Ticks held", counts_text(real, "held_ticks", "holds"));
+  rows += row("Ticks of homing", count_at(real, "homing_ticks"));
+  rows += row("Faults", count_at(real, "faults"));
+  rows += row("Commands cut to the range", count_at(real, "commands_limited_range"));
+  rows += row("Commands cut to the rate", count_at(real, "commands_limited_rate"));
+  rows += row("Packets", count_at(real, "packets"));
+  rows += row("Packets with a wrong checksum", count_at(real, "checksum_errors"));
+  rows += row("Reconnections", count_at(real, "reconnects"));
+  rows += row("Stops by the I/O thread", count_at(real, "dead_man_stops"));
+  return concat(
+      {"<section>\n<h2>Real time</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
+}
+
 std::string memory_table(const ReportedRun& run) {
   std::string rows;
   double total = 0;
@@ -409,7 +455,8 @@ std::string one_run_body(const ReportedRun& run) {
   const std::string config = settings_block(run);
   return concat({"<h1>", headline(run), "</h1>\n", episode_figure(run), learning_curve(run),
                  adaptation_chart(run), speed_chart(run), update_histogram(run), facts_table(run),
-                 memory_table(run), config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
+                 real_time_table(run), memory_table(run),
+                 config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
                  config.empty() ? "" : "</section>\n"});
 }
 
