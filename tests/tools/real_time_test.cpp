@@ -69,6 +69,7 @@ TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
   EXPECT_EQ(summary.at("episodes"), 1);
   const nlohmann::json& real = summary.at("real_time");
   EXPECT_EQ(real.at("exact").get<bool>(), real.at("late_ticks") == 0);
+  EXPECT_EQ(summary.at("exact"), real.at("exact"));
   EXPECT_GT(real.at("packets").get<int>(), 1000);
   EXPECT_GT(real.at("packet_to_wire_us").at("p50").get<double>(), 0.0);
   EXPECT_EQ(real.at("overruns").size(), static_cast<std::size_t>(kOverrunCauses));
@@ -76,6 +77,7 @@ TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
        {"config.toml", "checkpoint", "episodes.csv", "summary.json", "record", "report.html"}) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
   }
+  EXPECT_NE(read_bytes(folder / "report.html").find("<h2>Real time</h2>"), std::string::npos);
   EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
 }
 

@@ -443,6 +443,7 @@ nlohmann::json TrainingRun::summarize() {
   if (device_ != nullptr) {
     result["real_time"] = real_time_;
     result["missed_deadlines"] = real_time_.at("missed_deadlines");
+    result["exact"] = real_time_.at("exact");
   }
   return result;
 }
