@@ -9,4 +9,8 @@ namespace instep {
 // tell.
 std::string machine_text();
 
+// Whether a file of that name would lie on an SD card or an eMMC chip, which wear out. `path` need
+// not exist; `sysfs` is where the kernel tells of its devices.
+bool is_on_flash_card(const std::string& path, const std::string& sysfs = "/sys");
+
 }  // namespace instep

@@ -17,6 +17,7 @@
 #include "tools/instep/adaptation.h"
 #include "tools/instep/error.h"
 #include "tools/instep/fastest_backend.h"
+#include "tools/instep/machine.h"
 #include "tools/instep/names.h"
 #include "tools/instep/real_time.h"
 #include "tools/instep/report.h"
@@ -106,8 +107,8 @@ RunConfig resumed_config(const TrainOptions& options) {
   return config;
 }
 
-// On a robot something moves meanwhile: the action comes first. Checkpoints are that of ten seconds
-// unless somebody has said otherwise.
+// On a robot something moves meanwhile: the action comes first. Checkpoints are ten seconds apart
+// unless somebody has said otherwise, and a minute on a card that they wear out.
 void prepare_for_robot(const TrainOptions& options, bool is_resumed, RunConfig& config) {
   if (config.schedule == Schedule::kThroughput && (options.schedule || is_resumed)) {
     throw UsageError("--schedule throughput is for simulated time; a robot acts first");
@@ -116,7 +117,8 @@ void prepare_for_robot(const TrainOptions& options, bool is_resumed, RunConfig& 
   const RunSettings defaults;
   if (is_resumed || config.settings.checkpoint_every != defaults.checkpoint_every) return;
   const double period_s = require_task(config.task).period_s;
-  config.settings.checkpoint_every = std::max<std::int64_t>(1, std::llround(10.0 / period_s));
+  const double apart_s = is_on_flash_card(options.out.empty() ? "runs" : options.out) ? 60.0 : 10.0;
+  config.settings.checkpoint_every = std::max<std::int64_t>(1, std::llround(apart_s / period_s));
 }
 
 std::unique_ptr<RealTimeDevice> open_device(const TrainOptions& options, const TaskInfo& task) {
@@ -324,6 +326,8 @@ int run_train(const TrainOptions& options) {
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
     prepare_for_robot(options, is_resumed, config);
+    // Whoever stops the robot finds this process by the port that it has open.
+    install_stop_handler();
     device = open_device(options, require_task(config.task));
   }
   if (!options.init.empty()) open_init(options.init, config);
