@@ -150,7 +150,8 @@ std::int64_t Create2Simulator::advance(std::int64_t now_ns) {
         wake(next);
       }
       // At another baud rate, or asleep, it hears nothing.
-      if (state_.is_asleep == 0 && state_.baud_code == 11 && state_.heard.take(byte)) {
+      const bool is_same_baud = state_.baud_code == 11 || state_.baud_code == host_baud_code_;
+      if (state_.is_asleep == 0 && is_same_baud && state_.heard.take(byte)) {
         obey(state_.heard.command());
       }
       continue;

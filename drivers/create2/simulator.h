@@ -95,6 +95,9 @@ class Create2Simulator final : public DeviceSimulator {
   void set_line_faults(const Create2LineFaults& faults) { faults_ = faults; }
   void say(const char* text);  // as the firmware does, in the middle of everything
   void take_battery_out();     // and put it back: off, and awake
+  // The rate at which the host sends, as opcode 129 numbers them. As long as the robot is at 115200
+  // baud it hears every host: behind a pseudo-terminal many set no rate at all.
+  void set_host_baud_code(int code) { host_baud_code_ = code; }
   // Puts it elsewhere, at rest.
   void place(double x_mm, double y_mm, double heading);
   void set_changes(const Create2Changes& changes) { state_.changes = changes; }
@@ -193,6 +196,7 @@ class Create2Simulator final : public DeviceSimulator {
   Create2SimulatorOptions options_;
   Create2LineFaults faults_;
   std::int64_t tick_period_ns_;
+  int host_baud_code_ = 11;
   State state_;
   ArenaMap way_home_;  // follows from the arena
 };

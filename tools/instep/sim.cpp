@@ -31,6 +31,15 @@ constexpr const char* kWords =
     "plug, unplug, lift, put, cliff BITS, battery MAH, text, reset, silence, sound, drop SHARE, "
     "place X Y (mm), status, quit";
 
+// The code that opcode 129 has for a rate; -1 for one that it has not.
+int baud_code(speed_t baud) {
+  // Terminals know no 14,400 and no 28,800 baud.
+  constexpr std::array<speed_t, 12> kBauds = {B300, B600,   B1200, B2400,  B4800,  B9600,
+                                              B0,   B19200, B0,    B38400, B57600, B115200};
+  const auto* found = std::find(kBauds.begin(), kBauds.end(), baud);
+  return baud == B0 || found == kBauds.end() ? -1 : static_cast<int>(found - kBauds.begin());
+}
+
 // A pseudo-terminal under a name of its own.
 class PtyLink {
  public:
@@ -50,28 +59,52 @@ class PtyLink {
         ptsname_r(master_, name.data(), name.size()) != 0) {
       throw IoError(std::string("no pseudo-terminal can be had: ") + std::strerror(errno));
     }
-    // Held open, so that a client may close it and come back.
-    slave_ = open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    termios settings{};
-    if (slave_ < 0 || tcgetattr(slave_, &settings) != 0) {
-      throw IoError(std::string(name.data()) + ": " + std::strerror(errno));
-    }
-    cfmakeraw(&settings);
-    tcsetattr(slave_, TCSANOW, &settings);
+    terminal_ = name.data();
+    renew();
     make_link(name.data());
   }
 
   // As when the cable is pulled out: whoever has the port open reads its end.
   void close_line() {
-    if (slave_ >= 0) close(slave_);
     if (master_ >= 0) close(master_);
-    slave_ = master_ = -1;
+    master_ = -1;
+    has_client_ = false;
+  }
+
+  // Looks whether anybody has the port open. What one client has left unread or set up the next
+  // does not find: a serial port that nobody has open receives nothing.
+  void follow_client() {
+    pollfd line{master_, 0, 0};
+    const bool has_client = is_open() && poll(&line, 1, 0) >= 0 && (line.revents & POLLHUP) == 0;
+    if (has_client_ && !has_client && is_open()) renew();
+    has_client_ = has_client;
   }
 
   bool is_open() const { return master_ >= 0; }
+  bool has_client() const { return has_client_; }
   int descriptor() const { return master_; }
 
+  // The rate that the client has set.
+  speed_t baud() const {
+    termios settings{};
+    return tcgetattr(master_, &settings) == 0 ? cfgetospeed(&settings) : B0;
+  }
+
  private:
+  // Bytes pass unchanged, whatever was set before, and none are waiting.
+  void renew() const {
+    const int slave = open(terminal_.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios settings{};
+    if (slave < 0 || tcgetattr(slave, &settings) != 0) {
+      throw IoError(terminal_ + ": " + std::strerror(errno));
+    }
+    cfmakeraw(&settings);
+    cfsetspeed(&settings, B115200);
+    tcsetattr(slave, TCSANOW, &settings);
+    tcflush(slave, TCIFLUSH);
+    close(slave);
+  }
+
   // Whether a simulation that was killed has left the link. Its terminal is gone, or has become
   // this one's: the system gives their numbers out again.
   bool is_left_over(const char* target) const {
@@ -91,8 +124,9 @@ class PtyLink {
   }
 
   std::string link_;
+  std::string terminal_;
   int master_ = -1;
-  int slave_ = -1;
+  bool has_client_ = false;
   bool is_linked_ = false;
 };
 
@@ -113,7 +147,10 @@ class SimulatedCreate2 {
 
   // One round: waits for bytes, words or the robot.
   void run_once() {
-    pollfd events[2] = {{pty_.descriptor(), POLLIN, 0}, {is_stdin_open_ ? 0 : -1, POLLIN, 0}};
+    pty_.follow_client();
+    // A terminal that nobody has open would end every wait.
+    pollfd events[2] = {{pty_.has_client() ? pty_.descriptor() : -1, POLLIN, 0},
+                        {is_stdin_open_ ? 0 : -1, POLLIN, 0}};
     const std::int64_t wait_ns = std::clamp<std::int64_t>(next_ns_ - now_ns(), 0, 50'000'000);
     const timespec wait = {0, static_cast<long>(wait_ns)};
     sigset_t none;
@@ -135,13 +172,14 @@ class SimulatedCreate2 {
     if (pty_.is_open()) {
       const ssize_t count = read(pty_.descriptor(), bytes.data(), bytes.size());
       if (count > 0) {
+        simulator_.set_host_baud_code(baud_code(pty_.baud()));
         simulator_.on_bytes({bytes.data(), static_cast<std::size_t>(count)}, now_ns());
       }
     }
     next_ns_ = simulator_.advance(now_ns());
     const std::size_t count = simulator_.read(bytes);
     // Where nobody reads the line fills up, and what finds no room is lost.
-    if (count > 0 && pty_.is_open() && write(pty_.descriptor(), bytes.data(), count) < 0 &&
+    if (count > 0 && pty_.has_client() && write(pty_.descriptor(), bytes.data(), count) < 0 &&
         errno != EAGAIN && errno != EIO) {
       throw IoError(options_.link + ": " + std::strerror(errno));
     }
