@@ -1,16 +1,24 @@
 // The command against a simulated Create 2 on real time: what it leaves behind, and what becomes of
 // the robot when it is killed.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <termios.h>
+#include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "command.h"
 #include "create2_on_pty.h"
-#include "runtime/realtime/loopback.h"
+#include "kernels/philox.h"
 #include "temporary_folder.h"
 
 namespace instep {
@@ -156,16 +164,84 @@ TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
 }
 
-// A port behind which nobody answers.
+// A port that is no robot's: it says nothing, or what it was told, or noise.
+class StrangePort {
+ public:
+  enum Kind { kMute, kEcho, kNoise };
+
+  explicit StrangePort(Kind kind) : kind_(kind) {
+    std::array<char, 128> name{};
+    termios settings{};
+    cfmakeraw(&settings);
+    EXPECT_EQ(openpty(&master_, &slave_, name.data(), &settings, nullptr), 0);
+    path_ = name.data();
+    EXPECT_EQ(fcntl(master_, F_SETFL, O_NONBLOCK), 0);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~StrangePort() {
+    is_stopping_ = true;
+    thread_.join();
+    close(slave_);
+    close(master_);
+  }
+  StrangePort(const StrangePort&) = delete;
+  StrangePort& operator=(const StrangePort&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  void run() const {
+    const MonotonicClock clock;
+    const Random random{5, 0};
+    std::array<std::uint8_t, 512> bytes;
+    for (std::uint64_t i = 0; !is_stopping_; ++i) {
+      sleep_until(clock.now_ns() + 5 * kMs);
+      ssize_t count = read(master_, bytes.data(), bytes.size());
+      if (kind_ == kNoise) {
+        count = 16;
+        const PhiloxBlock block = random.bits(i, 0);
+        std::memcpy(bytes.data(), block.data(), 16);
+      }
+      if (kind_ != kMute && count > 0) {
+        static_cast<void>(write(master_, bytes.data(), static_cast<std::size_t>(count)) == 0);
+      }
+    }
+  }
+
+  Kind kind_;
+  std::string path_;
+  int master_ = -1;
+  int slave_ = -1;
+  std::atomic<bool> is_stopping_{false};
+  std::thread thread_;
+};
+
 TEST(RobotCommand, SaysWhenThereIsNoCreate2) {
   const TemporaryFolder folder;
-  const LoopbackDevice mute(10'000 * kMs);
-  const CommandResult train = run_command({"train", "create_mover", "--time", "real", "--device",
-                                           mute.path(), "--out", folder / "run", "--steps", "10"});
-  EXPECT_EQ(train.exit_code, 3) << train;
-  EXPECT_NE(train.error.find("instep: --device " + mute.path() + ": "), std::string::npos) << train;
-  const CommandResult watch = run_command({"watch", mute.path(), "--seconds", "1"});
-  EXPECT_EQ(watch.exit_code, 3) << watch;
+  const StrangePort mute(StrangePort::kMute);
+  const StrangePort echo(StrangePort::kEcho);
+  const StrangePort noise(StrangePort::kNoise);
+  const auto train_on = [&](const std::string& path, const char* name) {
+    return std::make_unique<RunningCommand>(
+        std::vector<std::string>{"train", "create_mover", "--time", "real", "--device", path,
+                                 "--out", folder / name, "--steps", "10"});
+  };
+  const auto on_mute = train_on(mute.path(), "mute");
+  const auto on_echo = train_on(echo.path(), "echo");
+  const auto on_noise = train_on(noise.path(), "noise");
+  const auto says = [](RunningCommand& run, const std::string& text) {
+    const CommandResult result = run.wait();
+    EXPECT_EQ(result.exit_code, 3) << result;
+    EXPECT_NE(result.error.find(text), std::string::npos) << result;
+  };
+  says(*on_mute, "instep: --device " + mute.path() + ": nothing answers: is the robot switched on");
+  says(*on_echo, "instep: --device " + echo.path() + ": not a Create 2");
+  says(*on_noise, "instep: --device " + noise.path() + ": not a Create 2");
+  // To its end, and for so short a time that nobody has given up yet.
+  RunningCommand watch({"watch", noise.path()});
+  says(watch, noise.path() + ": not a Create 2");
+  RunningCommand glance({"watch", mute.path(), "--seconds", "1"});
+  says(glance, mute.path() + ": no packet came; is the robot switched on");
 }
 
 }  // namespace
