@@ -127,7 +127,10 @@ class Life {
       if (!robot_.take(output[i])) continue;
       const instep::Create2Command& heard = robot_.command();
       if (heard.opcode != 145) continue;
-      require(std::abs(heard.word(0)) <= 500 && std::abs(heard.word(2)) <= 500);
+      // A command that was cut off is completed with zeros: -500 may lose its lower byte.
+      for (const int speed : {heard.word(0), heard.word(2)}) {
+        require(speed <= 500 && (speed >= -500 || speed == -512));
+      }
     }
     session_.consume(count);
   }
