@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <system_error>
 
 #include "runtime/clock.h"
@@ -24,6 +26,8 @@ constexpr std::size_t kPacketBytes = 13;
 // Commands: mark and two floats.
 constexpr std::uint8_t kCommandMark = 0xC3;
 constexpr std::size_t kCommandBytes = 9;
+
+constexpr std::string_view kSocketPrefix = "socket ";  // in path(), before its near end's number
 
 constexpr std::array<std::uint8_t, 2 * kCommandBytes - 1> make_stop_bytes() {
   std::array<std::uint8_t, 2 * kCommandBytes - 1> bytes{};
@@ -47,31 +51,48 @@ std::uint8_t sum(std::span<const std::uint8_t> bytes) {
 // ---------------------------------------------------------------------------------------------------
 // The device
 
-LoopbackDevice::LoopbackDevice(std::int64_t period_ns) : period_ns_(period_ns) {
-  master_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  char name[128];
-  if (master_ < 0 || grantpt(master_) != 0 || unlockpt(master_) != 0 ||
-      ptsname_r(master_, name, sizeof name) != 0) {
-    fail("pseudo-terminal");
+LoopbackDevice::LoopbackDevice(std::int64_t period_ns, LoopbackLine line) : period_ns_(period_ns) {
+  if (line == LoopbackLine::kTerminal) {
+    open_terminal();
+  } else {
+    open_socket();
   }
-  termios settings{};
-  tcgetattr(master_, &settings);
-  cfmakeraw(&settings);
-  tcsetattr(master_, TCSANOW, &settings);
-  path_ = name;
   thread_ = std::thread([this] { run(); });
 }
 
 LoopbackDevice::~LoopbackDevice() {
   is_stopping_ = true;
   thread_.join();
-  close(master_);
+  close(far_);
+  if (near_ >= 0) close(near_);
+}
+
+void LoopbackDevice::open_terminal() {
+  far_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  char name[128];
+  if (far_ < 0 || grantpt(far_) != 0 || unlockpt(far_) != 0 ||
+      ptsname_r(far_, name, sizeof name) != 0) {
+    fail("pseudo-terminal");
+  }
+  termios settings{};
+  tcgetattr(far_, &settings);
+  cfmakeraw(&settings);
+  tcsetattr(far_, TCSANOW, &settings);
+  path_ = name;
+}
+
+void LoopbackDevice::open_socket() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) fail("socket");
+  far_ = ends[0];
+  near_ = ends[1];
+  path_ = std::string(kSocketPrefix) + std::to_string(near_);
 }
 
 void LoopbackDevice::receive() {
   const MonotonicClock clock;
   std::array<std::uint8_t, 256> bytes;
-  const ssize_t count = read(master_, bytes.data(), bytes.size());
+  const ssize_t count = read(far_, bytes.data(), bytes.size());
   for (ssize_t i = 0; i < count; ++i) {
     const std::uint8_t byte = bytes[static_cast<std::size_t>(i)];
     if (command_size_ == 0 && byte != kCommandMark) continue;
@@ -97,7 +118,7 @@ void LoopbackDevice::run() {
     const std::int64_t wait_ns = std::max<std::int64_t>(0, next_ns - clock.now_ns());
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
-    pollfd wanted{master_, POLLIN, 0};
+    pollfd wanted{far_, POLLIN, 0};
     ppoll(&wanted, 1, &timeout, nullptr);
     if ((wanted.revents & POLLIN) != 0) receive();
     // Nobody has the other end open: do not spin.
@@ -112,13 +133,18 @@ void LoopbackDevice::run() {
     std::memcpy(packet.data() + 4, &sequence, sizeof sequence);
     std::memcpy(packet.data() + 8, &velocity, sizeof velocity);
     packet[kPacketBytes - 1] = static_cast<std::uint8_t>(-sum({packet.data(), kPacketBytes - 1}));
-    if (write(master_, packet.data(), packet.size()) > 0) ++packets_;
+    if (write(far_, packet.data(), packet.size()) <= 0) continue;
+    sent_ns_ = clock.now_ns();
+    ++packets_;
   }
 }
 
 PortOperations loopback_port() {
   return {.open = [](const char* path) {
-    const int descriptor = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    const bool is_socket = std::string_view(path).starts_with(kSocketPrefix);
+    const int descriptor = is_socket
+                               ? fcntl(std::atoi(path + kSocketPrefix.size()), F_DUPFD_CLOEXEC, 0)
+                               : open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     return descriptor < 0 ? -errno : descriptor;
   }};
 }

@@ -1,6 +1,6 @@
-// A device that is made of nothing but time: it sends a packet every period through a
-// pseudo-terminal and takes commands. Behind it the whole real path runs, from read() to write(),
-// without hardware: profile measures it and tests break it.
+// A device that is made of nothing but time: it sends a packet every period and takes commands.
+// Behind it the whole real path runs, from read() to write(), without hardware: profile measures it
+// and tests break it.
 #pragma once
 
 #include <array>
@@ -16,16 +16,22 @@
 
 namespace instep {
 
+// What lies between device and driver. A pseudo-terminal hangs up, blocks and is opened again like
+// a serial port, but a worker thread of the kernel with ordinary priority carries its bytes. Those
+// of a local socket the sender carries itself; its near end passes from this process to the driver.
+enum class LoopbackLine { kTerminal, kSocket };
+
 // The far end, in a thread of its own. Like many a real device it has no checksum on commands: one
 // that is cut off swallows the bytes of the next.
 class LoopbackDevice {
  public:
-  // Opens the pseudo-terminal and starts sending. Throws std::system_error.
-  explicit LoopbackDevice(std::int64_t period_ns);
+  // Opens the line and starts sending. Throws std::system_error.
+  explicit LoopbackDevice(std::int64_t period_ns, LoopbackLine line = LoopbackLine::kTerminal);
   ~LoopbackDevice();
   LoopbackDevice(const LoopbackDevice&) = delete;
   LoopbackDevice& operator=(const LoopbackDevice&) = delete;
 
+  // For loopback_port() to open; of a pseudo-terminal also for others.
   const std::string& path() const { return path_; }
   // Any thread.
   void set_silent(bool is_silent) { is_silent_ = is_silent; }
@@ -33,20 +39,25 @@ class LoopbackDevice {
   std::int64_t stopped_ns() const { return stopped_ns_; }  // when velocity last became 0
   std::uint64_t commands() const { return commands_; }
   std::uint64_t packets() const { return packets_; }
+  std::int64_t sent_ns() const { return sent_ns_; }  // the last packet
 
  private:
+  void open_terminal();
+  void open_socket();
   void run();
   void receive();
 
   std::int64_t period_ns_;
   std::string path_;
-  int master_ = -1;
+  int far_ = -1;
+  int near_ = -1;  // of a socket
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> is_silent_{false};
   std::atomic<float> velocity_{0.0F};
   std::atomic<std::int64_t> stopped_ns_{0};
   std::atomic<std::uint64_t> commands_{0};
   std::atomic<std::uint64_t> packets_{0};
+  std::atomic<std::int64_t> sent_ns_{0};
   std::array<std::uint8_t, 16> command_{};
   std::size_t command_size_ = 0;
   std::thread thread_;

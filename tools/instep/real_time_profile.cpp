@@ -49,7 +49,7 @@ class RateProfile {
  public:
   RateProfile(const RunConfig& config, const TaskInfo& task, std::int64_t period_ns, double seconds)
       : period_ns_(period_ns),
-        device_(period_ns),
+        device_(period_ns, LoopbackLine::kSocket),
         robot_(loopback_task(task, period_ns), {.device = device_.path()}),
         session_(config, robot_.recording()),
         learner_(session_.agent()),
@@ -91,6 +91,10 @@ class RateProfile {
   std::int64_t tick_end_ns_ = 0;
   std::int64_t steal_ns_ = 0;
   std::int64_t preempted_ = 0;
+  // Of the old packets: the device, which is but a thread here, had sent none; or it had.
+  std::int64_t device_late_ = 0;
+  std::int64_t link_late_ = 0;
+  std::int64_t baseline_late_ = 0;  // that the bare system woke a period late or more
 };
 
 bool RateProfile::tick() {
@@ -108,6 +112,10 @@ void RateProfile::run_window(Window& window) {
     const RobotWorld& world = robot_.world();
     window.loop.record(world.tick_ns() - world.tick_deadline_ns());
     monitor_.add(world, session_.agent().was_late(), session_.loop().steps(), before_ns);
+    const std::int64_t oldest_ns = world.tick_deadline_ns() - period_ns_;
+    if (world.packet_ns() >= oldest_ns) continue;
+    const std::int64_t sent_ns = device_.sent_ns();
+    ++(sent_ns < oldest_ns || sent_ns >= world.tick_ns() ? device_late_ : link_late_);
   }
 }
 
@@ -118,6 +126,7 @@ void RateProfile::run_baseline(Window& window) {
     sleep_until(deadline_ns);
     const std::int64_t late_ns = clock_.now_ns() - deadline_ns;
     window.baseline.record(late_ns);
+    if (late_ns >= period_ns_) ++baseline_late_;
     deadline_ns += period_ns_ * (1 + late_ns / period_ns_);
     while (robot_.link().next_packet(&packet)) continue;
   }
@@ -224,6 +233,8 @@ nlohmann::json RateProfile::result() {
           {"overrun_ticks", counters.overrun_ticks},
           {"overruns", by_cause},
           {"overruns_listed", listed},
+          {"old_packets_of", {{"device", device_late_}, {"link", link_late_}}},
+          {"baseline_late_ticks", baseline_late_},
           {"steal_ms", static_cast<double>(steal_ns_) * 1e-6},
           {"preempted", preempted_},
           {"exact", late.ticks == 0},
@@ -268,6 +279,12 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
               static_cast<unsigned long long>(result.at("overrun_ticks").get<std::uint64_t>()),
               static_cast<unsigned long long>(result.at("ticks").get<std::uint64_t>()),
               result.at("overruns").dump().c_str(), result.at("steal_ms").get<double>());
+  std::printf(
+      "old packets: %lld when the device's thread had sent none, %lld on the way; the bare system "
+      "woke a period late %lld times\n",
+      static_cast<long long>(result.at("old_packets_of").at("device").get<std::int64_t>()),
+      static_cast<long long>(result.at("old_packets_of").at("link").get<std::int64_t>()),
+      static_cast<long long>(result.at("baseline_late_ticks").get<std::int64_t>()));
   return result;
 }
 
