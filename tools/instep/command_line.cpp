@@ -220,7 +220,7 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yar
 
   CLI::App* measure = study->add_subcommand(
       "yardsticks", "What create_mover is measured against: constant actions, a wall avoider");
-  measure->add_option("RUN", yardsticks.runs, "runs to be looked at with shuffled sensors");
+  measure->add_option("RUN", yardsticks.runs, "runs to be looked at, also with shuffled sensors");
   measure->add_option("--episodes", yardsticks.episodes, "of each seed (default 10)")
       ->check(CLI::Range(1, 10'000));
   measure->add_option("--seeds", yardsticks.seeds, "from 0 on (default 5)")

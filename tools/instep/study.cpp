@@ -305,8 +305,17 @@ double print_grid(const YardstickOptions& options, Environment& world) {
   return best;
 }
 
-// The run's policy, which draws its actions as in training.
-double run_return(const std::string& folder, int episodes, bool shuffles) {
+// What a run's policy is shown of the light bumpers: their own signals, those of another moment, or
+// each one another's.
+enum class Sight { kOwn, kOtherMoments, kOtherSensors };
+
+constexpr std::size_t kLightBumps = 6;
+using LightBumps = std::array<double, kLightBumps>;
+
+// The run's policy, which draws its actions as in training. `moments` takes what it saw with its
+// own eyes, and is what other moments are drawn from.
+double run_return(const std::string& folder, int episodes, Sight sight,
+                  std::vector<LightBumps>& moments) {
   require_run_folder(folder);
   RunConfig config = read_config_toml(folder + "/config.toml");
   if (config.task != "create_mover") throw UsageError(folder + ": is no run of create_mover");
@@ -318,22 +327,45 @@ double run_return(const std::string& folder, int episodes, bool shuffles) {
   const auto random = [&config](Stream stream) {
     return Random{config.seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
   };
+  const auto shown = [&](std::uint64_t step, LightBumps& bumps) {
+    std::array<double, kLightBumps> draws{};
+    random(Stream::kTaskEvents).uniform(step, draws.data(), kLightBumps);
+    const auto below = [](double draw, std::size_t count) {
+      return std::min(count - 1, static_cast<std::size_t>(draw * static_cast<double>(count)));
+    };
+    if (sight == Sight::kOwn) moments.push_back(bumps);
+    if (sight == Sight::kOtherMoments) bumps = moments[below(draws[0], moments.size())];
+    if (sight != Sight::kOtherSensors) return;
+    for (std::size_t i = kLightBumps - 1; i > 0; --i) {
+      std::swap(bumps[i], bumps[below(draws[i], i + 1)]);
+    }
+  };
   const Actor actor = [&](const double* observation, std::uint64_t step, float* action) {
+    LightBumps bumps{};
+    std::copy_n(observation, kLightBumps, bumps.begin());
+    shown(step, bumps);
     std::array<double, kCreateMoverObservationDim> seen{};
     std::copy_n(observation, seen.size(), seen.begin());
-    if (shuffles) {
-      std::array<double, 5> draws{};
-      random(Stream::kTaskEvents).uniform(step, draws.data(), 5);
-      for (std::size_t i = 5; i > 0; --i) {
-        const auto other = static_cast<std::size_t>(draws[i - 1] * static_cast<double>(i + 1));
-        std::swap(seen[i], seen[std::min(other, i)]);
-      }
-    }
+    std::copy(bumps.begin(), bumps.end(), seen.begin());
     std::array<float, kCreateMoverActionDim> noise{};
     random(Stream::kExploration).normal(step, noise.data(), kCreateMoverActionDim);
     std::copy_n(policy.act(seen.data(), noise.data()), kCreateMoverActionDim, action);
   };
   return mean_return(session.world(), config.seed, episodes, actor);
+}
+
+void print_run(const std::string& run, int episodes) {
+  const auto steps = static_cast<std::uint64_t>(read_config_toml(run + "/config.toml").steps);
+  const auto trained =
+      mean_return_between(read_episodes(run + "/episodes.csv"), steps - steps / 10, steps);
+  std::vector<LightBumps> moments;
+  const double own = run_return(run, episodes, Sight::kOwn, moments);
+  const double other_moments = run_return(run, episodes, Sight::kOtherMoments, moments);
+  const double other_sensors = run_return(run, episodes, Sight::kOtherSensors, moments);
+  std::printf(
+      "%s: last tenth of training %.1f; policy %.1f; shown light bumpers of another moment %.1f, "
+      "in another order %.1f\n",
+      run.c_str(), trained.value_or(std::nan("")), own, other_moments, other_sensors);
 }
 
 }  // namespace
@@ -354,15 +386,7 @@ int run_yardsticks(const YardstickOptions& options) {
       "wall avoider: %.1f\na quarter of the way from the best constant action to it: %.1f\n",
       avoider, constant + 0.25 * (avoider - constant));
   std::printf("the best constant action and ten per cent: %.1f\n", 1.1 * constant);
-  for (const std::string& run : options.runs) {
-    const auto episodes = read_episodes(run + "/episodes.csv");
-    const auto steps = static_cast<std::uint64_t>(read_config_toml(run + "/config.toml").steps);
-    std::printf("%s: last tenth of training %.1f; policy %.1f, with shuffled light bumpers %.1f\n",
-                run.c_str(),
-                mean_return_between(episodes, steps - steps / 10, steps).value_or(std::nan("")),
-                run_return(run, 5 * options.episodes, false),
-                run_return(run, 5 * options.episodes, true));
-  }
+  for (const std::string& run : options.runs) print_run(run, 5 * options.episodes);
   return kDone;
 }
 

@@ -30,8 +30,8 @@ struct YardstickOptions {
 };
 
 // What create_mover is measured against: the best of 21 x 21 constant actions, whose grid is
-// printed, a hand-written avoider of walls, and each run's policy as it is and with its six light
-// bumpers shuffled at every step.
+// printed, a hand-written avoider of walls, and each run's policy: as it is, with the light bumpers
+// of another moment shown at every step, and with its six light bumpers in another order.
 int run_yardsticks(const YardstickOptions& options);
 
 }  // namespace instep
