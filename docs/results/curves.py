@@ -42,7 +42,7 @@ def plot(title, curves, steps):
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
            'font-family="sans-serif" font-size="13">',
            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-           f'<text x="{LEFT}" y="18" font-size="15">{title}: mean return per window of {steps // WINDOWS} steps</text>']
+           f'<text x="{LEFT}" y="18" font-size="15">{title}</text>']
     tick = round_step(high - low)
     value = tick * int(low / tick)
     while value <= high:
@@ -56,7 +56,7 @@ def plot(title, curves, steps):
         points = " ".join(f"{x(s):.1f},{y(r):.1f}" for s, r in rows)
         colour = COLOURS[i % len(COLOURS)]
         out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
-                   f'<text x="{LEFT + 10 + 80 * i}" y="{TOP + 14}" fill="{colour}">{name}</text>')
+                   f'<text x="{LEFT + 10 + 130 * i}" y="{TOP + 14}" fill="{colour}">{name}</text>')
     return "\n".join(out + ["</svg>\n"])
 
 
@@ -71,7 +71,9 @@ def main():
         writer.writerow(["run", "step", "mean_return"])
         for run, rows in curves.items():
             writer.writerows((run, step, f"{r:.2f}") for step, r in rows)
-    (here / f"{name}.svg").write_text(plot(name, curves, steps))
+    title = f"{name}: mean return per window of {steps // WINDOWS} steps"
+    (here / f"{name}.svg").write_text(plot(title, curves, steps))
 
 
-main()
+if __name__ == "__main__":
+    main()
