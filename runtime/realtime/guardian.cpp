@@ -17,8 +17,11 @@
 namespace instep {
 namespace {
 
+constexpr char kBeat = 'b';
 constexpr char kReopen = 'r';
 constexpr char kRelease = 'q';
+
+constexpr int kSilenceMs = 500;
 
 // Everything that the guardian knows, on its own stack.
 struct Watch {
@@ -64,16 +67,22 @@ void reopen(Watch& watch) {
     if (i != watch.port && i != watch.pipe) close(i);
   }
   mlockall(MCL_CURRENT);
+  bool is_beating = false;
   while (true) {
-    char message = 0;
-    const ssize_t bytes = read(watch.pipe, &message, 1);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes == 1 && message == kRelease) _exit(0);
-    if (bytes == 1 && message == kReopen) {
-      reopen(watch);
+    pollfd wanted{watch.pipe, POLLIN, 0};
+    const int ready = poll(&wanted, 1, is_beating ? kSilenceMs : -1);
+    if (ready == 0) {
+      write_stop(watch);
+      is_beating = false;  // until the agent goes on
       continue;
     }
-    break;
+    char message = 0;
+    const ssize_t bytes = ready < 0 ? -1 : read(watch.pipe, &message, 1);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes != 1) break;
+    if (message == kRelease) _exit(0);
+    if (message == kReopen) reopen(watch);
+    is_beating = is_beating || message == kBeat;
   }
   write_stop(watch);
   // Output of a serial line is lost when its last descriptor is closed too early.
@@ -99,6 +108,7 @@ Guardian::Guardian(int descriptor, const std::string& path, const PortOperations
   if (pipe2(ends, O_CLOEXEC) != 0) {
     throw std::system_error(errno, std::generic_category(), "guardian");
   }
+  fcntl(ends[1], F_SETFL, O_NONBLOCK);
   watch.pipe = ends[0];
   process_ = fork();
   if (process_ == 0) guard(watch);
@@ -116,6 +126,11 @@ Guardian::~Guardian() {
   static_cast<void>(ignored);
   close(pipe_);
   while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+void Guardian::beat() const {
+  const ssize_t ignored = write(pipe_, &kBeat, 1);
+  static_cast<void>(ignored);
 }
 
 void Guardian::reopen() const {

@@ -16,8 +16,10 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 
 // Forks a process that holds the port open and reads from a pipe whose only writer is this process.
 // When the pipe ends because this process has died, whatever killed it, the guardian writes the
-// driver's stop bytes, which first complete a command that was cut off. It ignores the signals
-// that end a process in order, and allocates nothing. To be made before any thread is started.
+// driver's stop bytes, which first complete a command that was cut off. It does the same when this
+// process stands still (a debugger, SIGSTOP): no beat() for half a second after the last. It
+// ignores the signals that end a process in order, and allocates nothing. To be made before any
+// thread is started.
 class Guardian {
  public:
   // `descriptor` is the opened port. Throws std::system_error when the system refuses.
@@ -28,7 +30,12 @@ class Guardian {
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
 
-  // The port has been opened anew: the guardian does the same. Any thread; one write.
+  static constexpr std::int64_t kBeatIntervalNs = 100'000'000;
+
+  // This process runs; to be said at least every kBeatIntervalNs once it was said. Any thread; one
+  // write, which does not wait.
+  void beat() const;
+  // The port has been opened anew: the guardian does the same. As beat().
   void reopen() const;
 
   pid_t process() const { return process_; }

@@ -160,6 +160,10 @@ void RealtimeLink::run() {
     take_command();
     if (descriptor_ >= 0 && is_readable_) receive();
     now_ns = clock_.now_ns();
+    if (guardian_ != nullptr && now_ns >= beat_ns_) {
+      guardian_->beat();
+      beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
+    }
     if (descriptor_ < 0 && now_ns >= reopen_ns_) {
       descriptor_ = port_.open(path_.c_str());
       if (descriptor_ >= 0) {
@@ -180,6 +184,7 @@ void RealtimeLink::run() {
       if (is_done || descriptor_ < 0 || now_ns >= farewell_ns) return;
     }
     if (descriptor_ < 0) next_ns = std::min(next_ns, reopen_ns_);
+    if (guardian_ != nullptr) next_ns = std::min(next_ns, beat_ns_);
     wait(next_ns);
   }
 }

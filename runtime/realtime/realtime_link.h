@@ -89,6 +89,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool wake_line_ = false;
   Posted awaited_;
   std::uint64_t commands_sent_before_ = 0;
+  std::int64_t beat_ns_ = 0;
   std::int64_t reopen_ns_ = 0;
   std::int64_t reopen_pause_ns_ = 0;
   std::uint64_t packets_lost_ = 0;

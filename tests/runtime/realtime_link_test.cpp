@@ -154,6 +154,34 @@ INSTANTIATE_TEST_SUITE_P(Deaths, GuardianTest,
                          testing::Combine(testing::Values(SIGKILL, SIGTERM, SIGABRT),
                                           testing::Bool()));
 
+TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
+  LoopbackDevice device(5 * kMs);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const int port = loopback_port().open(device.path().c_str());
+    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+    const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
+    const MonotonicClock clock;
+    while (true) {
+      while (write(port, command, sizeof command) < 0) continue;
+      guardian.beat();
+      sleep_until(clock.now_ns() + 20 * kMs);
+    }
+  }
+  const MonotonicClock clock;
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(wait_for([&] { return device.velocity() == 1.0F; })) << "it goes on, too";
+    sleep_until(clock.now_ns() + 50 * kMs);
+    const std::int64_t begin_ns = clock.now_ns();
+    kill(agent, SIGSTOP);
+    ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
+    EXPECT_GT(device.stopped_ns() - begin_ns, 300 * kMs) << "it was not the guardian";
+    kill(agent, SIGCONT);
+  }
+  kill(agent, SIGKILL);
+  waitpid(agent, nullptr, 0);
+}
+
 TEST(Guardian, LeavesTheRobotAloneWhenItIsLetGo) {
   LoopbackDevice device(5 * kMs);
   const int port = loopback_port().open(device.path().c_str());

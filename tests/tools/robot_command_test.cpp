@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <sys/file.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -93,6 +94,23 @@ TEST(RobotCommand, KilledAtSpeedLeavesARobotThatStands) {
   }
 }
 
+TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
+  const TemporaryFolder folder;
+  const MonotonicClock clock;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  const std::int64_t frozen_ns = clock.now_ns();
+  run.send(SIGSTOP);
+  ASSERT_TRUE(wait_for([&] { return !robot.is_moving(); }));
+  EXPECT_LT(robot.stopped_ns() - frozen_ns, 800 * kMs);
+  run.send(SIGCONT);
+  ASSERT_TRUE(starts_to_move(robot)) << "it goes on";
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+}
+
 TEST(RobotCommand, StopsFromAnotherTerminal) {
   const TemporaryFolder folder;
   Create2OnPty robot;
@@ -109,6 +127,18 @@ TEST(RobotCommand, StopsFromAnotherTerminal) {
   EXPECT_EQ(nlohmann::json::parse(read_bytes(folder / "run/summary.json")).at("ended"),
             "interrupted");
   EXPECT_FALSE(robot.is_moving());
+}
+
+// As when the run is another user's.
+TEST(RobotCommand, SaysWhenSomebodyStillHasThePort) {
+  Create2OnPty robot;
+  const int other = open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(other, 0);
+  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 3) << stop;
+  EXPECT_NE(stop.error.find("still has the port"), std::string::npos) << stop;
+  close(other);
 }
 
 TEST(RobotCommand, StopsTheRunAndNotTheSimulator) {

@@ -97,12 +97,16 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
 
 KeyWatch::KeyWatch() {
   termios settings{};
-  is_terminal_ = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &settings) == 0;
+  // In the background the keys are somebody else's, and touching the terminal would stop the run.
+  is_terminal_ = isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
+                 tcgetattr(STDIN_FILENO, &settings) == 0;
   if (!is_terminal_) return;
   settings_.resize(sizeof settings);
   std::memcpy(settings_.data(), &settings, sizeof settings);
-  // Keys one by one and unseen; Ctrl-C stays what it is.
+  // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z is a key like any other: it
+  // must hold the robot, and not the program that moves it.
   settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  settings.c_cc[VSUSP] = _POSIX_VDISABLE;
   tcsetattr(STDIN_FILENO, TCSANOW, &settings);
 }
 

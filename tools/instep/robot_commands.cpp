@@ -1,6 +1,7 @@
 #include "tools/instep/robot_commands.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -87,6 +88,16 @@ void write_all(int port, std::span<const std::uint8_t> bytes) {
   if (written < bytes.size()) throw IoError("the robot's port takes no bytes; is it connected?");
 }
 
+// Waits for a run to let the port go, which takes it about a second.
+bool becomes_free(int port) {
+  const MonotonicClock clock;
+  for (int tries = 0; tries < 100; ++tries) {
+    if (flock(port, LOCK_EX | LOCK_NB) == 0) return true;
+    sleep_until(clock.now_ns() + 100'000'000);
+  }
+  return false;
+}
+
 const char* state_text(LinkState state) {
   switch (state) {
     case LinkState::kConnecting:
@@ -160,7 +171,15 @@ int run_stop(const RobotOptions& options) {
     kill(process, SIGTERM);
   }
   write_all(port, kit.stop_bytes);
+  const bool is_free = becomes_free(port);
   close(port);
+  if (!is_free) {
+    throw IoError(
+        options.device +
+        ": told to stop, but a program that could not be asked still has the port and may "
+        "move the robot again; `sudo fuser " +
+        options.device + "` says which");
+  }
   std::printf("%s: told to stop\n", options.device.c_str());
   return kDone;
 }
