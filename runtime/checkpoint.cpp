@@ -165,10 +165,17 @@ CheckpointStatus CheckpointFile::read_newest() {
 
   Slot slots[2];
   std::vector<std::uint8_t> snapshots[2];
+  int read_error = 0;
   for (int i = 0; i < 2; ++i) {
     slots[i] = read_slot(i * half, half, snapshots[i]);
-    if (error_ != 0) return CheckpointStatus::kSystemError;
+    if (error_ != 0) read_error = error_;
   }
+  // A sector that cannot be read any more is what the other slot is for.
+  if (read_error != 0 && !slots[0].is_whole && !slots[1].is_whole) {
+    error_ = read_error;
+    return CheckpointStatus::kSystemError;
+  }
+  error_ = 0;
   int newest = slots[0].is_whole ? 0 : 1;
   if (slots[0].is_whole && slots[1].is_whole && slots[1].step > slots[0].step) newest = 1;
   const Slot& other = slots[1 - newest];

@@ -57,13 +57,16 @@ File::~File() {
 }
 
 int File::open(const std::string& path, Mode mode) {
-  int flags = O_CLOEXEC;
+  int flags = O_CLOEXEC | O_NONBLOCK;  // a named pipe must not make us wait
   if (mode == Mode::kRead) flags |= O_RDONLY;
   if (mode == Mode::kWrite) flags |= O_RDWR;
   if (mode == Mode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
   if (descriptor_ >= 0) close(descriptor_);
   descriptor_ = ::open(path.c_str(), flags, 0644);
-  return descriptor_ >= 0 ? 0 : errno;
+  if (descriptor_ < 0) return errno;
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return errno;
+  return S_ISREG(status.st_mode) ? 0 : EINVAL;
 }
 
 int File::size(std::int64_t& bytes) const {

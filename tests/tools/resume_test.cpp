@@ -382,14 +382,29 @@ TEST_F(ResumeOf, AMissingCheckpointIsRefused) {
   std::filesystem::remove(checkpoint());
   write_bytes(run() + "/episodes.csv",
               "episode,step,return,length,terminated,seconds\n1,500,-1,500,1,0.1\n");
-  expect_refused(2, "holds no checkpoint; is it a run folder?");
+  expect_refused(1, "is missing, though episodes or a summary are recorded beside it");
+}
+
+TEST_F(ResumeOf, AMissingCheckpointBesideASummaryIsRefused) {
+  std::filesystem::remove(checkpoint());
+  write_bytes(run() + "/episodes.csv", "episode,step,return,length,terminated,seconds\n");
+  write_bytes(run() + "/summary.json", "{}");
+  expect_refused(1, "is missing, though episodes or a summary are recorded beside it");
+}
+
+TEST_F(ResumeOf, WhatARunHasKeptIsNoRun) {
+  std::filesystem::create_directories(run() + "/best");
+  std::filesystem::copy(run() + "/config.toml", run() + "/best/config.toml");
+  const CommandResult result = resume(run() + "/best/.");
+  EXPECT_EQ(result.exit_code, 2) << result;
+  EXPECT_NE(result.error.find("--init"), std::string::npos) << result;
 }
 
 TEST_F(ResumeOf, AnEmptyCheckpointBesideEpisodesIsRefused) {
   write_bytes(checkpoint(), "");
   write_bytes(run() + "/episodes.csv",
               "episode,step,return,length,terminated,seconds\n1,500,-1,500,1,0.1\n");
-  expect_refused(1, "is empty, though episodes are recorded beside it");
+  expect_refused(1, "is empty, though episodes or a summary are recorded beside it");
 }
 
 TEST_F(ResumeOf, LostEpisodesAreRefused) {

@@ -179,6 +179,7 @@ TEST_F(ConfigFile, MayBeEmptyOrHoldEmptyTables) {
   EXPECT_EQ(settings_hash(applied("")), defaults);
   EXPECT_EQ(settings_hash(applied("# nothing\n")), defaults);
   EXPECT_EQ(settings_hash(applied("[learner]\n[run]\n")), defaults);
+  EXPECT_EQ(settings_hash(applied("\xEF\xBB\xBF[learner]\n")), defaults);
 }
 
 TEST_F(ConfigFile, TakesWholeNumbersForRealKeysOnly) {
@@ -236,7 +237,8 @@ TEST_F(ConfigFile, NamesLineAndNearestOfAnUnknownKeyOrTable) {
   EXPECT_EQ(config_problem("\nsteps = 5\n"), ":2: 'steps' belongs into the table [run]");
   EXPECT_EQ(config_problem("stesp = 5\n"),
             ":1: unknown key 'stesp'; there are [learner] and [run]");
-  EXPECT_EQ(config_problem("[run]\nsteps = -5\n"), ":2: steps is not valid: must be at least 0");
+  EXPECT_EQ(config_problem("[run]\nsteps = -5\n"), ":2: steps is not valid: must be at least 1");
+  EXPECT_EQ(config_problem("[run]\nsteps = 0\n"), ":2: steps is not valid: must be at least 1");
   EXPECT_EQ(config_problem("learner = 3\n"), ":1: learner must be a table");
   EXPECT_EQ(config_problem("[[learner]]\nactor_lr = 0.1\n"), ":1: learner must be a table");
   EXPECT_EQ(config_problem("[run]\n[learner]\n\"a\\nb\" = 1\n").substr(0, 24),
@@ -358,19 +360,19 @@ TEST_F(RunToml, SaysEveryValueInAStableText) {
       R"(# What this run was started with. `instep train --config FILE` starts another like it.
 
 [run]
-# what is learnt (lower-case letters, digits and underscores)
+# what is learnt (lower-case letters, digits, underscores and hyphens)
 task = "hopper"
 # the learner (avg or iac)
 algo = "avg"
 # key of every random number (0 to 18446744073709551615)
 seed = 7
-# length of the whole run (at least 0)
+# length of the whole run (at least 1)
 steps = 1000000
 # when the actor's update is done (act_first or throughput)
 schedule = "act_first"
-# what computes (lower-case letters, digits and underscores)
+# what computes (lower-case letters, digits, underscores and hyphens)
 backend = "cpu"
-# instruction set of the backend (lower-case letters, digits and underscores)
+# instruction set of the backend (lower-case letters, digits, underscores and hyphens)
 path = "avx512"
 
 [learner]
@@ -422,7 +424,7 @@ TEST_F(RunToml, RoundTripsTheLimitsOfEveryNumber) {
   for (const std::uint64_t seed : {std::uint64_t{0}, kSigned, kSigned + 1, ~std::uint64_t{0}}) {
     RunConfig config = some_config();
     config.seed = seed;
-    config.steps = static_cast<std::int64_t>(seed & kSigned);
+    config.steps = std::max<std::int64_t>(1, static_cast<std::int64_t>(seed & kSigned));
     config.settings.learner.actor_lr = 5e-324;
     config.settings.learner.beta2 = 0.9999999999999999;
     config.settings.learner.beta1 = 2.2250738585072014e-308;

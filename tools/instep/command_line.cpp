@@ -42,6 +42,16 @@ std::string is_seed(const std::string& text) {
   return "must be a whole number of 0 to 18446744073709551615, not " + printable(text);
 }
 
+// CLI::Range speaks of a range, too, where there is no number.
+std::string is_step_count(const std::string& text) {
+  constexpr std::int64_t kStepsMax = std::int64_t{1} << 52;
+  std::int64_t steps = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, steps);
+  if (error == std::errc() && at == end && steps >= 1 && steps <= kStepsMax) return "";
+  return "must be a whole number of 1 to " + std::to_string(kStepsMax) + ", not " + printable(text);
+}
+
 // CLI::Range lets through what is neither below nor above.
 std::string is_number(const std::string& text) {
   return std::isnan(std::strtod(text.c_str(), nullptr)) ? "must be a number, not nan" : "";
@@ -76,8 +86,7 @@ void add_backend(CLI::App* command, std::string& backend, std::string& path) {
 void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
   command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)");
-  command->add_option("--steps", options.steps, "control steps in all")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
+  command->add_option("--steps", options.steps, "control steps in all")->check(is_step_count);
   command->add_option("--seed", options.seed, "seed of every random draw (default 0)")
       ->check(is_seed);
   CLI::Option* seeds = command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
@@ -101,7 +110,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->check(CLI::IsMember({"locked", "free"}));
   command->add_option("--config", options.config_file,
                       "TOML file like the config.toml of a run: tables [run] and [learner]");
-  command->add_option("--set", options.set, "one setting, key=value; may be repeated");
+  command->add_option("--set", options.set, "one setting, key=value; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
   command->add_option("--resume", options.resume, "go on with the run in this folder");
   command->add_option("--change", options.change,
@@ -153,7 +163,8 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   command->add_option("--seed", options.seed, "seed of every random draw")->check(is_seed);
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
-  command->add_option("--set", options.set, "one setting, key=value; may be repeated");
+  command->add_option("--set", options.set, "one setting, key=value; may be repeated")
+      ->allow_extra_args(false);
   command->add_flag("--json", options.json, "end with one line of JSON");
   CLI::Option* rate =
       command
@@ -213,7 +224,7 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yar
   random->add_option("--seeds", search.seeds, "runs of each (default 2)")
       ->check(CLI::Range(1, 100));
   random->add_option("--steps", search.steps, "control steps of each run (default: the task's)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 52));
+      ->check(is_step_count);
   random->add_option("--seed", search.seed, "of the settings drawn (default 0)")->check(is_seed);
   random->add_option("--jobs", search.jobs, "runs at a time")->check(CLI::Range(1, 1024));
   random->callback([&] { action = [&] { return run_random_search(search); }; });
@@ -246,6 +257,14 @@ int write_report(const TellOptions& options) {
       throw DataError(run + "/episodes.csv: is missing; without it there is nothing to report");
     }
     records.push_back(read_run_record(run));
+    const RunRecord& record = records.back();
+    const auto told = record.summary.is_object() ? record.summary.value("episodes", 0ULL) : 0ULL;
+    if (record.episodes.size() < told) {
+      std::fprintf(stderr,
+                   "instep: warning: %s/episodes.csv: holds %zu of the %llu episodes that "
+                   "summary.json tells of\n",
+                   run.c_str(), record.episodes.size(), told);
+    }
   }
   std::string out = options.out;
   if (out.empty())

@@ -69,12 +69,14 @@ std::string part_name(const RunSession& session, const Layout& layout, std::size
   return name;
 }
 
-bool checkpoints_equal(const std::string& first, const std::string& second,
-                       const RunConfig& config) {
+bool checkpoints_equal(const std::string& first, const std::string& second, const RunConfig& config,
+                       const RunConfig& other_config) {
   CheckpointFile a(config.settings.checkpoint_every);
-  CheckpointFile b(config.settings.checkpoint_every);
+  CheckpointFile b(other_config.settings.checkpoint_every);
   open_checkpoint(a, first, false);
   open_checkpoint(b, second, false);
+  require_same_run(a, first + "/checkpoint", config);
+  require_same_run(b, second + "/checkpoint", other_config);
   if (a.step() != b.step()) {
     std::printf("newest checkpoints are of step %lld and %lld\n", static_cast<long long>(a.step()),
                 static_cast<long long>(b.step()));
@@ -134,7 +136,7 @@ int run_compare(const std::string& first, const std::string& second) {
   }
   const bool same_episodes = episodes_equal(read_episodes(first + "/episodes.csv"),
                                             read_episodes(second + "/episodes.csv"));
-  const bool same_checkpoints = checkpoints_equal(first, second, a);
+  const bool same_checkpoints = checkpoints_equal(first, second, a, b);
   if (same_episodes && same_checkpoints) {
     std::printf("equal: every episode and every byte of the newest checkpoint\n");
     return kDone;

@@ -1,6 +1,10 @@
 // The instep command: options in, exit codes out. What each command does stands in its own file.
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -12,12 +16,16 @@
 
 // What was printed may have met a full disk. That nobody reads it any more is no error.
 static int finish(int code) {
-  if (std::fflush(stdout) == 0 || errno == EPIPE) return code;
+  const bool is_written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  const bool has_reader = poll(&output, 1, 0) < 0 || (output.revents & POLLERR) == 0;
+  if (is_written || !has_reader) return code;
   std::fprintf(stderr, "instep: standard output: cannot be written: %s\n", std::strerror(errno));
   return instep::kDeviceError;
 }
 
 int main(int argc, char** argv) {
+  std::signal(SIGCHLD, SIG_DFL);  // a parent that ignores it would have us wait for ever
   try {
     const instep::CommandLine command_line = instep::parse_command_line(argc, argv);
     return finish(command_line.action ? command_line.action() : command_line.exit_code);

@@ -46,8 +46,12 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
     const double seconds_left = static_cast<double>(steps_ - step) / rate;
     if (seconds_left < 120.0) {
       std::snprintf(left, sizeof left, ", %.0f s left", seconds_left);
-    } else {
+    } else if (seconds_left < 120.0 * 60.0) {
       std::snprintf(left, sizeof left, ", %.0f min left", seconds_left / 60.0);
+    } else if (seconds_left < 72.0 * 3600.0) {
+      std::snprintf(left, sizeof left, ", %.0f h left", seconds_left / 3600.0);
+    } else {
+      std::snprintf(left, sizeof left, ", %.0f days left", seconds_left / 86400.0);
     }
   }
   char warnings[128] = "";

@@ -31,9 +31,19 @@ void require_run_folder(const std::string& folder) {
   std::error_code error;
   if (std::filesystem::exists(folder + "/config.toml", error)) return;
   if (std::filesystem::exists(folder + "/episodes.csv", error)) return;
+  if (error) throw_io_error(folder, "cannot be looked into: " + error.message());
   throw UsageError(folder + (std::filesystem::exists(folder, error)
                                  ? ": is not a run's folder: no run was started in it"
                                  : ": no such folder; give a run's folder"));
+}
+
+bool is_kept_copy(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path path = fs::canonical(folder, error);
+  const std::string name = path.filename().string();
+  return !error && (name == "best" || name == "before_change") &&
+         fs::exists(path.parent_path() / "config.toml", error);
 }
 
 void make_folders(const std::string& path) {
@@ -49,7 +59,9 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
       throw UsageError("--out " + out + ": is not a folder");
     }
     make_folders(out);
-    if (!std::filesystem::is_empty(out, error)) {
+    const bool is_empty = std::filesystem::is_empty(out, error);
+    if (error) throw_io_error(out, "cannot be looked into: " + error.message());
+    if (!is_empty) {
       throw UsageError(
           "--out " + out +
           ": is not empty; choose another folder, or continue the run in it with --resume " + out);

@@ -11,8 +11,13 @@ namespace instep {
 // be empty. Answers its path. Throws UsageError or IoError.
 std::string make_run_folder(const std::string& out, const RunConfig& config);
 
-// Throws UsageError unless the folder is one that a run was started in.
+// Throws UsageError unless the folder is one that a run was started in, IoError when it cannot be
+// looked into.
 void require_run_folder(const std::string& folder);
+
+// Whether it is one of the copies (best, before_change) that a run keeps in its own folder: good
+// for `eval` and --init, but not a run.
+bool is_kept_copy(const std::string& folder);
 
 // Makes a folder and those above it. Throws IoError.
 void make_folders(const std::string& path);

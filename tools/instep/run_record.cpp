@@ -25,6 +25,7 @@ std::string reason() {
 std::ifstream open_file(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
+  if (!file && errno == ENOENT) throw DataError(path + ": is missing");
   if (!file) throw IoError(path + ": cannot be opened: " + reason());
   return file;
 }

@@ -8,6 +8,7 @@
 
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
+#include "tools/instep/run_folder.h"
 #include "tools/instep/run_record.h"
 
 namespace instep {
@@ -23,17 +24,20 @@ std::uint64_t identity_hash(const RunConfig& config) {
   return state;
 }
 
-bool has_episodes(const std::string& folder) {
-  const std::string path = folder + "/episodes.csv";
-  return std::filesystem::exists(path) && !read_episodes(path).empty();
+CheckpointIdentity identity_of(const RunConfig& config) {
+  const TaskInfo& task = require_task(config.task);
+  const LearnerSettings& settings = config.settings.learner;
+  return {{task.observation_dim, task.action_dim, settings.hidden},
+          settings.algorithm,
+          identity_hash(config)};
 }
 
-// Episodes come with checkpoints: one that is empty beside them was whole once.
-std::string lost_text(const std::string& folder) {
+// Episodes and summaries come with checkpoints: one that is not there beside them was there once.
+std::string lost_text(const std::string& folder, const char* state) {
   const bool has_best = std::filesystem::exists(folder + "/best/checkpoint");
-  return std::string(
-             ": is empty, though episodes are recorded beside it; what it held is lost and "
-             "the run cannot be continued: start a new one") +
+  return std::string(": is ") + state +
+         ", though episodes or a summary are recorded beside it; what it held is lost and the run "
+         "cannot be continued: start a new one" +
          (has_best ? ", from the best weights with --init " + folder + "/best" : "");
 }
 
@@ -86,16 +90,11 @@ void RunSession::make_agent_and_loop(const Executor* executor) {
 }
 
 CheckpointIdentity RunSession::identity() const {
-  const AgentConfig& agent = agent_->config();
-  return {agent.shape, agent.settings.algorithm, identity_hash(config_)};
+  return identity_of(config_);
 }
 
 void RunSession::load(const CheckpointFile& checkpoint, const std::string& path) {
-  if (checkpoint.identity() != identity()) {
-    throw DataError(path +
-                    ": belongs to a run with another task, seed or settings than config.toml " +
-                    "beside it says; restore the config.toml it was made with");
-  }
+  require_same_run(checkpoint, path, config_);
   const bool must_begin_anew =
       is_on_robot() || checkpoint.snapshot().size() != loop_->snapshot_bytes();
   const bool is_loaded = must_begin_anew
@@ -104,6 +103,20 @@ void RunSession::load(const CheckpointFile& checkpoint, const std::string& path)
   if (!is_loaded) {
     throw DataError(path + ": its contents do not fit task " + config_.task);
   }
+}
+
+void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
+                      const RunConfig& config) {
+  if (checkpoint.identity() == identity_of(config)) return;
+  throw DataError(path +
+                  ": belongs to a run with another task, seed or settings than config.toml " +
+                  "beside it says; restore the config.toml it was made with");
+}
+
+bool has_results(const std::string& folder) {
+  const std::string path = folder + "/episodes.csv";
+  return std::filesystem::exists(folder + "/summary.json") ||
+         (std::filesystem::exists(path) && !read_episodes(path).empty());
 }
 
 void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable) {
@@ -123,13 +136,17 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
         throw IoError(path +
                       ": another process is training in this folder; wait for it or stop it");
       }
+      if (checkpoint.error() == ENOENT && has_results(folder)) {
+        throw DataError(path + lost_text(folder, "missing"));
+      }
       if (checkpoint.error() == ENOENT) {
         throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
       }
       throw IoError(path + ": cannot be opened" + (writable ? " for writing: " : ": ") +
                     std::strerror(checkpoint.error()));
     case CheckpointStatus::kNothingYet:
-      if (has_episodes(folder)) throw DataError(path + lost_text(folder));
+      if (is_kept_copy(folder)) throw DataError(path + ": the run has kept nothing here yet");
+      if (has_results(folder)) throw DataError(path + lost_text(folder, "empty"));
       throw DataError(path +
                       ": the run ended before its first checkpoint was complete; start it "
                       "again with train --resume " +

@@ -49,6 +49,13 @@ class RunSession {
   std::unique_ptr<ControlLoop> loop_;
 };
 
+// Whether a run's folder tells of steps made: of an episode, or of an end.
+bool has_results(const std::string& folder);
+
+// Throws DataError unless the checkpoint at `path` belongs to a run of that configuration.
+void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
+                      const RunConfig& config);
+
 // Opens the checkpoint of a run folder. Prints a warning when the newer slot is damaged and the
 // older one is taken; throws DataError or IoError saying what is wrong and what to do.
 void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable);

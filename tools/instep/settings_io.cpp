@@ -74,8 +74,8 @@ bool read_seed(const toml::node& node, std::uint64_t& seed) {
 }
 
 bool read_steps(const toml::node& node, std::int64_t& steps) {
-  steps = node.value_exact<std::int64_t>().value_or(-1);
-  return steps >= 0;
+  steps = node.value_exact<std::int64_t>().value_or(0);
+  return steps >= 1;
 }
 
 // One key of the table [run].
@@ -106,7 +106,7 @@ constexpr std::array kRunKeys = {
            [](const RunConfig& config) { return seed_text(config.seed); },
            [](const toml::node& node, RunConfig& config) { return read_seed(node, config.seed); }},
     RunKey{
-        "steps", "length of the whole run", "at least 0",
+        "steps", "length of the whole run", "at least 1",
         [](const RunConfig& config) { return std::to_string(config.steps); },
         [](const toml::node& node, RunConfig& config) { return read_steps(node, config.steps); }},
     RunKey{"schedule", "when the actor's update is done", "act_first or throughput",
@@ -200,6 +200,7 @@ std::string parse_file(const std::string& path, toml::table& root) {
   if (!problem.empty()) return problem;
   // toml++ 3.3 reaches undefined behaviour at letters like U+00E4 outside strings and comments.
   // Keys and values that we know have none, and what a comment says is not kept.
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a mark that some editors write
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   std::replace_if(text.begin(), text.end(), std::not_fn(is_ascii), '?');
   try {
@@ -349,7 +350,7 @@ std::string toml_text(const Setting& setting, const RunSettings& settings) {
 
 void apply_run_table(RunConfig& config, const std::string& path) {
   const toml::table root = parse_config_file(path);
-  std::string problem = read_run(root, false, config);
+  const std::string problem = read_run(root, false, config);
   if (!problem.empty()) throw UsageError(path + problem);
 }
 
@@ -366,6 +367,10 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
     const std::size_t equals = option.find('=');
     if (equals == std::string::npos) throw UsageError(shown + "must be key=value");
     const std::string key = option.substr(0, equals);
+    if (find_run_key(key) != nullptr) {
+      throw UsageError(shown + "is no setting of the learner; use " +
+                       (key == "task" ? "TASK" : "--" + key));
+    }
     const std::string problem = set_value(settings, key, option.substr(equals + 1));
     if (!problem.empty()) throw UsageError(shown + problem);
     if (!seen.insert(key).second) throw UsageError(shown + key + " is set twice");

@@ -1,5 +1,6 @@
 #include "tools/instep/train.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,15 +41,15 @@ RunConfig new_config(const TrainOptions& options) {
   config.steps = -1;  // not said yet
   config.schedule = Schedule::kThroughput;
   if (!options.config_file.empty()) apply_run_table(config, options.config_file);
+  if (!options.task.empty() && !config.task.empty() && options.task != config.task) {
+    std::fprintf(stderr, "instep: warning: %s was written for task %s\n",
+                 options.config_file.c_str(), config.task.c_str());
+  }
   if (!options.task.empty()) config.task = options.task;
   if (config.task.empty()) {
     throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
   }
   const TaskInfo& task = require_task(config.task);
-  if (!options.change.empty()) {
-    if (options.time == "real") throw UsageError("--change: only simulated worlds can be changed");
-    check_change(parse_change(options.change), task);
-  }
   Algorithm algorithm = config.settings.learner.algorithm;
   if (!options.algorithm.empty()) {
     algorithm = options.algorithm == "iac" ? Algorithm::kIac : Algorithm::kAvg;
@@ -59,6 +60,15 @@ RunConfig new_config(const TrainOptions& options) {
   apply_set_options(config.settings, options.set);
   if (config.steps < 0) config.steps = task.default_steps;
   config.steps = options.steps.value_or(config.steps);
+  if (!options.change.empty()) {
+    if (options.time == "real") throw UsageError("--change: only simulated worlds can be changed");
+    const WorldChange change = parse_change(options.change);
+    check_change(change, task);
+    if (change.step >= config.steps) {
+      throw UsageError("--change: at=" + std::to_string(change.step) + " is not within the run's " +
+                       std::to_string(config.steps) + " steps");
+    }
+  }
   config.seed = options.seed.value_or(config.seed);
   config.schedule = options.schedule.value_or(config.schedule);
   const LearnerSettings& settings = config.settings.learner;
@@ -82,6 +92,12 @@ RunConfig resumed_config(const TrainOptions& options) {
         "--seed, --change, --init and --out");
   }
   require_run_folder(options.resume);
+  if (is_kept_copy(options.resume)) {
+    throw UsageError("--resume " + options.resume +
+                     ": is what a run has kept, and no run; go on with that run, or start a new "
+                     "one with --init " +
+                     options.resume);
+  }
   RunConfig config = read_config_toml(options.resume + "/config.toml");
   if (!options.task.empty() && options.task != config.task) {
     throw UsageError("--resume " + options.resume + ": is a run of task " + config.task + ", not " +
@@ -218,6 +234,7 @@ pid_t spawn_run(const RunConfig& config, const std::string& folder, const std::s
   const pid_t child = fork();
   if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
   if (child > 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
   int code = kDone;
   try {
     code = exit_code(TrainingRun(config, folder, {.change = change, .init = init}).run());
@@ -239,10 +256,10 @@ int wait_for_one(std::map<pid_t, std::uint64_t>& running) {
   int status = 0;
   pid_t child = -1;
   do {
-    child = waitpid(-1, &status, 0);
-    if (child < 0 && is_stop_requested()) {
+    if (is_stop_requested()) {
       for (const auto& [process, seed] : running) kill(process, SIGTERM);
     }
+    child = waitpid(-1, &status, 0);
   } while (child < 0 && errno == EINTR);
   const std::uint64_t seed = running[child];
   running.erase(child);
@@ -279,8 +296,13 @@ int train_seeds(const TrainOptions& options) {
 
   std::vector<RunRecord> records;
   for (const std::string& folder : folders) {
-    RunRecord record = read_run_record(folder);
-    if (record.summary.is_object()) records.push_back(std::move(record));
+    try {
+      RunRecord record = read_run_record(folder);
+      if (record.summary.is_object()) records.push_back(std::move(record));
+    } catch (const CommandError& error) {
+      std::fprintf(stderr, "instep: %s\n", error.what());
+      worst = std::max<int>(worst, error.code());
+    }
   }
   const nlohmann::json summary = summarize_seeds(records, config, parent);
   for (const auto& run : summary.at("runs")) {

@@ -37,8 +37,11 @@ void install_stop_handler() {
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int name : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    sigaction(name, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it
+  }
 }
 
 bool is_stop_requested() {
@@ -135,10 +138,9 @@ bool TrainingRun::has_nothing_yet() {
   const bool is_missing =
       status == CheckpointStatus::kNothingYet ||
       (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
-  // The episodes come second: after a crash their last lines may be torn, and a checkpoint knows
-  // which ones count.
-  const std::string episodes = folder_ + "/episodes.csv";
-  return is_missing && (!std::filesystem::exists(episodes) || read_episodes(episodes).empty());
+  // The results come second: after a crash the last lines of episodes.csv may be torn, and a
+  // checkpoint knows which ones count.
+  return is_missing && !has_results(folder_);
 }
 
 void TrainingRun::open_events(std::int64_t step) {
@@ -403,6 +405,7 @@ nlohmann::json TrainingRun::write_results() {
     write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
     const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
     if (is_changed && !is_faulted_) {
+      std::fprintf(stderr, "comparing with frozen copies, which make as many steps each...\n");
       const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
       write_file(folder_ + '/' + WorldChange::kResultName, json_text(adaptation, 2) + '\n');
     }
