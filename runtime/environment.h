@@ -21,9 +21,9 @@ struct Outcome {
 };
 
 // A simulated world. All memory is taken by the constructor: reset() and step() allocate nothing.
-// One thread uses it at a time. (Beside Clock and Transport the third place where a virtual call is
-// worth its price: a task is chosen by name at start-up, and one call in a control step costs
-// nanoseconds.)
+// One thread uses it at a time. (Beside Clock and the interfaces of runtime/robot.h, a place where
+// a virtual call is worth its price: a task is chosen by name at start-up, and one call in a
+// control step costs nanoseconds.)
 class Environment {
  public:
   Environment() = default;

@@ -60,6 +60,7 @@ def capped(words):
         if option in words:
             at = words.index(option) + 1
             words[at] = str(min(int(words[at]), cap))
+    words = [re.sub(r"^at=\d+", f"at={STEPS_MAX // 2}", word) for word in words]
     if "--seeds" in words and words[0] == "train":
         words[words.index("--seeds") + 1] = "0..1"
     if words[0] == "train" and "--steps" not in words:

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "temporary_folder.h"
 #include "tools/instep/error.h"
@@ -14,7 +18,8 @@ namespace instep {
 namespace {
 
 RandomSearchOptions small_study(const std::string& out) {
-  return {.task = "dot_reacher", .out = out, .cells = 3, .seeds = 2, .steps = 600, .seed = 5};
+  // Two whole episodes.
+  return {.task = "create_mover", .out = out, .cells = 3, .seeds = 2, .steps = 1200, .seed = 5};
 }
 
 TEST(RandomSearch, RunsEveryCellAndRanksThem) {
@@ -28,7 +33,47 @@ TEST(RandomSearch, RunsEveryCellAndRanksThem) {
   for (const char* run : {"/cell-0/s1000", "/cell-1/s1001", "/cell-2/s1000"}) {
     EXPECT_TRUE(std::filesystem::exists(out + run + "/summary.json")) << run;
   }
-  EXPECT_EQ(read_bytes(out + "/best.toml").rfind("[learner]", 0), 0U);
+  // The best cell stands first, and best.toml has its settings.
+  std::istringstream results(read_bytes(out + "/results.csv"));
+  std::string line;
+  std::getline(results, line);
+  std::vector<double> means;
+  int best = -1;
+  while (std::getline(results, line)) {
+    int cell = 0;
+    double mean = 0.0;
+    ASSERT_EQ(std::sscanf(line.c_str(), "%d,%lf,", &cell, &mean), 2) << line;
+    if (means.empty()) best = cell;
+    means.push_back(mean);
+  }
+  ASSERT_EQ(means.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(means.rbegin(), means.rend()));
+  std::string wanted = "[learner]\n";
+  for (const auto& [key, value] : manifest.at("cells").at(best).at("set").items()) {
+    wanted += key + " = " + value.get<std::string>() + '\n';
+  }
+  EXPECT_EQ(read_bytes(out + "/best.toml"), wanted);
+}
+
+TEST(RandomSearch, RanksNothingWithoutEpisodes) {
+  const TemporaryFolder folder;
+  RandomSearchOptions options = small_study(folder / "study");
+  options.steps = 20;
+  EXPECT_THROW(run_random_search(options), DataError);
+  EXPECT_FALSE(std::filesystem::exists(folder / "study/best.toml"));
+}
+
+TEST(RandomSearch, TouchesNoFolderThatIsNoStudy) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "mine", "kept");
+  EXPECT_THROW(run_random_search(small_study(folder.path())), UsageError);
+  // A run whose config.toml is gone is not started anew over what is left of it.
+  const std::string out = folder / "study";
+  EXPECT_EQ(run_random_search(small_study(out)), kDone);
+  std::filesystem::remove(out + "/cell-1/s1000/config.toml");
+  std::filesystem::remove(out + "/cell-1/s1000/summary.json");
+  EXPECT_EQ(run_random_search(small_study(out)), kWrongUse);
+  EXPECT_TRUE(std::filesystem::exists(out + "/cell-1/s1000/checkpoint"));
 }
 
 TEST(RandomSearch, GoesOnWhereItWasInterrupted) {
@@ -52,9 +97,8 @@ TEST(RandomSearch, RefusesAnotherPlanInTheSameFolder) {
   const std::string out = folder / "study";
   RandomSearchOptions options = small_study(out);
   options.cells = 1;
-  options.steps = 10;
   EXPECT_EQ(run_random_search(options), kDone);
-  options.steps = 11;
+  options.steps = 1201;
   EXPECT_THROW(run_random_search(options), UsageError);
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kWarmUp = 20;
 constexpr std::size_t kUpdates = 200;
-constexpr std::int64_t kTime_ns = 2'000'000'000;  // a path that needs longer is not the fastest
+constexpr std::int64_t kMostNs = 2'000'000'000;  // a path that needs longer is not the fastest
 
 // The median of a whole tick; nothing when the learner went on on the CPU, or was too slow.
 std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
@@ -37,7 +37,7 @@ std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
     agent.update();
     const std::int64_t end_ns = clock.now_ns();
     if (i >= kWarmUp) times[i - kWarmUp] = end_ns - begin_ns;
-    if (end_ns - start_ns > kTime_ns || cuda_health().fallbacks != fallbacks) return std::nullopt;
+    if (end_ns - start_ns > kMostNs || cuda_health().fallbacks != fallbacks) return std::nullopt;
   }
   std::nth_element(times.begin(), times.begin() + kUpdates / 2, times.end());
   return times[kUpdates / 2];
@@ -58,7 +58,7 @@ BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& setting
   config.executor = best.executor;
   std::optional<std::int64_t> best_ns = measure_ns(config);
   std::printf("backend auto: %s %.1f us an update", std::string(best.executor->path).c_str(),
-              static_cast<double>(best_ns.value_or(kTime_ns)) * 1e-3);
+              static_cast<double>(best_ns.value_or(kMostNs)) * 1e-3);
   for (const Executor* executor : gpu) {
     config.executor = executor;
     const std::optional<std::int64_t> time_ns = measure_ns(config);

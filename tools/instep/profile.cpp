@@ -109,10 +109,31 @@ void print_row(const char* name, const nlohmann::json& us) {
               us.at("p99").get<double>(), us.at("p999").get<double>(), us.at("max").get<double>());
 }
 
+void print_profile(const nlohmann::json& result) {
+  const auto text = [&](const char* key) { return result.at(key).get<std::string>(); };
+  std::printf("%s, %lld updates, path %s, schedule %s, %lld bytes of state, %s\n",
+              text("task").c_str(), result.at("updates").get<long long>(), text("path").c_str(),
+              text("schedule").c_str(), result.at("state_bytes").get<long long>(),
+              text("machine").c_str());
+  std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
+  print_row("update", result.at("update_us"));
+  print_row("observation to action", result.at("observation_to_action_us"));
+  for (const char* phase : {"observe", "act", "learn", "prepare"}) {
+    print_row((std::string("  ") + phase).c_str(), result.at("phases_us").at(phase));
+  }
+  print_row("world", result.at("world_us"));
+  std::printf("%-24s %9.2f on average, world and update together\n", "processor time a step",
+              result.at("step_cpu_us").get<double>());
+  if (result.at("bound_us").is_null()) return;
+  std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
+              result.at("memory_bound_us").get<double>(),
+              result.at("square_root_bound_us").get<double>(),
+              result.at("bound_ratio").get<double>());
+}
+
 }  // namespace
 
 int run_profile(const ProfileOptions& options) {
-  if (options.updates < 1) throw UsageError("--updates must be at least 1");
   if (options.rate_hz > 0.0 && options.schedule == Schedule::kThroughput) {
     throw UsageError("--schedule throughput is for simulated time; leave it out with --rate");
   }
@@ -153,10 +174,6 @@ int run_profile(const ProfileOptions& options) {
   }
 
   const LoopLatency& latency = session.loop().latency();
-  const nlohmann::json phases_us = {{"observe", percentiles_us(measured->observe)},
-                                    {"act", percentiles_us(measured->act)},
-                                    {"learn", percentiles_us(measured->learn)},
-                                    {"prepare", percentiles_us(measured->prepare)}};
   nlohmann::json result = {
       {"task", config.task},
       {"updates", options.updates},
@@ -165,7 +182,11 @@ int run_profile(const ProfileOptions& options) {
       {"world_us", percentiles_us(latency.world)},
       {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(options.updates)},
       {"wakeup_us", nullptr},
-      {"phases_us", phases_us},
+      {"phases_us",
+       {{"observe", percentiles_us(measured->observe)},
+        {"act", percentiles_us(measured->act)},
+        {"learn", percentiles_us(measured->learn)},
+        {"prepare", percentiles_us(measured->prepare)}}},
       {"bound_us", nullptr},
       {"state_bytes", learner.layout.bytes},
       {"backend", choice.backend},
@@ -175,23 +196,7 @@ int run_profile(const ProfileOptions& options) {
       {"machine", machine_text()},
       {"doctor", findings_json(examine_machine(""))}};
   if (bound) result.update(bound_json(learner, *bound, latency));
-  std::printf("%s, %lld updates, path %s, schedule %s, %zu bytes of state, %s\n",
-              config.task.c_str(), static_cast<long long>(options.updates),
-              std::string(executor.path).c_str(),
-              std::string(schedule_name(config.schedule)).c_str(), learner.layout.bytes,
-              machine_text().c_str());
-  std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
-  print_row("update", result.at("update_us"));
-  print_row("observation to action", result.at("observation_to_action_us"));
-  for (const auto& [name, us] : phases_us.items()) print_row(("  " + name).c_str(), us);
-  print_row("world", result.at("world_us"));
-  std::printf("%-24s %9.2f on average, world and update together\n", "processor time a step",
-              result.at("step_cpu_us").get<double>());
-  if (bound) {
-    std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
-                bound->memory_us(), bound->square_root_us(),
-                result.at("bound_ratio").get<double>());
-  }
+  print_profile(result);
   if (options.rate_hz > 0.0) {
     result.update(profile_in_real_time(config, {options.rate_hz, options.seconds}));
   }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "tools/instep/error.h"
 #include "tools/instep/summary.h"
@@ -143,13 +144,16 @@ TickStore::~TickStore() {
 void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
   parts_.push_back({step, {snapshot.begin(), snapshot.end()}, {}});
   if (!has_record) return;
-  const std::string path =
+  const std::string name =
       folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
-  file_ = std::fopen(path.c_str(), "wb");
+  // A run that was killed before its next checkpoint comes by the same step again.
+  path_ = name;
+  for (int i = 2; std::filesystem::exists(path_); ++i) path_ = name + '-' + std::to_string(i);
+  file_ = std::fopen(path_.c_str(), "wb");
   const std::vector<std::uint8_t> header =
       record_header({shape_, identity_, step, parts_.back().snapshot, {}});
   if (file_ == nullptr || std::fwrite(header.data(), 1, header.size(), file_) != header.size()) {
-    throw IoError(path + ": cannot be written: " + std::strerror(errno));
+    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
   }
 }
 
@@ -165,13 +169,17 @@ void TickStore::take(TickRing& ring) {
     std::vector<std::uint8_t>& frames = parts_.back().frames;
     frames.insert(frames.end(), frame.begin(), frame.end());
     if (file_ != nullptr && std::fwrite(frame.data(), 1, frame.size(), file_) != frame.size()) {
-      throw IoError(folder_ + "/record: cannot be written: " + std::strerror(errno));
+      throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
     }
     ring.pop();
     if ((head.flags & kTickSnapshot) == 0) continue;
     // The last whole part and the one before it reach back by one to two checkpoints.
     parts_.push_back({static_cast<std::int64_t>(head.step), {}, {}});
     while (parts_.size() > 3) parts_.pop_front();
+  }
+  // Not left to this process's memory, which a kill would take along.
+  if (file_ != nullptr && std::fflush(file_) != 0) {
+    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
   }
 }
 

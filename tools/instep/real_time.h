@@ -107,6 +107,7 @@ class TickStore {
   TickShape shape_;
   std::uint64_t identity_;
   std::string folder_;
+  std::string path_;  // of file_
   std::deque<Part> parts_;
   std::FILE* file_ = nullptr;
 };

@@ -1,14 +1,9 @@
 #include "tools/instep/study.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -18,6 +13,7 @@
 #include "runtime/policy.h"
 #include "tasks/create_mover/create_mover.h"
 #include "tasks/create_mover/wall_avoider.h"
+#include "tools/instep/child_runs.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
 #include "tools/instep/run_folder.h"
@@ -79,6 +75,9 @@ json open_manifest(const RandomSearchOptions& options, const TaskInfo& task) {
   const json planned = plan_cells(options, task);
   if (!std::filesystem::exists(path)) {
     make_folders(options.out);
+    if (!std::filesystem::is_empty(options.out)) {
+      throw UsageError("--out " + options.out + ": holds something else than a study");
+    }
     write_file(path, planned.dump(2) + '\n');
     return planned;
   }
@@ -135,47 +134,20 @@ int run_one(const StudyRun& run) {
   if (is_resumed) {
     config = read_config_toml(run.folder + "/config.toml");
   } else {
-    std::filesystem::remove_all(run.folder);
+    std::filesystem::remove(run.folder + "/config.toml.new");  // killed while it was written
     make_run_folder(run.folder, config);
   }
   const json summary = TrainingRun(config, run.folder, {.is_resumed = is_resumed}).run();
   return summary.at("ended") == "faulted" ? kCheckFailed : kDone;
 }
 
-pid_t spawn(const StudyRun& run) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
-  if (child > 0) return child;
-  int code = kDeviceError;
-  try {
-    code = run_one(run);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "instep: %s: %s\n", run.folder.c_str(), error.what());
-  }
-  std::fflush(nullptr);
-  _exit(code);
-}
-
-// Answers the worst exit code of the children that were waited for.
+// Answers the worst exit code.
 int run_all(const std::vector<StudyRun>& runs, int jobs) {
-  int running = 0;
-  int worst = kDone;
-  const auto wait_for_one = [&] {
-    int status = 0;
-    while (wait(&status) < 0 && errno == EINTR) {
-    }
-    --running;
-    worst = std::max(worst, WIFEXITED(status) ? WEXITSTATUS(status) : int{kDeviceError});
-  };
+  ChildRuns children(jobs);
   for (const StudyRun& run : runs) {
-    if (is_stop_requested()) break;
-    if (is_done(run)) continue;
-    spawn(run);
-    if (++running >= jobs) wait_for_one();
+    if (!is_done(run) && !children.start(run.folder, [&] { return run_one(run); })) break;
   }
-  while (running > 0) wait_for_one();
-  return worst;
+  return children.wait();
 }
 
 struct CellResult {
@@ -184,7 +156,8 @@ struct CellResult {
   double worst = 0.0;
 };
 
-// Ranks cells by the mean over seeds of the return in the last tenth.
+// Ranks cells by the mean over seeds of the return in the last tenth. Those in which a seed has
+// ended no episode there come last.
 std::vector<CellResult> results_of(const json& manifest, const std::vector<StudyRun>& runs) {
   const auto seeds = static_cast<std::size_t>(manifest.at("seeds").get<int>());
   std::vector<CellResult> results;
@@ -219,6 +192,11 @@ int run_random_search(const RandomSearchOptions& options) {
   if (results.empty()) {
     std::printf("not all runs are done; the same command goes on with them\n");
     return worst;
+  }
+  if (std::isinf(results.front().mean)) {
+    throw DataError(options.out +
+                    ": in no cell has every seed ended an episode in its last tenth, so there is "
+                    "nothing to rank; give more --steps and another --out");
   }
   std::string csv = "cell,mean_return_last_tenth,worst_seed,settings\n";
   for (const CellResult& result : results) {
@@ -371,6 +349,7 @@ void print_run(const std::string& run, int episodes) {
 }  // namespace
 
 int run_yardsticks(const YardstickOptions& options) {
+  for (const std::string& run : options.runs) require_run_folder(run);
   const auto world = make_create_mover();
   const double constant = print_grid(options, *world);
   double avoider = 0.0;

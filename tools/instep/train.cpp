@@ -1,21 +1,15 @@
 #include "tools/instep/train.h"
 
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <map>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "runtime/health.h"
 #include "tools/instep/adaptation.h"
+#include "tools/instep/child_runs.h"
 #include "tools/instep/error.h"
 #include "tools/instep/fastest_backend.h"
 #include "tools/instep/machine.h"
@@ -227,48 +221,6 @@ SeedRange parse_seeds(const std::string& text) {
   return range;
 }
 
-// One seed in a process of its own: runs share nothing, and one that dies takes no other with it.
-pid_t spawn_run(const RunConfig& config, const std::string& folder, const std::string& change,
-                const std::string& init) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
-  if (child > 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  int code = kDone;
-  try {
-    code = exit_code(TrainingRun(config, folder, {.change = change, .init = init}).run());
-  } catch (const CommandError& error) {
-    std::fprintf(stderr, "instep: seed %llu: %s\n", static_cast<unsigned long long>(config.seed),
-                 error.what());
-    code = error.code();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "instep: seed %llu: %s\n", static_cast<unsigned long long>(config.seed),
-                 error.what());
-    code = kDeviceError;
-  }
-  std::fflush(nullptr);
-  _exit(code);
-}
-
-// Waits for one of the running processes; answers its exit code.
-int wait_for_one(std::map<pid_t, std::uint64_t>& running) {
-  int status = 0;
-  pid_t child = -1;
-  do {
-    if (is_stop_requested()) {
-      for (const auto& [process, seed] : running) kill(process, SIGTERM);
-    }
-    child = waitpid(-1, &status, 0);
-  } while (child < 0 && errno == EINTR);
-  const std::uint64_t seed = running[child];
-  running.erase(child);
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
-  std::fprintf(stderr, "instep: seed %llu was ended by signal %d\n",
-               static_cast<unsigned long long>(seed), WTERMSIG(status));
-  return kDeviceError;
-}
-
 int train_seeds(const TrainOptions& options) {
   if (!options.resume.empty() || options.seed) {
     throw UsageError("--seeds cannot be combined with --resume or --seed");
@@ -280,19 +232,23 @@ int train_seeds(const TrainOptions& options) {
   if (!options.init.empty()) open_init(options.init, config);
   const std::string parent = options.out.empty() ? "" : make_run_folder(options.out, config);
   std::vector<std::string> folders;
-  std::map<pid_t, std::uint64_t> running;
-  int worst = kDone;
-  for (std::uint64_t seed = seeds.first; !is_stop_requested(); ++seed) {
+  ChildRuns children(options.jobs);
+  for (std::uint64_t seed = seeds.first;; ++seed) {
     config.seed = seed;
     const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
-    folders.push_back(make_run_folder(out, config));
-    running[spawn_run(config, folders.back(), options.change, options.init)] = seed;
-    if (static_cast<int>(running.size()) >= options.jobs) {
-      worst = std::max(worst, wait_for_one(running));
+    const std::string folder = make_run_folder(out, config);
+    const bool is_started = children.start("seed " + std::to_string(seed), [&] {
+      return exit_code(
+          TrainingRun(config, folder, {.change = options.change, .init = options.init}).run());
+    });
+    if (!is_started) {
+      std::filesystem::remove(folder);
+      break;
     }
+    folders.push_back(folder);
     if (seed == seeds.last) break;
   }
-  while (!running.empty()) worst = std::max(worst, wait_for_one(running));
+  int worst = children.wait();
 
   std::vector<RunRecord> records;
   for (const std::string& folder : folders) {
