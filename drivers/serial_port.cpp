@@ -61,7 +61,7 @@ void discard_serial_output(int descriptor) {
 }
 
 std::string serial_port_trouble(const std::string& path, int error) {
-  const std::string trouble = path + ": cannot be opened: " + std::strerror(error);
+  std::string trouble = path + ": cannot be opened: " + std::strerror(error);
   switch (error) {
     case ENOENT:
     case ENODEV:

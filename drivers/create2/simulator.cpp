@@ -444,14 +444,12 @@ void Create2Simulator::drive(double velocity, double radius) {
   state_.requested_velocity = velocity;
   state_.requested_radius = radius;
   const double half_base = 0.5 * kCreate2WheelBaseMm;
-  if (radius == -32768.0 || radius == 32767.0) {
+  if (radius == -32768.0 || radius == 32767.0 || radius == 0.0) {
     set_speeds(velocity, velocity);
   } else if (radius == kCreate2TurnClockwise) {
     set_speeds(velocity, -velocity);
   } else if (radius == kCreate2TurnCounterclockwise) {
     set_speeds(-velocity, velocity);
-  } else if (radius == 0.0) {
-    set_speeds(velocity, velocity);
   } else {
     set_speeds(velocity * (radius - half_base) / radius, velocity * (radius + half_base) / radius);
   }
@@ -588,6 +586,37 @@ std::uint32_t Create2Simulator::infrared() const {
   return y > 0.0 ? 164 : 168;
 }
 
+double Create2Simulator::take_distance_mm() {
+  const double mm = std::trunc(0.5 * (state_.distance_left_mm + state_.distance_right_mm));
+  state_.distance_left_mm -= mm;
+  state_.distance_right_mm -= mm;
+  return mm;
+}
+
+double Create2Simulator::take_angle_degrees() {
+  const double mm_per_degree = kCreate2WheelBaseMm * std::numbers::pi / 180.0;
+  const double turned = state_.distance_right_mm - state_.distance_left_mm;
+  const double degrees = std::trunc(turned / mm_per_degree);
+  state_.distance_right_mm -= 0.5 * degrees * mm_per_degree;
+  state_.distance_left_mm += 0.5 * degrees * mm_per_degree;
+  return degrees;
+}
+
+// How strongly one of a row of sensors sees something; 0 for every packet that is none of those.
+std::uint32_t Create2Simulator::sensor_value(std::uint8_t id) const {
+  const auto cliffs = static_cast<std::uint32_t>(state_.arena.cliffs);
+  if (id >= static_cast<std::uint8_t>(Create2Id::kLightBumpLeft) &&
+      id <= static_cast<std::uint8_t>(Create2Id::kLightBumpRight)) {
+    return light_bump(id - static_cast<int>(Create2Id::kLightBumpLeft));
+  }
+  if (id >= static_cast<std::uint8_t>(Create2Id::kCliffLeftSignal) &&
+      id <= static_cast<std::uint8_t>(Create2Id::kCliffRightSignal)) {
+    const auto bit = id - static_cast<std::uint32_t>(Create2Id::kCliffLeftSignal);
+    return (cliffs >> bit & 1U) != 0 ? 20 : 2700;
+  }
+  return 0;
+}
+
 std::uint32_t Create2Simulator::value_of(std::uint8_t id) {
   const Arena& arena = state_.arena;
   const auto word = [](double value) { return saturated(value); };
@@ -611,20 +640,10 @@ std::uint32_t Create2Simulator::value_of(std::uint8_t id) {
     case Create2Id::kInfraredLeft:
     case Create2Id::kInfraredRight:
       return infrared();
-    case Create2Id::kDistance: {
-      const double mm = std::trunc(0.5 * (state_.distance_left_mm + state_.distance_right_mm));
-      state_.distance_left_mm -= mm;
-      state_.distance_right_mm -= mm;
-      return word(mm);
-    }
-    case Create2Id::kAngle: {
-      const double mm_per_degree = kCreate2WheelBaseMm * std::numbers::pi / 180.0;
-      const double turned = state_.distance_right_mm - state_.distance_left_mm;
-      const double degrees = std::trunc(turned / mm_per_degree);
-      state_.distance_right_mm -= 0.5 * degrees * mm_per_degree;
-      state_.distance_left_mm += 0.5 * degrees * mm_per_degree;
-      return word(degrees);
-    }
+    case Create2Id::kDistance:
+      return word(take_distance_mm());
+    case Create2Id::kAngle:
+      return word(take_angle_degrees());
     case Create2Id::kChargingState:
       return is_charging ? (state_.charge_mah < 0.98 * kCapacityMah ? 2 : 3) : 0;
     case Create2Id::kVoltage:
@@ -663,18 +682,8 @@ std::uint32_t Create2Simulator::value_of(std::uint8_t id) {
     case Create2Id::kStasis:
       return arena.left_mm_s + arena.right_mm_s > 20.0 && arena.is_touching == 0 ? 1 : 0;
     default:
-      break;
+      return sensor_value(id);
   }
-  if (id >= static_cast<std::uint8_t>(Create2Id::kLightBumpLeft) &&
-      id <= static_cast<std::uint8_t>(Create2Id::kLightBumpRight)) {
-    return light_bump(id - static_cast<int>(Create2Id::kLightBumpLeft));
-  }
-  if (id >= static_cast<std::uint8_t>(Create2Id::kCliffLeftSignal) &&
-      id <= static_cast<std::uint8_t>(Create2Id::kCliffRightSignal)) {
-    const auto bit = id - static_cast<std::uint32_t>(Create2Id::kCliffLeftSignal);
-    return (static_cast<std::uint32_t>(arena.cliffs) >> bit & 1U) != 0 ? 20 : 2700;
-  }
-  return 0;
 }
 
 // ------------------------------------------------------------------------------------------------

@@ -189,6 +189,9 @@ class Create2Simulator final : public DeviceSimulator {
   void drive(double velocity, double radius);
   void check_limits(const Create2Command& command);
   std::uint32_t value_of(std::uint8_t id);
+  std::uint32_t sensor_value(std::uint8_t id) const;
+  double take_distance_mm();
+  double take_angle_degrees();
   std::uint32_t light_bump(int sensor) const;
   std::uint32_t infrared() const;
   bool is_awake_on_dock() const { return state_.docked_ns >= 0 && state_.is_asleep == 0; }

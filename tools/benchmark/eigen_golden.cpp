@@ -35,12 +35,13 @@ const double* row(const TensorFile& file, const std::string& name, std::size_t i
 void compare(const TensorFile& file, const std::string& prefix, const NamedValues& ours,
              std::size_t step, WorstError& worst) {
   for (const auto& [name, values] : ours) {
-    if (!file.tensors.contains(prefix + name)) continue;
+    const std::string tensor = prefix + name;
+    if (!file.tensors.contains(tensor)) continue;
     const bool is_series = prefix == "out/";
-    const double* truth = row(file, prefix + name, is_series ? step : 0, values.size());
-    const double tolerance = *row(file, "tol/" + prefix + name, is_series ? step : 0, 1);
+    const double* truth = row(file, tensor, is_series ? step : 0, values.size());
+    const double tolerance = *row(file, "tol/" + tensor, is_series ? step : 0, 1);
     for (std::size_t i = 0; i < values.size(); ++i) {
-      worst.compare(values[i], truth[i], tolerance, prefix + name, static_cast<std::int64_t>(step));
+      worst.compare(values[i], truth[i], tolerance, tensor, static_cast<std::int64_t>(step));
     }
   }
 }

@@ -4,6 +4,7 @@
 //   verify FILE               {"worst": error / tolerance, "tensor": NAME, "step": STEP}
 //   time N M H UPDATES        {"samples": {NAME: [nanoseconds of each update]}}
 // An error is {"error": TEXT}. Learners are kept between requests.
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -216,5 +217,10 @@ int run(int argc, char** argv) {
 }  // namespace instep
 
 int main(int argc, char** argv) {
-  return instep::run(argc, argv);
+  try {
+    return instep::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "instep_bench: %s\n", error.what());
+    return instep::kCheckFailed;
+  }
 }
