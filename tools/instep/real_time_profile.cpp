@@ -181,8 +181,19 @@ nlohmann::json RateProfile::measure() {
   return result();
 }
 
+// "computed_late 3, old_packet 1", or "none of any cause".
+std::string causes_text(const nlohmann::json& overruns) {
+  std::string text;
+  for (const auto& [cause, count] : overruns.items()) {
+    if (count.get<std::uint64_t>() == 0) continue;
+    text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
+  }
+  return text.empty() ? "none of any cause" : text;
+}
+
 double median_p99_us(const std::vector<Window>& windows, LatencyHistogram Window::*which) {
   std::vector<double> values;
+  values.reserve(windows.size());
   for (const Window& window : windows) {
     values.push_back(static_cast<double>((window.*which).quantile_ns(0.99)) * 1e-3);
   }
@@ -261,7 +272,7 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
   const std::string missing = missing_rights();
   if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
   RateProfile profile(config, task, period_ns, options.seconds);
-  const nlohmann::json result = profile.measure();
+  nlohmann::json result = profile.measure();
   std::printf("%s at %g Hz, %zu windows of %g s, hidden layers of %d, %s\n", config.task.c_str(),
               options.rate_hz, result.at("windows").get<std::size_t>(), kWindowS,
               config.settings.learner.hidden, machine_text().c_str());
@@ -278,7 +289,7 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
   std::printf("%llu of %llu ticks were not as they should be (%s); %.0f ms of steal time\n",
               static_cast<unsigned long long>(result.at("overrun_ticks").get<std::uint64_t>()),
               static_cast<unsigned long long>(result.at("ticks").get<std::uint64_t>()),
-              result.at("overruns").dump().c_str(), result.at("steal_ms").get<double>());
+              causes_text(result.at("overruns")).c_str(), result.at("steal_ms").get<double>());
   std::printf(
       "old packets: %lld when the device's thread had sent none, %lld on the way; the bare system "
       "woke a period late %lld times\n",

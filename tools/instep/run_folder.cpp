@@ -73,7 +73,7 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
   const std::string name = base + '/' + local_time_text() + "-s" + std::to_string(config.seed);
   // Two runs of one second: the folder that could be made is ours.
   for (int attempt = 1; attempt < 1000; ++attempt) {
-    const std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
+    std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
     std::error_code error;
     if (std::filesystem::create_directory(folder, error)) return folder;
     if (error) throw_io_error(folder, "cannot be made: " + error.message());
