@@ -29,6 +29,8 @@ int configure(int descriptor) {
   // A silent port answers read() with EAGAIN, so that 0 means one thing only: it was hung up.
   settings.c_cc[VMIN] = 1;
   settings.c_cc[VTIME] = 0;
+  // Not cfsetospeed(): headers of glibc 2.42 (zig has them) say 115200, of which older libraries
+  // know by cfsetspeed() alone.
   if (cfsetspeed(&settings, B115200) != 0) return errno;
   if (tcsetattr(descriptor, TCSANOW, &settings) != 0) return errno;
   // FTDI adapters keep bytes for 16 ms unless they are asked not to. Others know no such thing.

@@ -31,12 +31,20 @@ constexpr const char* kWords =
     "plug, unplug, lift, put, cliff BITS, battery MAH, text, reset, silence, sound, drop SHARE, "
     "place X Y (mm), status, quit";
 
+// A rate as the C library gives it back. Headers of glibc 2.42 (zig has them) say 115200 where an
+// older library, which the program may run with, says 0010002.
+speed_t as_given_back(speed_t rate) {
+  termios settings{};
+  return cfsetspeed(&settings, rate) == 0 ? cfgetospeed(&settings) : B0;
+}
+
 // The code that opcode 129 has for a rate; -1 for one that it has not.
 int baud_code(speed_t baud) {
   // Terminals know no 14,400 and no 28,800 baud.
   constexpr std::array<speed_t, 12> kBauds = {B300, B600,   B1200, B2400,  B4800,  B9600,
                                               B0,   B19200, B0,    B38400, B57600, B115200};
-  const auto* found = std::find(kBauds.begin(), kBauds.end(), baud);
+  const auto is_it = [baud](speed_t rate) { return as_given_back(rate) == baud; };
+  const auto* found = std::find_if(kBauds.begin(), kBauds.end(), is_it);
   return baud == B0 || found == kBauds.end() ? -1 : static_cast<int>(found - kBauds.begin());
 }
 
