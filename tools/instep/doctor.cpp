@@ -145,9 +145,9 @@ Finding check_priority(const Identity& identity) {
           enough ? "" : kJoinGroups};
 }
 
-// With group scheduling (NVIDIA's kernels) a control group of cgroup v1 has no real-time budget
-// until it is given one, and nothing in it may take a real-time priority: neither with limits nor
-// as root.
+// In kernels with CONFIG_RT_GROUP_SCHED a control group of cgroup v1 has no real-time budget until
+// it is given one, and nothing in it may take a real-time priority: neither with limits nor as
+// root.
 void check_real_time_groups(const std::string& root, std::vector<Finding>& findings) {
   const std::string own = read_value(root + "/proc/self/cgroup").value_or("");
   std::set<std::string> groups = {"/system.slice"};  // of the services
