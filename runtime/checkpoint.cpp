@@ -120,6 +120,7 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
 CheckpointStatus CheckpointFile::open(const std::string& path, bool writable) {
   error_ = file_.open(path, writable ? File::Mode::kWrite : File::Mode::kRead);
   if (error_ == 0 && writable) error_ = file_.lock();
+  if (error_ == EINVAL) return CheckpointStatus::kNotACheckpoint;  // a named pipe
   if (error_ != 0) return CheckpointStatus::kSystemError;
   return read_newest();
 }

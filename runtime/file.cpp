@@ -66,7 +66,7 @@ int File::open(const std::string& path, Mode mode) {
   if (descriptor_ < 0) return errno;
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) return errno;
-  return S_ISREG(status.st_mode) ? 0 : EINVAL;
+  return S_ISFIFO(status.st_mode) ? EINVAL : 0;
 }
 
 int File::size(std::int64_t& bytes) const {

@@ -33,6 +33,7 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
+  // EINVAL for a named pipe.
   [[nodiscard]] int open(const std::string& path, Mode mode);
   [[nodiscard]] int size(std::int64_t& bytes) const;
   // Fails with EIO when the file ends before `out` is full.

@@ -1,6 +1,7 @@
 #include "runtime/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -165,6 +166,8 @@ TEST_F(CheckpointTest, RefusesBothDamaged) {
 }
 
 TEST_F(CheckpointTest, RefusesWhatIsNoCheckpoint) {
+  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(open_checkpoint_file(folder_ / "pipe").status, CheckpointStatus::kNotACheckpoint);
   EXPECT_EQ(open_checkpoint_file(folder_ / "missing").status, CheckpointStatus::kSystemError);
   EXPECT_EQ(open_checkpoint_file(folder_.path()).status, CheckpointStatus::kNotACheckpoint);
   EXPECT_EQ(open_bytes("x").status, CheckpointStatus::kNotACheckpoint);
