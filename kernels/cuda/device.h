@@ -15,9 +15,11 @@
 #define INSTEP_DEVICE __device__ inline __attribute__((always_inline))
 // Before a loop whose array must become registers.
 #define INSTEP_UNROLL _Pragma("unroll")
+#define INSTEP_NO_UNROLL _Pragma("nounroll")
 #else
 #define INSTEP_DEVICE inline
 #define INSTEP_UNROLL
+#define INSTEP_NO_UNROLL
 #endif
 
 namespace instep::cuda {

@@ -56,7 +56,7 @@ struct DeviceLearner {
   float* exchange = nullptr;
 };
 
-// What a kernel is asked for; several are done in this order.
+// What a kernel is asked for. Several are done in this order, but AVG acts before it learns.
 enum Operation : std::uint32_t {
   kDrop = 1,
   kFlush = 2,
@@ -104,6 +104,7 @@ struct Parameters {
   Meeting* meetings = nullptr;
   std::uint32_t blocks = 1;  // of each agent
   std::uint32_t exchange_floats = 0;
+  std::uint32_t repeats = 1;   // of the request, by a launched kernel
   std::uint32_t lease_ms = 0;  // of a resident kernel
   std::uint32_t sequence = 0;  // of the request done last
 };

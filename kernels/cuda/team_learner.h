@@ -45,6 +45,10 @@ enum Barrier : int {
   kActorUpdated,
   kGradientDone,
   kForwardDone,
+  kBegun,
+  kRequestTaken,
+  kReplied,
+  kStored,
   kBarriers
 };
 
@@ -61,9 +65,14 @@ struct AdamStep {
   float eps = 0.0F;
 };
 
-// A block's scratch memory. [2]: by the weights before and after a step.
+// A block's own memory for as long as a kernel runs. [2]: by the weights before and after a step.
 template <std::size_t kGroupsOwnedMax>
 struct Shared {
+  DeviceLearner learner;
+  const Request* request;
+  Reply* reply;
+  Meeting* meeting;
+  std::uint64_t lease_end_ns;
   LearnerState state;
   double log_prob_part[kActionDimMax];
   double entropy_part[kActionDimMax];
@@ -80,7 +89,7 @@ struct Shared {
   float log_prob;
   float divisor;
   std::uint32_t update_is_finite;
-  std::uint32_t command;
+  std::uint32_t sequence;  // of the request done last
 };
 
 // What a forward pass starts from, and the tape that records it; `action` is null for an actor.
@@ -128,13 +137,14 @@ struct Slice {
 template <typename Team>
 class TeamLearner {
  public:
-  INSTEP_DEVICE TeamLearner(Team& team, const DeviceLearner& learner)
+  // The team's shared memory must say which learner it is.
+  INSTEP_DEVICE explicit TeamLearner(const Team& team)
       : team_(team),
-        learner_(learner),
-        layout_(learner.layout),
-        settings_(learner.settings),
-        exchange_(make_exchange_layout(learner.layout)),
-        s_(team.shared()) {
+        s_(team.shared()),
+        learner_(s_.learner),
+        layout_(learner_.layout),
+        settings_(learner_.settings),
+        exchange_(make_exchange_layout(layout_)) {
     const int groups = group_count(layout_.actor);
     const int per_block = groups_per_block(layout_, team.blocks());
     first_group_ = team.block() * per_block;
@@ -145,9 +155,12 @@ class TeamLearner {
   // Before the first and after the last operation of a kernel.
   INSTEP_DEVICE void load();
   INSTEP_DEVICE void store();
+  // The request must stay as it is until every block has come to the end; no operation is an error.
   INSTEP_DEVICE void run(const Request& request, std::uint32_t operations);
   // What the host needs at once; by one block, after an operation.
   INSTEP_DEVICE void reply(Reply& reply);
+  // Waits for the host's next request or the end of the lease: its operations, or kLeave.
+  INSTEP_DEVICE std::uint32_t take_request();
 
  private:
   INSTEP_DEVICE bool is_lead() const { return team_.thread() == 0; }
@@ -235,12 +248,12 @@ class TeamLearner {
   INSTEP_DEVICE void flush();
   INSTEP_DEVICE void drop();
 
-  Team& team_;
+  const Team team_;
+  typename Team::SharedMemory& s_;
   const DeviceLearner& learner_;
   const Layout& layout_;
   const LearnerSettings& settings_;
   const ExchangeLayout exchange_;
-  typename Team::SharedMemory& s_;
   int first_group_ = 0;
   int groups_ = 0;  // owned by this block
 };

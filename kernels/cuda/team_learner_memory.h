@@ -142,6 +142,25 @@ INSTEP_DEVICE void TeamLearner<Team>::reply(Reply& reply) {
     reply.critic_tape[i] = critic[i];
 }
 
+template <typename Team>
+INSTEP_DEVICE std::uint32_t TeamLearner<Team>::take_request() {
+  std::uint32_t operations = kLeave;
+  float word;
+  if (is_first_block() && is_lead()) {
+    do {
+      if (load_system(&s_.request->sequence) != s_.sequence + 1) continue;
+      operations = s_.request->operations;
+      break;
+    } while (team_.now_ns() < s_.lease_end_ns);
+    __builtin_memcpy(&word, &operations, sizeof word);
+    tell(exchange_.command, word);
+  }
+  team_.template team_barrier<kRequestTaken>();
+  word = *told(exchange_.command);
+  __builtin_memcpy(&operations, &word, sizeof operations);
+  return operations;
+}
+
 // The end of an operation: everything it wrote is there for every block, then each block's first
 // thread advances its own copy of the state.
 template <typename Team>

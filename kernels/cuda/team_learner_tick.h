@@ -418,14 +418,18 @@ INSTEP_DEVICE void TeamLearner<Team>::drop() {
   });
 }
 
-// The request must stay as it is until every block has come to the end.
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::run(const Request& request, std::uint32_t operations) {
   if ((operations & kDrop) != 0) drop();
   if ((operations & kFlush) != 0) flush();
   if ((operations & kObserve) != 0) observe(request);
-  if ((operations & kLearn) != 0) learn(request);
-  if ((operations & kAct) != 0) act(request);
+  // A loop, so that the compiler writes each of them down once.
+  INSTEP_NO_UNROLL
+  for (int turn = 0; turn < 2; ++turn) {
+    const bool may_act = (turn == 0) == (layout_.algorithm == Algorithm::kAvg);
+    if (may_act && (operations & kAct) != 0) act(request);
+    if (!may_act && (operations & kLearn) != 0) learn(request);
+  }
   if ((operations & kPrepare) != 0) prepare();
 }
 

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
-#include <new>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "kernels/check.h"
 #include "kernels/cuda/device.h"
+#include "runtime/cuda/cuda_device.h"
 #include "runtime/cuda/embedded_ptx.h"
 
 namespace instep {
@@ -18,8 +20,6 @@ namespace {
 
 constexpr std::int64_t kAnswerTimeout_ns = 2'000'000'000;
 constexpr std::int64_t kCopyPeriod_ns = 900'000'000;
-constexpr std::uint32_t kLease_ms = 100;
-constexpr std::size_t kBlockAlignment = 256;
 
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -32,27 +32,20 @@ CudaHealth& health() {
   return value;
 }
 
-int attribute(const Libcuda& cuda, int which) {
-  int value = 0;
-  cuda.device_attribute(&value, which, 0);
-  return value;
-}
-
-struct Team {
-  TeamKind kind = TeamKind::kBlock;
-  bool is_resident = false;
-};
-
 class CudaLearner {
  public:
-  CudaLearner(const Learner& learner, const Team& team)
-      : block_(learner.block), layout_(learner.layout), copy_(learner.layout.bytes), team_(team) {
-    cpu_ = executors(learner.settings.arithmetic).front();
-    std::string problem;
-    cuda_ = open_libcuda(problem);
-    if (cuda_ == nullptr || !open(learner)) fall_back(learner, problem);
+  CudaLearner(const Learner& learner, TeamKind team, KernelKind kind)
+      : block_(learner.block),
+        layout_(learner.layout),
+        cpu_(*executors(learner.settings.arithmetic).front()),
+        copy_(learner.layout.bytes),
+        kind_(kind),
+        device_(team, kind) {
+    const bool is_open = device_.open(learner, 1);
+    health().device = device_.name();
+    if (!is_open) fall_back(learner);
   }
-  ~CudaLearner() { close(); }
+  ~CudaLearner() { (void)leave(); }
   CudaLearner(const CudaLearner&) = delete;
   CudaLearner& operator=(const CudaLearner&) = delete;
 
@@ -68,312 +61,169 @@ class CudaLearner {
   void fetch(const Learner& learner);
 
  private:
-  bool check(CudaResult result, const char* what);
-  bool open(const Learner& learner);
-  bool open_kernel();
-  bool open_memory(const Learner& learner);
-  void close();
-  bool submit(const Learner& learner, std::uint32_t operations);
+  void submit(const Learner& learner, std::uint32_t operations);
   bool upload();
-  bool launch();
+  bool run_request();
   bool wait_for_answer();
-  bool wait_for_stream();
   bool leave();
   void take_reply();
+  void set_copied();
   void copy_if_due();
-  void fall_back(const Learner& learner, const std::string& problem);
+  void fall_back(const Learner& learner);
   void run_on_cpu(const Learner& learner, std::uint32_t operations);
 
-  const Libcuda* cuda_ = nullptr;
   std::uint8_t* block_;
   Layout layout_;
-  const Executor* cpu_ = nullptr;
+  const Executor& cpu_;
   std::vector<std::uint8_t> copy_;  // of the block, between two ticks
-  Team team_;
-  unsigned blocks_ = 1;
-  unsigned threads_ = 192;
-  unsigned shared_bytes_ = 0;
-  void* context_ = nullptr;
-  void* stream_ = nullptr;
-  void* module_ = nullptr;
-  void* function_ = nullptr;
-  CudaPointer device_block_ = 0;
-  CudaPointer device_learner_ = 0;
-  CudaPointer device_exchange_ = 0;
-  CudaPointer device_meeting_ = 0;
-  struct Mapped {
-    cuda::Request request;
-    alignas(64) cuda::Reply reply;
-  };
-  Mapped* mapped_ = nullptr;
-  cuda::Parameters parameters_;
-  std::string problem_;
-  std::uint32_t staged_ = 0;
-  std::uint32_t sequence_ = 0;
+  KernelKind kind_;
+  CudaDevice device_;
+  std::uint32_t staged_ = 0;    // operations that wait for those that follow them
+  std::uint32_t sequence_ = 0;  // of the newest request of a resident kernel
   bool is_on_cpu_ = false;
-  bool is_host_current_ = true;
-  bool is_running_ = false;  // a resident kernel
-  std::int64_t copy_ns_ = 0;
+  bool is_host_current_ = true;  // the block holds what the learner is
+  std::int64_t copy_ns_ = 0;     // when the copy was taken
+  std::int64_t tick_ns_ = 0;     // when a tick was finished last
   std::int64_t updates_ = 0;
   std::int64_t copied_updates_ = 0;
 };
 
-bool CudaLearner::check(CudaResult result, const char* what) {
-  if (result == kCudaSuccess) return true;
-  problem_ = std::string(what) + ": " + cuda_result_text(result);
-  return false;
-}
-
-bool CudaLearner::open(const Learner& learner) {
-  char name[128] = "";
-  cuda_->device_name(name, sizeof name - 1, 0);
-  health().device = name;
-  return check(cuda_->context_retain(&context_, 0), "opening the GPU") &&
-         check(cuda_->context_set(context_), "opening the GPU") &&
-         check(cuda_->stream_create(&stream_, 1), "opening the GPU") && open_memory(learner) &&
-         open_kernel();
-}
-
-bool CudaLearner::open_kernel() {
-  const char* ptx = kEmbeddedPtx[static_cast<std::size_t>(team_.kind)];
-  const char* name = team_.is_resident ? "instep_resident" : "instep_launched";
-  constexpr int kMaxDynamicSharedBytes = 8;
-  return check(cuda_->module_load(&module_, ptx, 0, nullptr, nullptr), "compiling the kernels") &&
-         check(cuda_->module_function(&function_, module_, name), "finding the kernel") &&
-         (shared_bytes_ == 0 || check(cuda_->function_attribute(function_, kMaxDynamicSharedBytes,
-                                                                static_cast<int>(shared_bytes_)),
-                                      "asking for shared memory"));
-}
-
-bool CudaLearner::open_memory(const Learner& learner) {
-  const auto exchange_floats = cuda::make_exchange_layout(layout_).floats;
-  cuda::DeviceLearner device = make_device_learner(learner, nullptr);
-  if (team_.kind == TeamKind::kGrid) {
-    blocks_ = static_cast<unsigned>(std::clamp(attribute(*cuda_, kMultiprocessors), 2, 8));
-    threads_ = 256;
-  } else if (team_.kind == TeamKind::kCluster) {
-    blocks_ = 8;
-    threads_ = 256;
-    shared_bytes_ = static_cast<unsigned>(exchange_floats) * sizeof(float);
-    const auto resident = shared_bytes_ + static_cast<unsigned>(cuda::resident_floats(layout_, 8)) *
-                                              static_cast<unsigned>(sizeof(float));
-    // What a block has of its own besides: its scratch memory and a kilobyte of the system's.
-    constexpr unsigned kOwnBytes = 17 * 1024;
-    if (resident + kOwnBytes <= static_cast<unsigned>(attribute(*cuda_, kSharedBytesOptIn))) {
-      device.is_resident = 1;
-      shared_bytes_ = resident;
-    }
-  }
-  void* mapped = nullptr;
-  constexpr unsigned kMapped = 2;
-  CudaPointer mapped_device = 0;
-  if (!(check(cuda_->memory_take(&device_block_, layout_.bytes), "taking memory") &&
-        check(cuda_->memory_take(&device_learner_, sizeof device), "taking memory") &&
-        check(cuda_->memory_take(&device_exchange_,
-                                 static_cast<std::size_t>(exchange_floats) * sizeof(float)),
-              "taking memory") &&
-        check(cuda_->memory_take(&device_meeting_, kBlockAlignment), "taking memory") &&
-        check(cuda_->memory_set(device_meeting_, 0, kBlockAlignment), "clearing memory") &&
-        check(cuda_->host_take(&mapped, sizeof(Mapped), kMapped), "taking mapped memory") &&
-        check(cuda_->host_pointer(&mapped_device, mapped, 0), "taking mapped memory"))) {
-    return false;
-  }
-  mapped_ = new (mapped) Mapped;
-  device.block = reinterpret_cast<std::uint8_t*>(device_block_);
-  device.exchange = reinterpret_cast<float*>(device_exchange_);
-  parameters_.learners = reinterpret_cast<const cuda::DeviceLearner*>(device_learner_);
-  parameters_.requests = reinterpret_cast<const cuda::Request*>(mapped_device);
-  parameters_.replies = reinterpret_cast<cuda::Reply*>(mapped_device + offsetof(Mapped, reply));
-  parameters_.meetings = reinterpret_cast<cuda::Meeting*>(device_meeting_);
-  parameters_.blocks = blocks_;
-  parameters_.exchange_floats = static_cast<std::uint32_t>(exchange_floats);
-  parameters_.lease_ms = kLease_ms;
-  return check(cuda_->copy_to_device(device_learner_, &device, sizeof device), "copying");
-}
-
-void CudaLearner::close() {
-  if (cuda_ == nullptr || context_ == nullptr) return;
-  if (is_running_ && !is_on_cpu_) leave();
-  if (module_ != nullptr) cuda_->module_unload(module_);
-  for (const CudaPointer memory :
-       {device_block_, device_learner_, device_exchange_, device_meeting_}) {
-    if (memory != 0) cuda_->memory_free(memory);
-  }
-  // A kernel that hangs may still read what is mapped.
-  if (mapped_ != nullptr && !is_running_) cuda_->host_free(mapped_);
-  if (stream_ != nullptr) cuda_->stream_destroy(stream_);
-  cuda_->context_release(0);
-  context_ = nullptr;
+void CudaLearner::set_copied() {
+  copy_ns_ = tick_ns_ = now_ns();
+  copied_updates_ = updates_;
 }
 
 bool CudaLearner::upload() {
   if (!is_host_current_) return true;
-  if (!leave()) return false;
-  if (!check(cuda_->copy_to_device(device_block_, block_, layout_.bytes), "copying")) return false;
+  if (!leave() || !device_.upload(0, block_)) return false;
   std::memcpy(copy_.data(), block_, copy_.size());
-  copied_updates_ = updates_;
+  set_copied();
   is_host_current_ = false;
   return true;
-}
-
-bool CudaLearner::launch() {
-  parameters_.sequence = sequence_;
-  __atomic_store_n(&mapped_->reply.has_left, 0U, __ATOMIC_RELEASE);
-  void* arguments[] = {&parameters_};
-  return check(cuda_->launch(function_, blocks_, 1, 1, threads_, 1, 1, shared_bytes_, stream_,
-                             arguments, nullptr),
-               "launching a kernel");
-}
-
-bool CudaLearner::wait_for_stream() {
-  const std::int64_t end_ns = now_ns() + kAnswerTimeout_ns;
-  CudaResult result = kCudaNotReady;
-  while (result == kCudaNotReady && now_ns() < end_ns) result = cuda_->stream_query(stream_);
-  return check(result, "waiting for a kernel");
 }
 
 // The resident kernel answers, or has left before it took the request, or fails, or is silent.
 bool CudaLearner::wait_for_answer() {
   const std::int64_t end_ns = now_ns() + kAnswerTimeout_ns;
+  const cuda::Reply& reply = device_.reply(0);
   for (std::int64_t polls = 1; now_ns() < end_ns; ++polls) {
-    if (cuda::load_system(&mapped_->reply.sequence) == sequence_) return true;
-    if (cuda::load_system(&mapped_->reply.has_left) != 0) {
-      if (!wait_for_stream()) return false;
-      if (cuda::load_system(&mapped_->reply.sequence) == sequence_) {
-        is_running_ = false;
-        return true;
-      }
-      --sequence_;
-      const bool is_launched = launch();
-      ++sequence_;
-      if (!is_launched) return false;
+    if (cuda::load_system(&reply.sequence) == sequence_) return true;
+    if (cuda::load_system(&reply.has_left) != 0) {
+      if (!device_.wait()) return false;
+      if (cuda::load_system(&reply.sequence) == sequence_) return true;
+      if (!device_.launch(sequence_ - 1)) return false;
     }
-    if (polls % 4096 == 0) {
-      const CudaResult result = cuda_->stream_query(stream_);
-      if (result != kCudaNotReady && !check(result, "waiting for a kernel")) return false;
-    }
+    if (polls % 4096 == 0 && !device_.is_alive()) return false;
   }
-  return check(kCudaNotReady, "waiting for a kernel");
+  device_.set_timed_out();
+  return false;
 }
 
-// Asks a resident kernel to end, so that the block of memory is whole.
+// Asks a resident kernel to end, so that the block on the GPU is whole.
 bool CudaLearner::leave() {
-  if (!is_running_) return true;
-  mapped_->request.operations = cuda::kLeave;
-  cuda::store_system(&mapped_->request.sequence, sequence_ + 1);
-  if (!wait_for_stream()) return false;
-  cuda::store_system(&mapped_->request.sequence, sequence_);
-  is_running_ = false;
+  if (is_on_cpu_ || !device_.is_running()) return true;
+  device_.request(0).operations = cuda::kLeave;
+  cuda::store_system(&device_.request(0).sequence, sequence_ + 1);
+  if (!device_.wait()) return false;
+  cuda::store_system(&device_.request(0).sequence, sequence_);
   return true;
 }
 
 void CudaLearner::take_reply() {
+  const cuda::Reply& reply = device_.reply(0);
   auto& state = *reinterpret_cast<LearnerState*>(block_);
-  state = mapped_->reply.state;
+  state = reply.state;
   const std::uint32_t tape = state.has_action != 0 ? 1 - state.open_tape : state.open_tape;
   const auto copy = [&](std::size_t offset, const TapeLayout& layout, const float* from) {
     std::memcpy(block_ + offset + layout.d_head * sizeof(float), from,
                 cuda::reply_floats(layout) * sizeof(float));
   };
-  copy(layout_.actor_tapes[tape], layout_.actor_tape, mapped_->reply.actor_tape);
-  copy(layout_.critic_tapes[tape], layout_.critic_tape, mapped_->reply.critic_tape);
+  copy(layout_.actor_tapes[tape], layout_.actor_tape, reply.actor_tape);
+  copy(layout_.critic_tapes[tape], layout_.critic_tape, reply.critic_tape);
 }
 
-bool CudaLearner::submit(const Learner& learner, std::uint32_t operations) {
-  if (is_on_cpu_) {
-    run_on_cpu(learner, operations);
-    return true;
-  }
-  if (!upload()) {
-    fall_back(learner, problem_);
-    run_on_cpu(learner, operations);
-    return false;
-  }
-  mapped_->request.operations = operations;
-  bool is_done = false;
-  if (team_.is_resident) {
-    const std::uint32_t before = sequence_++;
-    cuda::store_system(&mapped_->request.sequence, sequence_);
-    bool is_launched = is_running_;
-    if (!is_running_) {
-      sequence_ = before;
-      is_launched = is_running_ = launch();
-      sequence_ = before + 1;
-    }
-    is_done = is_launched && wait_for_answer();
-  } else {
-    is_done = launch() && wait_for_stream();
+bool CudaLearner::run_request() {
+  if (kind_ == KernelKind::kLaunched) return device_.launch(0) && device_.wait();
+  cuda::store_system(&device_.request(0).sequence, ++sequence_);
+  return (device_.is_running() || device_.launch(sequence_ - 1)) && wait_for_answer();
+}
+
+void CudaLearner::submit(const Learner& learner, std::uint32_t operations) {
+  if (is_on_cpu_) return run_on_cpu(learner, operations);
+  bool is_done = upload();
+  if (is_done) {
+    device_.request(0).operations = operations;
+    is_done = run_request();
   }
   if (!is_done) {
-    fall_back(learner, problem_);
-    run_on_cpu(learner, operations);
-    return false;
+    fall_back(learner);
+    return run_on_cpu(learner, operations);
   }
   take_reply();
   if ((operations & cuda::kLearn) != 0) ++updates_;
   if ((operations & cuda::kPrepare) != 0) copy_if_due();
-  return true;
 }
 
 void CudaLearner::copy_if_due() {
   const std::int64_t now = now_ns();
-  if (now - copy_ns_ < kCopyPeriod_ns) return;
-  copy_ns_ = now;
-  // A failure shows with the next request.
-  if (!leave()) return;
-  if (cuda_->copy_to_host(copy_.data(), device_block_, layout_.bytes) == kCudaSuccess) {
-    copied_updates_ = updates_;
+  if (now - copy_ns_ < kCopyPeriod_ns) {
+    tick_ns_ = now;
+    return;
   }
+  // A failure shows with the next request.
+  if (leave() && device_.download(0, copy_.data())) set_copied();
 }
 
-void CudaLearner::fall_back(const Learner& learner, const std::string& problem) {
-  if (!problem.empty()) problem_ = problem;
+void CudaLearner::fall_back(const Learner& learner) {
   is_on_cpu_ = true;
   const auto lost = static_cast<std::uint64_t>(updates_ - copied_updates_);
-  ++health().fallbacks;
-  health().updates_lost += lost;
-  health().last_problem = problem_;
-  std::fprintf(
-      stderr,
-      "instep: warning: the GPU cannot be used (%s): going on on the CPU, path %s, from the "
-      "last copy; %llu updates are lost\n",
-      problem_.c_str(), std::string(cpu_->path).c_str(), static_cast<unsigned long long>(lost));
+  const double lost_s = static_cast<double>(tick_ns_ - copy_ns_) * 1e-9;
+  CudaHealth& all = health();
+  ++all.fallbacks;
+  all.updates_lost += lost;
+  all.seconds_lost = std::max(all.seconds_lost, lost_s);
+  all.last_problem = device_.problem();
+  std::fprintf(stderr,
+               "instep: warning: the GPU cannot be used (%s): going on on the CPU, path %s, from "
+               "the last copy; %llu updates of %.2f s are lost\n",
+               device_.problem().c_str(), std::string(cpu_.path).c_str(),
+               static_cast<unsigned long long>(lost), lost_s);
   if (is_host_current_) return;  // nothing has been computed elsewhere since
   std::memcpy(block_, copy_.data(), copy_.size());
   is_host_current_ = true;
   // What came after the open transition of the copy is not known any more.
-  cpu_->drop(learner);
+  cpu_.drop(learner);
 }
 
 void CudaLearner::run_on_cpu(const Learner& learner, std::uint32_t operations) {
-  const cuda::Request& request = mapped_ != nullptr ? mapped_->request : cuda::Request{};
+  const cuda::Request& request = device_.request(0);
   const LearnerState& state = learner.state();
-  if ((operations & cuda::kDrop) != 0) cpu_->drop(learner);
-  if ((operations & cuda::kFlush) != 0) cpu_->flush(learner);
-  if ((operations & cuda::kObserve) != 0) cpu_->observe(learner, request.observation);
+  if ((operations & cuda::kDrop) != 0) cpu_.drop(learner);
+  if ((operations & cuda::kFlush) != 0) cpu_.flush(learner);
+  if ((operations & cuda::kObserve) != 0) cpu_.observe(learner, request.observation);
   if ((operations & cuda::kLearn) != 0 && state.is_open != 0) {
-    cpu_->learn(learner, request.reward, request.terminated != 0, request.truncated != 0,
-                request.next_noise);
+    cpu_.learn(learner, request.reward, request.terminated != 0, request.truncated != 0,
+               request.next_noise);
   }
-  if ((operations & cuda::kAct) != 0) cpu_->act(learner, request.noise);
-  if ((operations & cuda::kPrepare) != 0 && state.has_action != 0) cpu_->prepare(learner);
+  if ((operations & cuda::kAct) != 0) cpu_.act(learner, request.noise);
+  if ((operations & cuda::kPrepare) != 0 && state.has_action != 0) cpu_.prepare(learner);
 }
 
 // ---------------------------------------------------------------------------------------------------
 // The operations: observe waits for what follows it, and learn for prepare where that follows.
 
 void CudaLearner::observe(const Learner& learner, const double* observation) {
-  if (is_on_cpu_) return cpu_->observe(learner, observation);
+  if (is_on_cpu_) return cpu_.observe(learner, observation);
   if (staged_ != 0) submit(learner, std::exchange(staged_, 0));
-  if (is_on_cpu_) return cpu_->observe(learner, observation);
-  std::copy_n(observation, layout_.shape.observation_dim, mapped_->request.observation);
+  if (is_on_cpu_) return cpu_.observe(learner, observation);
+  std::copy_n(observation, layout_.shape.observation_dim, device_.request(0).observation);
   staged_ = cuda::kObserve;
   learner.state().has_action = 0;
 }
 
 void CudaLearner::act(const Learner& learner, const float* noise) {
-  if (is_on_cpu_) return cpu_->act(learner, noise);
-  std::copy_n(noise, layout_.shape.action_dim, mapped_->request.noise);
+  if (is_on_cpu_) return cpu_.act(learner, noise);
+  std::copy_n(noise, layout_.shape.action_dim, device_.request(0).noise);
   submit(learner, std::exchange(staged_, 0) | cuda::kAct);
 }
 
@@ -381,12 +231,12 @@ void CudaLearner::learn(const Learner& learner, double reward, bool terminated, 
                         const float* next_noise) {
   if (is_on_cpu_) {
     if (learner.state().is_open != 0) {
-      cpu_->learn(learner, reward, terminated, truncated, next_noise);
+      cpu_.learn(learner, reward, terminated, truncated, next_noise);
     }
     return;
   }
   INSTEP_CHECK(learner.state().is_open != 0);
-  cuda::Request& request = mapped_->request;
+  cuda::Request& request = device_.request(0);
   request.reward = reward;
   request.terminated = terminated ? 1 : 0;
   request.truncated = truncated ? 1 : 0;
@@ -398,21 +248,21 @@ void CudaLearner::learn(const Learner& learner, double reward, bool terminated, 
 
 void CudaLearner::prepare(const Learner& learner) {
   if (is_on_cpu_) {
-    if (learner.state().has_action != 0) cpu_->prepare(learner);
+    if (learner.state().has_action != 0) cpu_.prepare(learner);
     return;
   }
   submit(learner, std::exchange(staged_, 0) | cuda::kPrepare);
 }
 
 void CudaLearner::flush(const Learner& learner) {
-  if (is_on_cpu_) return cpu_->flush(learner);
-  if (is_host_current_) return cpu_->flush(learner);
+  if (is_on_cpu_) return cpu_.flush(learner);
+  if (is_host_current_) return cpu_.flush(learner);
   submit(learner, std::exchange(staged_, 0) | cuda::kFlush);
   fetch(learner);
 }
 
 void CudaLearner::drop(const Learner& learner) {
-  if (is_on_cpu_) return cpu_->drop(learner);
+  if (is_on_cpu_) return cpu_.drop(learner);
   if (staged_ != 0) submit(learner, std::exchange(staged_, 0));
   submit(learner, cuda::kDrop);
 }
@@ -420,14 +270,10 @@ void CudaLearner::drop(const Learner& learner) {
 void CudaLearner::fetch(const Learner& learner) {
   if (!is_on_cpu_ && staged_ != 0) submit(learner, std::exchange(staged_, 0));
   if (is_on_cpu_ || is_host_current_) return;
-  if (!leave() || !check(cuda_->copy_to_host(block_, device_block_, layout_.bytes), "copying")) {
-    fall_back(learner, problem_);
-    return;
-  }
+  if (!leave() || !device_.download(0, block_)) return fall_back(learner);
   is_host_current_ = true;
   std::memcpy(copy_.data(), block_, copy_.size());
-  copy_ns_ = now_ns();
-  copied_updates_ = updates_;
+  set_copied();
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -446,7 +292,7 @@ CudaLearner& learner_of(const Learner& learner) {
   check_failed("the learner is attached", __FILE__, __LINE__);
 }
 
-template <TeamKind kKind, bool kResident>
+template <TeamKind kTeam, KernelKind kKind>
 Executor make_executor(std::string_view path, Arithmetic arithmetic) {
   Executor executor;
   executor.path = path;
@@ -461,7 +307,7 @@ Executor make_executor(std::string_view path, Arithmetic arithmetic) {
   executor.flush = [](const Learner& l) { learner_of(l).flush(l); };
   executor.drop = [](const Learner& l) { learner_of(l).drop(l); };
   executor.attach = [](const Learner& l) {
-    open_learners().push_back(std::make_unique<CudaLearner>(l, Team{kKind, kResident}));
+    open_learners().push_back(std::make_unique<CudaLearner>(l, kTeam, kKind));
   };
   executor.fetch = [](const Learner& l) { learner_of(l).fetch(l); };
   executor.detach = [](const Learner& l) {
@@ -481,26 +327,28 @@ struct CudaPaths {
   }
 };
 
-CudaPaths list_paths(const Libcuda& cuda, Arithmetic arithmetic) {
-  CudaPaths paths;
-  const bool may_stay = attribute(cuda, kKernelTimeLimit) == 0;
-  const bool is_integrated = attribute(cuda, kIsIntegrated) != 0;
-  const auto add = [&](const Executor& launched, const Executor& resident) {
-    if (may_stay && !is_integrated) paths.add(resident);
-    paths.add(launched);
-    if (may_stay && is_integrated) paths.add(resident);
+// Both ways to drive a team: the better one first, a kernel that stays only where it may.
+template <TeamKind kTeam>
+void add_paths(const Libcuda& cuda, Arithmetic arithmetic, std::string_view launched,
+               std::string_view resident, CudaPaths& paths) {
+  const bool may_stay = cuda_attribute(cuda, kKernelTimeLimit) == 0;
+  const bool launches_first = cuda_attribute(cuda, kIsIntegrated) != 0;
+  const auto add_resident = [&] {
+    if (may_stay) paths.add(make_executor<kTeam, KernelKind::kResident>(resident, arithmetic));
   };
-  if (attribute(cuda, kComputeMajor) >= 9) {
-    add(make_executor<TeamKind::kCluster, false>("cuda_cluster", arithmetic),
-        make_executor<TeamKind::kCluster, true>("cuda_cluster_resident", arithmetic));
+  if (!launches_first) add_resident();
+  paths.add(make_executor<kTeam, KernelKind::kLaunched>(launched, arithmetic));
+  if (launches_first) add_resident();
+}
+
+void list_paths(const Libcuda& cuda, Arithmetic arithmetic, CudaPaths& paths) {
+  if (cuda_attribute(cuda, kComputeMajor) >= 9) {
+    add_paths<TeamKind::kCluster>(cuda, arithmetic, "cuda_cluster", "cuda_cluster_resident", paths);
   }
-  if (attribute(cuda, kMultiprocessors) > 1) {
-    add(make_executor<TeamKind::kGrid, false>("cuda_grid", arithmetic),
-        make_executor<TeamKind::kGrid, true>("cuda_grid_resident", arithmetic));
+  if (cuda_attribute(cuda, kMultiprocessors) > 1) {
+    add_paths<TeamKind::kGrid>(cuda, arithmetic, "cuda_grid", "cuda_grid_resident", paths);
   }
-  add(make_executor<TeamKind::kBlock, false>("cuda_block", arithmetic),
-      make_executor<TeamKind::kBlock, true>("cuda_block_resident", arithmetic));
-  return paths;
+  add_paths<TeamKind::kBlock>(cuda, arithmetic, "cuda_block", "cuda_block_resident", paths);
 }
 
 }  // namespace
@@ -518,10 +366,7 @@ std::span<const Executor* const> cuda_executors(Arithmetic arithmetic, std::stri
   }
   static CudaPaths paths[2];
   CudaPaths& mine = paths[static_cast<std::size_t>(arithmetic)];
-  if (mine.count == 0) {
-    mine = list_paths(*cuda, arithmetic);
-    for (std::size_t i = 0; i < mine.count; ++i) mine.list[i] = &mine.executors[i];
-  }
+  if (mine.count == 0) list_paths(*cuda, arithmetic, mine);
   return {mine.list.data(), mine.count};
 }
 

@@ -12,15 +12,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "kernels/cuda/job.h"
 #include "kernels/learner.h"
-#include "runtime/cuda/emulated_device.h"
-#include "runtime/cuda/libcuda.h"
 
 namespace instep {
 
@@ -28,8 +23,9 @@ namespace instep {
 struct CudaHealth {
   std::uint64_t fallbacks = 0;     // learners that went on on the CPU
   std::uint64_t updates_lost = 0;  // updates after the last copy
+  double seconds_lost = 0.0;       // of learning, by the learner that lost most
   std::string last_problem;        // of the last one
-  std::string device;              // its name, empty before one was opened
+  std::string device;              // the GPU's name, empty before one was opened
 };
 const CudaHealth& cuda_health();
 

@@ -2,20 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "kernels/check.h"
-#include "kernels/cuda/team_learner.h"
+#include "kernels/cuda/kernels.h"
 
 namespace instep {
 namespace {
-
-// A team's memory. Blocks of a grid share one exchange; blocks of a cluster have one each.
-struct BlockMemory {
-  cuda::Shared<cuda::kGroupsMax> shared;
-};
 
 template <bool kCluster>
 struct EmulatedTeam {
@@ -25,16 +22,22 @@ struct EmulatedTeam {
 
   Emulator* emulator;
   EmulatedDevice::Memory* memory;
-  int block_index;
+  int block_of_all;
   int thread_index;
 
-  int block() const { return block_index; }
+  int agent() const { return block_of_all / blocks(); }
+  int block() const { return block_of_all % blocks(); }
   int blocks() const { return emulator->blocks(); }
   int thread() const { return thread_index; }
   int threads() const { return emulator->threads(); }
   SharedMemory& shared() const;
   float* exchange(int block) const;
   float* resident() const;
+  std::uint64_t now_ns() const {
+    return static_cast<std::uint64_t>(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+  }
+  void signal(std::uint32_t* word, std::uint32_t value) const;
   template <cuda::Barrier kBarrier>
   void block_barrier() const {
     emulator->block_barrier(kBarrier);
@@ -49,57 +52,68 @@ struct EmulatedTeam {
 struct Launch {
   Emulator* emulator;
   EmulatedDevice::Memory* memory;
-  const cuda::DeviceLearner* learner;
-  const cuda::Request* request;
-  cuda::Reply* reply;
+  const cuda::Parameters* parameters;
 };
 
-template <bool kCluster>
+template <bool kCluster, KernelKind kKind>
 void run_thread(void* argument, int block, int thread) {
   const auto& launch = *static_cast<const Launch*>(argument);
-  EmulatedTeam<kCluster> team{launch.emulator, launch.memory, block, thread};
-  cuda::TeamLearner<EmulatedTeam<kCluster>> learner(team, *launch.learner);
-  learner.load();
-  learner.run(*launch.request, launch.request->operations);
-  if (launch.reply != nullptr && block == 0) learner.reply(*launch.reply);
-  learner.store();
+  const EmulatedTeam<kCluster> team{launch.emulator, launch.memory, block, thread};
+  if (kKind == KernelKind::kLaunched) {
+    cuda::run_launched(team, *launch.parameters);
+  } else {
+    cuda::run_resident(team, *launch.parameters);
+  }
 }
 
 }  // namespace
 
+// Blocks of a grid share one exchange; blocks of a cluster have one each.
 struct EmulatedDevice::Memory {
-  std::vector<BlockMemory> blocks;
+  std::vector<cuda::Shared<cuda::kGroupsMax>> blocks;
   std::vector<std::vector<float>> exchanges;
   std::vector<std::vector<float>> residents;
+  std::function<void()> on_signal;
 };
 
 namespace {
 
 template <bool kCluster>
 typename EmulatedTeam<kCluster>::SharedMemory& EmulatedTeam<kCluster>::shared() const {
-  return memory->blocks[static_cast<std::size_t>(block_index)].shared;
+  return memory->blocks[static_cast<std::size_t>(block_of_all)];
 }
 
 template <bool kCluster>
 float* EmulatedTeam<kCluster>::exchange(int block) const {
-  return memory->exchanges[kCluster ? static_cast<std::size_t>(block) : 0].data();
+  return memory
+      ->exchanges[static_cast<std::size_t>(kCluster ? agent() * blocks() + block : agent())]
+      .data();
 }
 
 template <bool kCluster>
 float* EmulatedTeam<kCluster>::resident() const {
-  return kCluster ? memory->residents[static_cast<std::size_t>(block_index)].data() : nullptr;
+  return kCluster ? memory->residents[static_cast<std::size_t>(block_of_all)].data() : nullptr;
+}
+
+template <bool kCluster>
+void EmulatedTeam<kCluster>::signal(std::uint32_t* word, std::uint32_t value) const {
+  cuda::store_system(word, value);
+  if (memory->on_signal) memory->on_signal();
 }
 
 }  // namespace
 
-EmulatedDevice::EmulatedDevice(const TeamShape& shape, const Layout& layout)
-    : emulator_(shape.blocks, shape.threads), shape_(shape), memory_(std::make_unique<Memory>()) {
+EmulatedDevice::EmulatedDevice(const TeamShape& shape, const Layout& layout, int agents)
+    : emulator_(agents, shape.blocks, shape.threads),
+      shape_(shape),
+      memory_(std::make_unique<Memory>()) {
   INSTEP_CHECK(shape.threads % cuda::kGroup == 0);
   const bool is_cluster = shape.kind == TeamKind::kCluster;
-  const auto blocks = static_cast<std::size_t>(shape.blocks);
+  const auto teams = static_cast<std::size_t>(agents);
+  const auto blocks = teams * static_cast<std::size_t>(shape.blocks);
   memory_->blocks.resize(blocks);
   const auto exchange_floats = static_cast<std::size_t>(cuda::make_exchange_layout(layout).floats);
-  memory_->exchanges.resize(is_cluster ? blocks : 1, std::vector<float>(exchange_floats));
+  memory_->exchanges.resize(is_cluster ? blocks : teams, std::vector<float>(exchange_floats));
   const auto resident_floats =
       static_cast<std::size_t>(cuda::resident_floats(layout, shape.blocks));
   memory_->residents.resize(is_cluster ? blocks : 0, std::vector<float>(resident_floats));
@@ -107,34 +121,51 @@ EmulatedDevice::EmulatedDevice(const TeamShape& shape, const Layout& layout)
 
 EmulatedDevice::~EmulatedDevice() = default;
 
-cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block) {
+void EmulatedDevice::on_signal(std::function<void()> hook) {
+  memory_->on_signal = std::move(hook);
+}
+
+cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block,
+                                        bool is_resident) {
   cuda::DeviceLearner device;
   device.settings = learner.settings;
   device.is_throughput = learner.schedule == Schedule::kThroughput ? 1 : 0;
+  device.is_resident = is_resident ? 1 : 0;
   device.layout = learner.layout;
   device.block = block;
   return device;
 }
 
-bool EmulatedDevice::run(const Learner& learner, const cuda::Request& request, cuda::Reply* reply) {
-  return run(make_device_learner(learner, learner.block), request, reply);
+bool EmulatedDevice::run(const Learner& learner, const cuda::Request& request) {
+  const cuda::DeviceLearner device =
+      make_device_learner(learner, learner.block, shape_.kind == TeamKind::kCluster);
+  cuda::Reply reply;
+  cuda::Parameters parameters;
+  parameters.learners = &device;
+  parameters.requests = &request;
+  parameters.replies = &reply;
+  return launch(parameters, KernelKind::kLaunched);
 }
 
-bool EmulatedDevice::run(const cuda::DeviceLearner& learner, const cuda::Request& request,
-                         cuda::Reply* reply) {
-  cuda::DeviceLearner mine = learner;
-  mine.is_resident = shape_.kind == TeamKind::kCluster ? 1 : 0;
+bool EmulatedDevice::launch(const cuda::Parameters& parameters, KernelKind kind) {
   // On a device this memory holds whatever was there before: all bits set are NaNs.
-  for (BlockMemory& block : memory_->blocks) {
-    std::memset(static_cast<void*>(&block.shared), 0xFF, sizeof block.shared);
+  for (auto& block : memory_->blocks) {
+    std::memset(static_cast<void*>(&block), 0xFF, sizeof block);
   }
   for (auto* parts : {&memory_->exchanges, &memory_->residents}) {
     for (std::vector<float>& part : *parts) {
       std::memset(part.data(), 0xFF, part.size() * sizeof(float));
     }
   }
-  Launch launch{&emulator_, memory_.get(), &mine, &request, reply};
-  return emulator_.launch(shape_.kind == TeamKind::kCluster ? run_thread<true> : run_thread<false>,
+  Launch launch{&emulator_, memory_.get(), &parameters};
+  const bool is_cluster = shape_.kind == TeamKind::kCluster;
+  if (kind == KernelKind::kLaunched) {
+    return emulator_.launch(is_cluster ? run_thread<true, KernelKind::kLaunched>
+                                       : run_thread<false, KernelKind::kLaunched>,
+                            &launch);
+  }
+  return emulator_.launch(is_cluster ? run_thread<true, KernelKind::kResident>
+                                     : run_thread<false, KernelKind::kResident>,
                           &launch);
 }
 
@@ -246,6 +277,11 @@ constexpr std::array<const Executor*, 3> kLists[2] = {
     {&kExecutors[1][0], &kExecutors[1][1], &kExecutors[1][2]}};
 
 }  // namespace
+
+TeamShape emulated_team(TeamKind kind) {
+  if (kind == TeamKind::kBlock) return kBlockTeam;
+  return kind == TeamKind::kGrid ? kGridTeam : kClusterTeam;
+}
 
 std::span<const Executor* const> emulated_executors(Arithmetic arithmetic) {
   return kLists[static_cast<std::size_t>(arithmetic)];

@@ -2,6 +2,7 @@
 // "cuda-emulated".
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,22 +24,26 @@ struct TeamShape {
   int threads = 32;  // of each block, a multiple of 32
 };
 
+// Which of the two kernels: one that does a request, or one that stays and takes requests.
+enum class KernelKind { kLaunched, kResident };
+
 class EmulatedDevice {
  public:
-  // Throws std::bad_alloc.
-  EmulatedDevice(const TeamShape& shape, const Layout& layout);
+  // For that many learners of the layout, each with a team of its own. Throws std::bad_alloc.
+  EmulatedDevice(const TeamShape& shape, const Layout& layout, int agents = 1);
   ~EmulatedDevice();
 
   Emulator& emulator() { return emulator_; }
 
-  // Runs one kernel that does a request on a learner's block. False when it came to a standstill;
-  // see emulator().problem().
-  [[nodiscard]] bool run(const Learner& learner, const cuda::Request& request,
-                         cuda::Reply* reply = nullptr);
+  // Runs a kernel on memory that a driver's launch would hand over. False when it came to a
+  // standstill; see emulator().problem().
+  [[nodiscard]] bool launch(const cuda::Parameters& parameters, KernelKind kind);
 
-  // Memory of another device than `learner.block`'s owner: as a driver's launch hands it over.
-  [[nodiscard]] bool run(const cuda::DeviceLearner& learner, const cuda::Request& request,
-                         cuda::Reply* reply);
+  // Launches a request on one learner.
+  [[nodiscard]] bool run(const Learner& learner, const cuda::Request& request);
+
+  // Called when a kernel signals the host, as the host could then look.
+  void on_signal(std::function<void()> hook);
 
   struct Memory;  // what the blocks share, and what each has for itself
 
@@ -48,8 +53,13 @@ class EmulatedDevice {
   std::unique_ptr<Memory> memory_;
 };
 
-// The device's view of a learner whose block is at `block`.
-cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block);
+// The device's view of a learner whose block is at `block`; `is_resident` keeps the weights in the
+// shared memory of a cluster.
+cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block,
+                                        bool is_resident);
+
+// How the backend "cuda-emulated" spreads a learner.
+TeamShape emulated_team(TeamKind kind);
 
 // Executors of the backend "cuda-emulated": paths "emulated_block", "emulated_grid4" and
 // "emulated_cluster8". Both arithmetics mean the same on a device.

@@ -111,16 +111,17 @@ struct Emulator::Fiber {
   int barrier = -1;
 };
 
-Emulator::Emulator(int blocks, int threads_per_block)
-    : blocks_(blocks),
+Emulator::Emulator(int teams, int blocks_per_team, int threads_per_block)
+    : blocks_(blocks_per_team),
       threads_(threads_per_block),
-      count_(blocks * threads_per_block),
+      count_(teams * blocks_per_team * threads_per_block),
       stack_bytes_(kStackBytes),
       fibers_(static_cast<std::size_t>(count_)),
       order_(static_cast<std::size_t>(count_)),
-      waiting_in_block_(static_cast<std::size_t>(blocks)),
+      waiting_in_block_(static_cast<std::size_t>(teams * blocks_per_team)),
+      waiting_in_team_(static_cast<std::size_t>(teams)),
       passes_(kBarriersMax) {
-  INSTEP_CHECK(blocks > 0 && threads_per_block > 0);
+  INSTEP_CHECK(count_ > 0);
   void* memory = mmap(nullptr, stack_bytes_ * fibers_.size(), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
@@ -189,24 +190,22 @@ void Emulator::resume(int id) {
 void Emulator::wait(State state, int barrier) {
   const int id = running_;
   Fiber& fiber = fibers_[static_cast<std::size_t>(id)];
-  const int block = id / threads_;
   fiber.state = state;
   fiber.barrier = barrier;
   ++passes_[static_cast<std::size_t>(barrier)];
   const bool is_team = state == State::kAtTeamBarrier;
-  int& waiting = is_team ? waiting_in_team_ : waiting_in_block_[static_cast<std::size_t>(block)];
+  const int members = is_team ? blocks_ * threads_ : threads_;
+  const int meeting_place = id / members;
+  std::vector<int>& counts = is_team ? waiting_in_team_ : waiting_in_block_;
+  int& waiting = counts[static_cast<std::size_t>(meeting_place)];
   ++waiting;
 #if defined(__SANITIZE_THREAD__)
   void* meeting = &waiting;
   __tsan_release(meeting);
 #endif
-  if (waiting == (is_team ? count_ : threads_)) {
+  if (waiting == members) {
     waiting = 0;
-    if (is_team) {
-      release(state, 0, count_);
-    } else {
-      release(state, block * threads_, threads_);
-    }
+    release(state, meeting_place * members, members);
   }
 #if defined(__SANITIZE_THREAD__)
   __tsan_switch_to_fiber(host_fiber_, 1);
@@ -262,7 +261,7 @@ bool Emulator::launch(Kernel kernel, void* argument) {
   kernel_ = kernel;
   argument_ = argument;
   problem_.clear();
-  waiting_in_team_ = 0;
+  waiting_in_team_.assign(waiting_in_team_.size(), 0);
   waiting_in_block_.assign(waiting_in_block_.size(), 0);
 #if defined(__SANITIZE_THREAD__)
   host_fiber_ = __tsan_get_current_fiber();

@@ -21,8 +21,9 @@ enum class FiberOrder { kForward, kBackward, kShuffled };
 
 class Emulator {
  public:
-  // Takes memory for the stacks. Throws std::bad_alloc.
-  Emulator(int blocks, int threads_per_block);
+  // Teams of that many blocks, each with a barrier of its own. Takes memory for the stacks. Throws
+  // std::bad_alloc.
+  Emulator(int teams, int blocks_per_team, int threads_per_block);
   ~Emulator();
   Emulator(const Emulator&) = delete;
   Emulator& operator=(const Emulator&) = delete;
@@ -32,17 +33,17 @@ class Emulator {
   void set_removed_barrier(int barrier) { removed_barrier_ = barrier; }
   // How often each barrier was passed (index: its number).
   std::span<const std::int64_t> passes() const { return passes_; }
-  int blocks() const { return blocks_; }
+  int blocks() const { return blocks_; }  // of each team
   int threads() const { return threads_; }
 
-  // Runs a kernel to its end: `kernel(argument, block, thread)` once for each CUDA thread. False
-  // when it came to a standstill, which problem() describes; the fibres are then lost, and so is
-  // what they held.
+  // Runs a kernel to its end: `kernel(argument, block, thread)` once for each CUDA thread, blocks
+  // counted through all teams. False when it came to a standstill, which problem() describes; the
+  // fibres are then lost, and so is what they held.
   using Kernel = void (*)(void* argument, int block, int thread);
   [[nodiscard]] bool launch(Kernel kernel, void* argument);
   const std::string& problem() const { return problem_; }
 
-  // Called by fibres. All threads of a block, or of every block, wait for each other.
+  // Called by fibres. All threads of a block, or of a team, wait for each other.
   void block_barrier(int barrier);
   void team_barrier(int barrier);
 
@@ -65,8 +66,8 @@ class Emulator {
   std::vector<Fiber> fibers_;
   std::vector<int> order_;
   std::vector<int> waiting_in_block_;
+  std::vector<int> waiting_in_team_;
   std::vector<std::int64_t> passes_;
-  int waiting_in_team_ = 0;
   int running_ = -1;
   bool has_released_ = false;
   int removed_barrier_ = -1;

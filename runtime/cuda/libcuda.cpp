@@ -8,6 +8,7 @@ namespace instep {
 namespace {
 
 constexpr int kVersionMin = 10010;  // CUDA 10.1 is the first to take PTX ISA 6.4
+constexpr int kCapabilityMin = 53;  // what the PTX is made for
 
 template <typename Function>
 bool find(void* library, Function& function, const char* name, std::string& problem) {
@@ -19,7 +20,6 @@ bool find(void* library, Function& function, const char* name, std::string& prob
 bool find_all(void* l, Libcuda& cuda, std::string& p) {
   return find(l, cuda.init, "cuInit", p) && find(l, cuda.driver_version, "cuDriverGetVersion", p) &&
          find(l, cuda.device_count, "cuDeviceGetCount", p) &&
-         find(l, cuda.device_get, "cuDeviceGet", p) &&
          find(l, cuda.device_name, "cuDeviceGetName", p) &&
          find(l, cuda.device_attribute, "cuDeviceGetAttribute", p) &&
          find(l, cuda.context_retain, "cuDevicePrimaryCtxRetain", p) &&
@@ -40,7 +40,12 @@ bool find_all(void* l, Libcuda& cuda, std::string& p) {
          find(l, cuda.host_pointer, "cuMemHostGetDevicePointer_v2", p) &&
          find(l, cuda.copy_to_device, "cuMemcpyHtoD_v2", p) &&
          find(l, cuda.copy_to_host, "cuMemcpyDtoH_v2", p) &&
-         find(l, cuda.launch, "cuLaunchKernel", p);
+         find(l, cuda.launch, "cuLaunchKernel", p) &&
+         find(l, cuda.event_create, "cuEventCreate", p) &&
+         find(l, cuda.event_destroy, "cuEventDestroy_v2", p) &&
+         find(l, cuda.event_record, "cuEventRecord", p) &&
+         find(l, cuda.event_elapsed, "cuEventElapsedTime", p) &&
+         find(l, cuda.blocks_at_once, "cuOccupancyMaxActiveBlocksPerMultiprocessor", p);
 }
 
 std::string open_problem(Libcuda& cuda) {
@@ -50,6 +55,7 @@ std::string open_problem(Libcuda& cuda) {
   if (library == nullptr) return name + " cannot be opened: no NVIDIA driver is installed here";
   std::string problem;
   if (!find_all(library, cuda, problem)) return problem;
+  find(library, cuda.clusters_at_once, "cuOccupancyMaxActiveClusters", problem);
   if (const CudaResult result = cuda.init(0); result != kCudaSuccess) {
     return "the CUDA driver does not start: " + cuda_result_text(result);
   }
@@ -61,6 +67,13 @@ std::string open_problem(Libcuda& cuda) {
   }
   int count = 0;
   if (cuda.device_count(&count) != kCudaSuccess || count == 0) return "the CUDA driver has no GPU";
+  int major = 0, minor = 0;
+  cuda.device_attribute(&major, kComputeMajor, 0);
+  cuda.device_attribute(&minor, kComputeMinor, 0);
+  if (10 * major + minor < kCapabilityMin) {
+    return "the GPU has compute capability " + std::to_string(major) + "." + std::to_string(minor) +
+           "; 5.3 or newer is needed";
+  }
   return "";
 }
 
@@ -84,6 +97,9 @@ std::string cuda_result_text(CudaResult result) {
       break;
     case 100:
       text = "no device";
+      break;
+    case 209:
+      text = "the kernels are not for this GPU";
       break;
     case 218:
       text = "the driver cannot compile the kernels";

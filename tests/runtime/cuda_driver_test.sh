@@ -30,6 +30,7 @@ refused() {
   rm -rf "$scratch/refused"
 }
 refused no_device "has no GPU"
+refused old_gpu "has compute capability 3.0; 5.3 or newer is needed"
 refused old_driver "is of CUDA 9.2; 10.1 or newer is needed"
 INSTEP_LIBCUDA=$scratch/none.so refused none "cannot be opened"
 INSTEP_LIBCUDA=/lib/$(uname -m)-linux-gnu/libc.so.6 refused other "the CUDA driver lacks cuInit"
@@ -49,7 +50,7 @@ gpu = summary["gpu"]
 print(sys.argv[2], gpu)
 assert summary["ended"] == "done" and summary["steps"] == 600, summary
 assert gpu["fallbacks"] == 1, gpu
-assert 0 <= gpu["updates_lost"] < 600, gpu
+assert 0 <= gpu["updates_lost"] < 600 and 0 <= gpu["seconds_lost"] < 1, gpu
 assert summary["dropped_updates"] == 0, summary
 PYTHON
   rm -rf "$scratch/run"
@@ -72,6 +73,18 @@ done
 "$command" compare "$scratch/cuda" "$scratch/cuda-emulated" || wrong "cuda and cuda-emulated differ"
 "$command" train --resume "$scratch/cuda-emulated" --steps 220 >"$scratch/log" 2>&1 ||
   { cat "$scratch/log" && wrong "resuming an emulated run"; }
+
+# Agents that share a GPU: exit code 1 where one has other bits than alone, 2 where they do not fit.
+for path in cuda_block cuda_cluster; do
+  "$command" profile dot_reacher --backend cuda --path $path --agents 2 --updates 20 --set hidden=64 --json \
+    >"$scratch/log" 2>&1 || { cat "$scratch/log" && wrong "two agents on $path"; }
+  tail -n 1 "$scratch/log" | python3 -c 'import json, sys
+result = json.load(sys.stdin)
+assert result["same_bits"] and result["agents_at_once"] >= 2 and result["device_step_us_all"] > 0, result' || status=1
+done
+code=0
+"$command" profile dot_reacher --backend cuda --path cuda_grid --agents 2 --updates 20 >"$scratch/log" 2>&1 || code=$?
+[[ $code -eq 2 ]] && grep -q "takes 1 at once" "$scratch/log" || { cat "$scratch/log" && wrong "agents beyond the GPU"; }
 
 # What is fastest is measured, said and recorded.
 "$command" train dot_reacher --steps 20 --set hidden=64 --out "$scratch/auto" >"$scratch/log" 2>&1 || wrong "auto failed"

@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/team_learner.h"
+#include "kernels/cuda/kernels.h"
 #include "runtime/cuda/emulated_device.h"
 #include "test_learner.h"
 
@@ -46,15 +47,22 @@ std::vector<RunCase> all_cases() {
   return cases;
 }
 
-// A learner on a device of its own. False from any operation: the kernel stood still.
+// A learner on a device of its own. False from any operation: the kernel stood still, or told the
+// host of something that was not done yet.
 class DeviceRun {
  public:
-  DeviceRun(const RunCase& c, const TeamShape& team, Schedule schedule, std::uint64_t seed)
+  DeviceRun(const RunCase& c, const TeamShape& team, Schedule schedule, std::uint64_t seed,
+            KernelKind kind = KernelKind::kLaunched)
       : test_(c.shape, c.settings, *find_executor("scalar", Arithmetic::kFast), schedule),
         device_(team, test_.layout()),
-        draws_(seed) {
+        draws_(seed),
+        kind_(kind),
+        device_learner_(make_device_learner(test_.learner(), test_.learner().block,
+                                            team.kind == TeamKind::kCluster)) {
     draw_weights(draws_, test_);
+    device_.on_signal([this] { look(); });
   }
+  DeviceRun(const DeviceRun&) = delete;
   Emulator& emulator() { return device_.emulator(); }
   const TestLearner& test() const { return test_; }
 
@@ -85,7 +93,34 @@ class DeviceRun {
   }
 
  private:
-  bool run(const cuda::Request& request) { return device_.run(test_.learner(), request); }
+  // A lease of 0: the resident kernel does the one request that is there, and leaves.
+  bool run(const cuda::Request& request) {
+    request_ = request;
+    request_.sequence = reply_.sequence + 1;
+    cuda::Parameters parameters;
+    parameters.learners = &device_learner_;
+    parameters.requests = &request_;
+    parameters.replies = &reply_;
+    parameters.sequence = reply_.sequence;
+    seen_replies_.clear();
+    seen_block_.clear();
+    if (!device_.launch(parameters, kind_)) return false;
+    if (kind_ == KernelKind::kLaunched) return true;
+    const std::uint8_t* block = test_.learner().block;
+    return seen_replies_.size() == 1 && reply_.sequence == request_.sequence &&
+           std::memcmp(seen_replies_.data(), &reply_, kReplyBytes) == 0 &&
+           seen_block_ == std::vector<std::uint8_t>(block, block + test_.layout().bytes);
+  }
+  // What the host finds when the kernel signals.
+  void look() {
+    if (reply_.has_left == 0) {
+      seen_replies_.push_back(reply_);
+    } else {
+      const std::uint8_t* block = test_.learner().block;
+      seen_block_.assign(block, block + test_.layout().bytes);
+    }
+    reply_.has_left = 0;
+  }
   bool observe(const std::vector<double>& observation) {
     cuda::Request request;
     request.operations = cuda::kObserve;
@@ -102,9 +137,16 @@ class DeviceRun {
     return act(draws_.normals<float>(test_.layout().shape.action_dim)) && plain(cuda::kPrepare);
   }
 
+  static constexpr std::size_t kReplyBytes = offsetof(cuda::Reply, sequence);
   TestLearner test_;
   EmulatedDevice device_;
   Draws draws_;
+  KernelKind kind_;
+  cuda::DeviceLearner device_learner_;
+  cuda::Request request_;
+  cuda::Reply reply_;
+  std::vector<cuda::Reply> seen_replies_;
+  std::vector<std::uint8_t> seen_block_;
 };
 
 TEST(CudaEmulated, EveryTeamOrderAndScheduleGivesTheSameBits) {
@@ -112,7 +154,8 @@ TEST(CudaEmulated, EveryTeamOrderAndScheduleGivesTheSameBits) {
     std::vector<std::unique_ptr<DeviceRun>> runs;
     for (const TeamShape& team : kTeams) {
       for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
-        runs.push_back(std::make_unique<DeviceRun>(c, team, schedule, 3));
+        const KernelKind kind = runs.size() % 4 < 2 ? KernelKind::kLaunched : KernelKind::kResident;
+        runs.push_back(std::make_unique<DeviceRun>(c, team, schedule, 3, kind));
         const FiberOrder orders[] = {FiberOrder::kForward, FiberOrder::kBackward,
                                      FiberOrder::kShuffled};
         runs.back()->emulator().set_order(orders[runs.size() % 3], runs.size());
@@ -227,8 +270,8 @@ bool run_everything(DeviceRun& run) {
 }
 
 // Whether any of some orders shows a difference from `expected`, or a standstill.
-bool is_noticed(const RunCase& c, const TeamShape& team, Schedule schedule, int barrier,
-                const std::vector<std::uint8_t>& expected) {
+bool is_noticed(const RunCase& c, const TeamShape& team, Schedule schedule, KernelKind kind,
+                int barrier, const std::vector<std::uint8_t>& expected) {
   const std::pair<FiberOrder, std::uint64_t> orders[] = {{FiberOrder::kForward, 0},
                                                          {FiberOrder::kBackward, 0},
                                                          {FiberOrder::kShuffled, 1},
@@ -237,7 +280,7 @@ bool is_noticed(const RunCase& c, const TeamShape& team, Schedule schedule, int 
     // Without its barrier the kernel may as well run through wild addresses.
     const pid_t child = fork();
     if (child == 0) {
-      DeviceRun run(c, team, schedule, 5);
+      DeviceRun run(c, team, schedule, 5, kind);
       run.emulator().set_order(order, seed);
       run.emulator().set_removed_barrier(barrier);
       const bool has_ended = run_everything(run);
@@ -258,7 +301,9 @@ TEST(CudaEmulated, EveryBarrierIsNeeded) {
   for (const std::size_t which : {0U, 1U}) {
     for (const TeamShape& team : {kTeams[1], kTeams[2]}) {
       for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
-        DeviceRun run(cases[which], team, schedule, 5);
+        const KernelKind kind =
+            schedule == Schedule::kActFirst ? KernelKind::kResident : KernelKind::kLaunched;
+        DeviceRun run(cases[which], team, schedule, 5, kind);
         ASSERT_TRUE(run_everything(run)) << run.emulator().problem();
         EXPECT_EQ(run.test().state().critic_updates_dropped, 1);
         EXPECT_GE(run.test().state().actor_updates_dropped, 1);
@@ -269,7 +314,7 @@ TEST(CudaEmulated, EveryBarrierIsNeeded) {
           passed[barrier] = true;
           if (noticed[barrier]) continue;
           noticed[barrier] =
-              is_noticed(cases[which], team, schedule, static_cast<int>(barrier), expected);
+              is_noticed(cases[which], team, schedule, kind, static_cast<int>(barrier), expected);
         }
       }
     }
@@ -280,12 +325,125 @@ TEST(CudaEmulated, EveryBarrierIsNeeded) {
   }
 }
 
+// Several learners of one launch, each a full tick a request, and the same learners one by one.
+TEST(CudaEmulated, AgentsThatShareADeviceHaveTheBitsOfEachAlone) {
+  constexpr int kAgents = 3;
+  const RunCase c = all_cases()[0];
+  for (const TeamShape& team : {kTeams[0], kTeams[1], kTeams[2]}) {
+    std::vector<TestLearner> learners;
+    std::vector<cuda::DeviceLearner> on_device;
+    std::vector<cuda::Request> requests(kAgents);
+    std::vector<cuda::Reply> replies(kAgents);
+    Draws draws(31);
+    learners.reserve(2 * kAgents);
+    for (int agent = 0; agent < kAgents; ++agent) {
+      learners.emplace_back(c.shape, c.settings, *find_executor("scalar", Arithmetic::kFast));
+      TestLearner& learner = learners.back();
+      draw_weights(draws, learner);
+      learner.observe(draws.normals<double>(c.shape.observation_dim));
+      learner.act(draws.normals<float>(c.shape.action_dim));
+      learner.prepare();
+    }
+    for (int agent = 0; agent < kAgents; ++agent) {
+      const auto i = static_cast<std::size_t>(agent);
+      learners.push_back(learners[i]);
+      const Learner& learner = learners[i].learner();
+      on_device.push_back(
+          make_device_learner(learner, learner.block, team.kind == TeamKind::kCluster));
+      cuda::Request& request = requests[i];
+      request.operations = cuda::kObserve | cuda::kAct | cuda::kLearn | cuda::kPrepare;
+      const Transition t = draw_transition(draws, c.shape);
+      request.reward = t.reward;
+      std::copy(t.observation.begin(), t.observation.end(), request.observation);
+      std::copy(t.noise.begin(), t.noise.end(), request.noise);
+      std::copy(t.next_noise.begin(), t.next_noise.end(), request.next_noise);
+    }
+    cuda::Parameters parameters;
+    parameters.learners = on_device.data();
+    parameters.requests = requests.data();
+    parameters.replies = replies.data();
+    parameters.repeats = 4;
+    EmulatedDevice together(team, learners[0].layout(), kAgents);
+    together.emulator().set_order(FiberOrder::kShuffled, 1);
+    ASSERT_TRUE(together.launch(parameters, KernelKind::kLaunched))
+        << together.emulator().problem();
+    EmulatedDevice alone(team, learners[0].layout());
+    for (std::size_t i = 0; i < kAgents; ++i) {
+      const TestLearner& twin = learners[kAgents + i];
+      for (int repeat = 0; repeat < 4; ++repeat) {
+        ASSERT_TRUE(alone.run(twin.learner(), requests[i]));
+      }
+      EXPECT_TRUE(learners[i].has_block_of(twin)) << "agent " << i;
+      EXPECT_EQ(replies[i].state.critic_updates, 4);
+    }
+    EXPECT_FALSE(learners[0].has_block_of(learners[1]));
+  }
+}
+
+// The host puts the next request where the resident kernel finds it, as soon as it is told of the
+// last one; nothing is launched in between.
+TEST(CudaEmulated, AResidentKernelTakesRequestAfterRequest) {
+  const RunCase c = all_cases()[0];
+  const TestLearner begun = [&] {
+    TestLearner learner(c.shape, c.settings, *find_executor("scalar", Arithmetic::kFast));
+    Draws draws(8);
+    draw_weights(draws, learner);
+    learner.observe(draws.normals<double>(c.shape.observation_dim));
+    learner.act(draws.normals<float>(c.shape.action_dim));
+    learner.prepare();
+    return learner;
+  }();
+  Draws draws(9);
+  std::vector<cuda::Request> requests(5);
+  for (cuda::Request& request : requests) {
+    const Transition t = draw_transition(draws, c.shape);
+    request.operations = cuda::kObserve | cuda::kAct | cuda::kLearn | cuda::kPrepare;
+    request.reward = t.reward;
+    std::copy(t.observation.begin(), t.observation.end(), request.observation);
+    std::copy(t.noise.begin(), t.noise.end(), request.noise);
+    std::copy(t.next_noise.begin(), t.next_noise.end(), request.next_noise);
+  }
+  for (const TeamShape& team : {kTeams[0], kTeams[1], kTeams[2]}) {
+    TestLearner launched = begun;
+    TestLearner resident = begun;
+    EmulatedDevice device(team, begun.layout());
+    for (const cuda::Request& request : requests) {
+      ASSERT_TRUE(device.run(launched.learner(), request));
+    }
+    const cuda::DeviceLearner on_device = make_device_learner(
+        resident.learner(), resident.learner().block, team.kind == TeamKind::kCluster);
+    cuda::Request mailbox = requests[0];
+    mailbox.sequence = 1;
+    cuda::Reply reply;
+    cuda::Parameters parameters;
+    parameters.learners = &on_device;
+    parameters.requests = &mailbox;
+    parameters.replies = &reply;
+    parameters.lease_ms = 60'000;
+    device.on_signal([&] {
+      if (reply.has_left != 0) return;
+      EXPECT_EQ(reply.state.critic_updates, reply.sequence);
+      const bool is_last = reply.sequence == requests.size();
+      if (is_last) {
+        mailbox.operations = cuda::kLeave;
+      } else {
+        mailbox = requests[reply.sequence];
+      }
+      mailbox.sequence = reply.sequence + 1;
+    });
+    ASSERT_TRUE(device.launch(parameters, KernelKind::kResident)) << device.emulator().problem();
+    EXPECT_EQ(reply.sequence, requests.size());
+    EXPECT_EQ(reply.has_left, 1U);
+    EXPECT_TRUE(resident.has_block_of(launched));
+  }
+}
+
 struct Divergent {
   Emulator* emulator;
 };
 
 TEST(Emulator, ReportsThreadsThatStandAtDifferentBarriers) {
-  Emulator emulator(1, 32);
+  Emulator emulator(1, 1, 32);
   Divergent argument{&emulator};
   const auto kernel = [](void* data, int, int thread) {
     static_cast<Divergent*>(data)->emulator->block_barrier(thread < 16 ? 3 : 4);
@@ -296,7 +454,7 @@ TEST(Emulator, ReportsThreadsThatStandAtDifferentBarriers) {
 }
 
 TEST(Emulator, ReportsThreadsThatDoNotCome) {
-  Emulator emulator(2, 32);
+  Emulator emulator(1, 2, 32);
   Divergent argument{&emulator};
   const auto kernel = [](void* data, int block, int) {
     if (block == 1) static_cast<Divergent*>(data)->emulator->team_barrier(7);

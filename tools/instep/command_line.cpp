@@ -166,13 +166,19 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   command->add_option("--set", options.set, "one setting, key=value; may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--json", options.json, "end with one line of JSON");
+  CLI::Option* agents =
+      command
+          ->add_option("--agents", options.agents,
+                       "agents that share a GPU: one step of all beside one step of one")
+          ->check(CLI::Range(1, 1024));
   CLI::Option* rate =
       command
           ->add_option("--rate", options.rate_hz,
                        "ticks a second: also measure the whole path on real time, with a device "
                        "behind a pseudo-terminal")
           ->check(is_number)
-          ->check(CLI::Range(1.0, 10'000.0));
+          ->check(CLI::Range(1.0, 10'000.0))
+          ->excludes(agents);
   command->add_option("--seconds", options.seconds, "how long, with --rate (default 10)")
       ->check(is_number)
       ->check(CLI::Range(1.0, 1e6))

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/cuda/cuda_learner.h"
 #include "runtime/memory.h"
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
@@ -18,6 +19,22 @@ namespace {
 nlohmann::json path_names() {
   nlohmann::json names = nlohmann::json::array();
   for (const Executor* executor : executors(Arithmetic::kFast)) names.push_back(executor->path);
+  return names;
+}
+
+// The paths of backend cuda, or why it is not to be had here.
+std::string cuda_text() {
+  std::string text;
+  const auto paths = cuda_executors(Arithmetic::kFast, text);
+  if (paths.empty()) return "not here: " + text;
+  for (const Executor* executor : paths) text += std::string(executor->path) + " ";
+  return "paths, best first: " + text;
+}
+
+nlohmann::json backend_names() {
+  nlohmann::json names = {"cpu", "cuda-emulated"};
+  std::string problem;
+  if (!cuda_executors(Arithmetic::kFast, problem).empty()) names.push_back("cuda");
   return names;
 }
 
@@ -69,7 +86,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       {"version", INSTEP_VERSION},
       {"compiler", __VERSION__},
       {"machine", machine_text()},
-      {"backends", {"cpu", "cuda-emulated"}},
+      {"backends", backend_names()},
       {"paths", path_names()},
       {"mujoco", find_task("half_cheetah")->make != nullptr},
       {"static_block_bytes", kStaticBlockBytes},
@@ -81,6 +98,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
 
   std::printf("instep %s, compiled by GCC/Clang %s\n%s\npaths of backend cpu, best first: %s\n",
               INSTEP_VERSION, __VERSION__, machine_text().c_str(), path_names().dump().c_str());
+  std::printf("backend cuda: %s\n", cuda_text().c_str());
   std::printf("task %s: %d observations, %d actions, hidden layers of %d\n", config.task.c_str(),
               layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim);
   print_memory(result.at("memory"));

@@ -12,6 +12,7 @@
 #include "tools/instep/error.h"
 #include "tools/instep/machine.h"
 #include "tools/instep/names.h"
+#include "tools/instep/profile_agents.h"
 #include "tools/instep/real_time_profile.h"
 #include "tools/instep/session.h"
 #include "tools/instep/settings_io.h"
@@ -147,6 +148,7 @@ int run_profile(const ProfileOptions& options) {
       choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
   const Executor& executor = *choice.executor;
   config.path = executor.path;
+  if (options.agents > 0) return profile_agents(options, config, choice);
 
   const auto warm_up = std::make_unique<Phases>();
   const auto measured = std::make_unique<Phases>();

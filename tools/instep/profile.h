@@ -18,6 +18,7 @@ struct ProfileOptions {
   std::string path;
   std::optional<Schedule> schedule;
   std::vector<std::string> set;
+  int agents = 0;        // that share a GPU; 0: measure a task's ticks instead
   double rate_hz = 0.0;  // 0: as fast as it goes; else on real time, for `seconds`
   double seconds = 10.0;
   bool json = false;

@@ -82,6 +82,7 @@ nlohmann::json gpu_json(const std::string& backend) {
   return {{"device", health.device},
           {"fallbacks", health.fallbacks},
           {"updates_lost", health.updates_lost},
+          {"seconds_lost", health.seconds_lost},
           {"problem", health.last_problem}};
 }
 

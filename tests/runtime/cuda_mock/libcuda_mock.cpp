@@ -1,9 +1,9 @@
 // A CUDA driver without a GPU: its device memory is memory of the host that nothing else knows, its
 // kernels run over fibres on a thread of their own, and it fails as INSTEP_MOCK_FAULT says:
 //
-//   no_device, old_driver, no_memory, no_compile    at once
+//   no_device, old_driver, old_gpu, no_memory, no_compile    at once
 //   lost:N        from the N-th launch on, every call answers "device lost"
-//   silent:N      the N-th kernel never ends
+//   silent:N      the N-th kernel never ends, and who waits for it by freeing memory waits for ever
 //   killed:N      the N-th kernel is ended by the driver, as one that ran for over two seconds
 //   time_limit    the driver ends long kernels: it must be given none that stay
 #include <algorithm>
@@ -12,11 +12,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <thread>
 
-#include "kernels/cuda/device.h"
 #include "runtime/cuda/emulated_device.h"
 #include "runtime/cuda/libcuda.h"
 
@@ -49,8 +47,8 @@ const Fault& fault() {
 
 // The team that a PTX text is for, and whether its kernel stays.
 struct Function {
-  instep::TeamKind kind;
-  bool is_resident;
+  instep::TeamKind team;
+  instep::KernelKind kind;
 };
 
 std::atomic<int> launches{0};
@@ -60,36 +58,21 @@ bool is_lost() {
   return fault().kind == "lost" && launches >= fault().launch;
 }
 
-instep::Layout layout_of(const cuda::DeviceLearner& learner) {
-  return learner.layout;
+bool is_silent() {
+  return fault().kind == "silent" && launches >= fault().launch;
 }
 
-void run_kernel(Function function, cuda::Parameters parameters) {
-  const cuda::DeviceLearner& learner = *parameters.learners;
-  cuda::Reply& reply = *parameters.replies;
-  const cuda::Request& request = *parameters.requests;
-  const instep::TeamShape shape{function.kind, static_cast<int>(parameters.blocks), 32};
-  instep::EmulatedDevice device(shape, layout_of(learner));
-  CudaResult result = kOk;
-  if (!function.is_resident) {
-    if (!device.run(learner, request, &reply)) result = 719;
-    stream_result = result;
-    return;
-  }
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(parameters.lease_ms);
-  std::uint32_t sequence = parameters.sequence;
-  while (std::chrono::steady_clock::now() < end && result == kOk) {
-    if (cuda::load_system(&request.sequence) != sequence + 1) {
-      std::this_thread::yield();
-      continue;
-    }
-    if (request.operations == cuda::kLeave) break;
-    if (!device.run(learner, request, &reply)) result = 719;
-    cuda::store_system(&reply.sequence, ++sequence);
-  }
-  cuda::store_system(&reply.has_left, 1);
-  stream_result = result;
+// As the driver, which cannot free what a kernel may be using.
+void wait_for_kernels() {
+  while (is_silent()) std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (worker.joinable()) worker.join();
+}
+
+void run_kernel(Function function, cuda::Parameters parameters, int agents) {
+  const instep::TeamShape shape{function.team, static_cast<int>(parameters.blocks), 32};
+  instep::EmulatedDevice device(shape, parameters.learners->layout, agents);
+  constexpr CudaResult kFailed = 719;
+  stream_result = device.launch(parameters, function.kind) ? kOk : kFailed;
 }
 
 }  // namespace
@@ -107,10 +90,6 @@ CudaResult cuDeviceGetCount(int* count) {
   *count = fault().kind == "no_device" ? 0 : 1;
   return fault().kind == "no_device" ? kNoDevice : kOk;
 }
-CudaResult cuDeviceGet(int* device, int) {
-  *device = 0;
-  return kOk;
-}
 CudaResult cuDeviceGetName(char* name, int length, int) {
   std::strncpy(name, "a mock of a GPU", static_cast<std::size_t>(length));
   return kOk;
@@ -124,7 +103,7 @@ CudaResult cuDeviceGetAttribute(int* value, int which, int) {
       *value = fault().kind == "time_limit" ? 1 : 0;
       break;
     case instep::kComputeMajor:
-      *value = 9;
+      *value = fault().kind == "old_gpu" ? 3 : 9;
       break;
     case instep::kSharedBytesOptIn:
       *value = 232448;
@@ -139,7 +118,7 @@ CudaResult cuDevicePrimaryCtxRetain(void** context, int) {
   return kOk;
 }
 CudaResult cuDevicePrimaryCtxRelease(int) {
-  if (worker.joinable()) worker.join();
+  wait_for_kernels();
   return kOk;
 }
 CudaResult cuCtxSetCurrent(void*) {
@@ -167,7 +146,7 @@ CudaResult cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, 
   *module = new Function{is_cluster ? instep::TeamKind::kCluster
                          : is_grid  ? instep::TeamKind::kGrid
                                     : instep::TeamKind::kBlock,
-                         false};
+                         instep::KernelKind::kLaunched};
   return kOk;
 }
 CudaResult cuModuleUnload(void* module) {
@@ -175,7 +154,9 @@ CudaResult cuModuleUnload(void* module) {
   return kOk;
 }
 CudaResult cuModuleGetFunction(void** function, void* module, const char* name) {
-  static_cast<Function*>(module)->is_resident = std::strcmp(name, "instep_resident") == 0;
+  if (std::strcmp(name, "instep_resident") == 0) {
+    static_cast<Function*>(module)->kind = instep::KernelKind::kResident;
+  }
   *function = module;
   return kOk;
 }
@@ -190,6 +171,7 @@ CudaResult cuMemAlloc_v2(CudaPointer* memory, std::size_t bytes) {
   return kOk;
 }
 CudaResult cuMemFree_v2(CudaPointer memory) {
+  wait_for_kernels();
   std::free(reinterpret_cast<void*>(memory));
   return kOk;
 }
@@ -202,6 +184,7 @@ CudaResult cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
   return kOk;
 }
 CudaResult cuMemFreeHost(void* memory) {
+  wait_for_kernels();
   std::free(memory);
   return kOk;
 }
@@ -219,7 +202,35 @@ CudaResult cuMemcpyDtoH_v2(void* to, CudaPointer from, std::size_t bytes) {
   std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
   return kOk;
 }
-CudaResult cuLaunchKernel(void* function, unsigned, unsigned, unsigned, unsigned, unsigned,
+CudaResult cuEventCreate(void** event, unsigned) {
+  *event = new std::chrono::steady_clock::time_point;
+  return kOk;
+}
+CudaResult cuEventDestroy_v2(void* event) {
+  delete static_cast<std::chrono::steady_clock::time_point*>(event);
+  return kOk;
+}
+CudaResult cuEventRecord(void* event, void*) {
+  if (worker.joinable()) worker.join();
+  *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+  return kOk;
+}
+CudaResult cuEventElapsedTime(float* milliseconds, void* begin, void* end) {
+  *milliseconds = std::chrono::duration<float, std::milli>(
+                      *static_cast<std::chrono::steady_clock::time_point*>(end) -
+                      *static_cast<std::chrono::steady_clock::time_point*>(begin))
+                      .count();
+  return kOk;
+}
+CudaResult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* count, void*, int, std::size_t) {
+  *count = 1;
+  return kOk;
+}
+CudaResult cuOccupancyMaxActiveClusters(int* count, void*, const instep::CudaLaunchConfig*) {
+  *count = 2;
+  return kOk;
+}
+CudaResult cuLaunchKernel(void* function, unsigned blocks, unsigned, unsigned, unsigned, unsigned,
                           unsigned, unsigned, void*, void** arguments, void**) {
   ++launches;
   if (is_lost()) return kLost;
@@ -230,8 +241,9 @@ CudaResult cuLaunchKernel(void* function, unsigned, unsigned, unsigned, unsigned
     return kOk;
   }
   stream_result = instep::kCudaNotReady;
-  worker = std::thread(run_kernel, *static_cast<const Function*>(function),
-                       **reinterpret_cast<cuda::Parameters**>(arguments));
+  const cuda::Parameters& parameters = **reinterpret_cast<cuda::Parameters**>(arguments);
+  worker = std::thread(run_kernel, *static_cast<const Function*>(function), parameters,
+                       static_cast<int>(blocks / parameters.blocks));
   return kOk;
 }
 }
