@@ -13,6 +13,8 @@ namespace {
 constexpr std::chrono::seconds kAnswerTimeout{2};
 constexpr std::uint32_t kLease_ms = 100;
 constexpr unsigned kClusterBlocks = 8;  // as the kernel's text has it
+// A stream whose kernels wait for copies that the driver still has under way.
+constexpr unsigned kAfterCopies = 0;
 
 }  // namespace
 
@@ -40,7 +42,7 @@ bool CudaDevice::open(const Learner& like, int agents) {
   name_ = name;
   return check(cuda_->context_retain(&context_, 0), "opening the GPU") &&
          check(cuda_->context_set(context_), "opening the GPU") &&
-         check(cuda_->stream_create(&stream_, 1), "opening the GPU") &&
+         check(cuda_->stream_create(&stream_, kAfterCopies), "opening the GPU") &&
          check(cuda_->event_create(&begin_, 0), "opening the GPU") &&
          check(cuda_->event_create(&end_, 0), "opening the GPU") && open_memory(like) &&
          open_kernel();

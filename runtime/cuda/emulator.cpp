@@ -208,6 +208,7 @@ void Emulator::wait(State state, int barrier) {
     release(state, meeting_place * members, members);
   }
 #if defined(__SANITIZE_THREAD__)
+  __tsan_release(this);  // for the host, when the launch is over
   __tsan_switch_to_fiber(host_fiber_, 1);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -230,9 +231,8 @@ void Emulator::release(State state, int first, int count) {
   for (int id = first; id < first + count; ++id) {
     Fiber& fiber = fibers_[static_cast<std::size_t>(id)];
     if (fiber.state != state || fiber.barrier != barrier) {
-      problem_ = "threads " + std::to_string(first) + " and " + std::to_string(id) +
-                 " wait at different barriers, " + std::to_string(barrier) + " and " +
-                 std::to_string(fiber.barrier);
+      diverged_[0] = first;
+      diverged_[1] = id;
       return;
     }
   }
@@ -243,6 +243,14 @@ void Emulator::release(State state, int first, int count) {
 }
 
 void Emulator::describe_standstill() {
+  if (diverged_[1] >= 0) {
+    const auto at = [&](int i) {
+      return std::to_string(fibers_[static_cast<std::size_t>(diverged_[i])].barrier);
+    };
+    problem_ = "threads " + std::to_string(diverged_[0]) + " and " + std::to_string(diverged_[1]) +
+               " wait at different barriers, " + at(0) + " and " + at(1);
+    return;
+  }
   for (int id = 0; id < count_; ++id) {
     const Fiber& fiber = fibers_[static_cast<std::size_t>(id)];
     if (fiber.state == State::kEnded) continue;
@@ -261,6 +269,7 @@ bool Emulator::launch(Kernel kernel, void* argument) {
   kernel_ = kernel;
   argument_ = argument;
   problem_.clear();
+  diverged_[1] = -1;
   waiting_in_team_.assign(waiting_in_team_.size(), 0);
   waiting_in_block_.assign(waiting_in_block_.size(), 0);
 #if defined(__SANITIZE_THREAD__)
@@ -290,7 +299,8 @@ bool Emulator::launch(Kernel kernel, void* argument) {
 #endif
   }
   int ended = 0;
-  while (ended < count_ && problem_.empty()) {
+  bool is_standing = false;
+  while (ended < count_ && !is_standing) {
     if (fiber_order_ == FiberOrder::kShuffled) shuffle();
     bool has_run = false;
     for (const int id : order_) {
@@ -301,11 +311,14 @@ bool Emulator::launch(Kernel kernel, void* argument) {
       resume(id);
       if (fiber.state == State::kEnded) ++ended;
       const bool starts_over = has_released_ && fiber_order_ != FiberOrder::kShuffled;
-      if (starts_over || !problem_.empty()) break;
+      is_standing = diverged_[1] >= 0;
+      if (starts_over || is_standing) break;
     }
-    if (!has_run) describe_standstill();
+    is_standing = is_standing || !has_run;
   }
+  if (is_standing) describe_standstill();
 #if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(this);
   for (Fiber& fiber : fibers_) __tsan_destroy_fiber(fiber.sanitizer_fiber);
 #endif
   current_emulator = outer;

@@ -71,6 +71,7 @@ class Emulator {
   int running_ = -1;
   bool has_released_ = false;
   int removed_barrier_ = -1;
+  int diverged_[2] = {0, -1};  // two fibres that wait for each other at different barriers
   FiberOrder fiber_order_ = FiberOrder::kForward;
   std::uint64_t draws_ = 1;
   std::string problem_;

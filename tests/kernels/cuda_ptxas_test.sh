@@ -1,8 +1,9 @@
 # cuda_ptxas_test.sh PTX_DIR
-# ptxas takes the PTX for every GPU that the versions of ptxas at hand know; the single block for the Jetson Nano has
-# version 6.4, and nothing of it is spilled. Prints registers, shared memory and spills. INSTEP_PTXAS may name one more;
-# those of PyPI's wheels nvidia-cuda-nvcc-cu12 (sm_53 to sm_90) and nvidia-cuda-nvcc (sm_75 to sm_110) are looked for
-# under ~/.cache/instep.
+# ptxas takes the PTX for every GPU that the versions of ptxas at hand know, and spills no register; the single block
+# for the Jetson Nano has version 6.4. Prints registers, shared memory and spills. INSTEP_PTXAS may name one more; those
+# of PyPI's wheels nvidia-cuda-nvcc-cu12 (sm_53 to sm_90) and nvidia-cuda-nvcc (sm_75 to sm_110) are looked for in
+# virtual environments under ~/.cache/instep:
+#   python3 -m venv ~/.cache/instep/ptxas12 && ~/.cache/instep/ptxas12/bin/pip install nvidia-cuda-nvcc-cu12
 set -euo pipefail
 ptx=$1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/instep
@@ -40,7 +41,7 @@ check() {
   checked=$((checked + 1))
   sed -nE "s/.*Function properties for (.*)/\1/p; s/^ *(.* spill loads).*/  \1/p; s/.*: Used (.*)/  \1/p" <<<"$log" |
     sed "s/^/$team sm_$arch: /"
-  if [[ $team-$arch == block-53 ]] && grep -E '[1-9][0-9]* bytes spill' <<<"$log"; then
+  if grep -E '[1-9][0-9]* bytes spill' <<<"$log"; then
     echo "registers are spilled" && status=1
   fi
 }

@@ -21,42 +21,53 @@ if(NOT INSTEP_HAS_PTX)
   message(STATUS "No clang that makes PTX (Debian: clang-14): building without CUDA kernels")
 endif()
 
-# One kernel file: what the compiler calls the GPU and the PTX ISA, and what both are to be in the end. Clang 14 does
-# not know sm_90; the instructions that need it are written by hand, and the file's head is set accordingly.
-# `registers` is what a thread may have: ptxas would spill rather than take more than 128 unasked.
-function(instep_ptx_file team number arch isa target version registers)
-  set(cluster "")
-  if(team STREQUAL "cluster")
-    set(cluster "\\n.explicitcluster\\n.reqnctapercluster 8, 1, 1")
+# instep_ptx_file(SOURCE file OUTPUT file ARCH arch ISA isa TARGET target VERSION version [TEAM number] [REGISTERS n]
+# [CLUSTER blocks]): a rule that makes one file. ARCH and ISA are what the compiler is told, TARGET and VERSION what the
+# file's head is to say in the end: clang 14 does not know sm_90, so the instructions that need it are written by hand.
+# REGISTERS is what a thread may have: ptxas would spill rather than take more than 128 unasked.
+function(instep_ptx_file)
+  cmake_parse_arguments(PARSE_ARGV 0 ptx "" "SOURCE;OUTPUT;ARCH;ISA;TARGET;VERSION;TEAM;REGISTERS;CLUSTER" "")
+  set(head "&")
+  if(ptx_REGISTERS)
+    string(APPEND head "\\n.maxnreg ${ptx_REGISTERS}")
   endif()
-  set(output "${PROJECT_BINARY_DIR}/ptx/instep_${team}.${target}.ptx")
-  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/cuda/*" "${PROJECT_SOURCE_DIR}/kernels/*.h")
+  if(ptx_CLUSTER)
+    string(APPEND head "\\n.explicitcluster\\n.reqnctapercluster ${ptx_CLUSTER}, 1, 1")
+  endif()
+  get_filename_component(folder "${ptx_SOURCE}" DIRECTORY)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*" "${PROJECT_SOURCE_DIR}/kernels/cuda/*"
+       "${PROJECT_SOURCE_DIR}/kernels/*.h")
   add_custom_command(
-    OUTPUT "${output}"
-    COMMAND "${INSTEP_PTX_CLANG}" -x cuda -std=c++17 --cuda-device-only --cuda-gpu-arch=${arch} -nocudainc -nocudalib
-            -Wno-unknown-cuda-version -Wall -Wextra -Werror -O3 -ffp-contract=off -fno-exceptions
-            -Xclang -target-feature -Xclang +${isa} -D__CUDACC__
-            "-D__host__=__attribute__((host))" "-D__device__=__attribute__((device))" -DINSTEP_TEAM=${number}
-            -I "${PROJECT_BINARY_DIR}/include_roots/kernels" -S "${PROJECT_SOURCE_DIR}/kernels/cuda/learner.cu"
-            -o "${output}.raw"
-    COMMAND sed -e "s/^\\.version .*/.version ${version}/" -e "s/^\\.target .*/.target ${target}/"
-            -e "s/^\\.maxntid.*/&\\n.maxnreg ${registers}${cluster}/"
-            -e "s,//.*,," -e "/^[[:space:]]*$/d" "${output}.raw" > "${output}"
-    COMMAND "${CMAKE_COMMAND}" -E rm "${output}.raw"
+    OUTPUT "${ptx_OUTPUT}"
+    COMMAND "${INSTEP_PTX_CLANG}" -x cuda -std=c++17 --cuda-device-only --cuda-gpu-arch=${ptx_ARCH} -nocudainc
+            -nocudalib -Wno-unknown-cuda-version -Wall -Wextra -Werror -O3 -ffp-contract=off -fno-exceptions
+            -Xclang -target-feature -Xclang +${ptx_ISA} -D__CUDACC__
+            "-D__host__=__attribute__((host))" "-D__device__=__attribute__((device))" -DINSTEP_TEAM=${ptx_TEAM}
+            -I "${PROJECT_BINARY_DIR}/include_roots/kernels" -I "${PROJECT_BINARY_DIR}/include_roots/tools"
+            -S "${PROJECT_SOURCE_DIR}/${ptx_SOURCE}" -o "${ptx_OUTPUT}.raw"
+    COMMAND sed -e "s/^\\.version .*/.version ${ptx_VERSION}/" -e "s/^\\.target .*/.target ${ptx_TARGET}/"
+            -e "s/^\\.maxntid.*/${head}/" -e "s,//.*,," -e "/^[[:space:]]*$/d" "${ptx_OUTPUT}.raw" > "${ptx_OUTPUT}"
+    COMMAND "${CMAKE_COMMAND}" -E rm "${ptx_OUTPUT}.raw"
     DEPENDS ${sources}
-    COMMENT "PTX of the CUDA learner, ${team}, ${target}"
+    COMMENT "PTX of ${ptx_SOURCE} for ${ptx_TARGET}"
     VERBATIM)
-  set_property(GLOBAL APPEND PROPERTY INSTEP_PTX_FILES "${output}")
 endfunction()
 
 function(instep_ptx target)
   set(source "${PROJECT_BINARY_DIR}/ptx/embedded_ptx.cpp")
   set(text "// PTX of the CUDA learner, zero-terminated; null where this build has none.\n")
   if(INSTEP_HAS_PTX)
-    instep_ptx_file(block 1 sm_53 ptx64 sm_53 6.4 168)
-    instep_ptx_file(grid 2 sm_53 ptx64 sm_53 6.4 240)
-    instep_ptx_file(cluster 3 sm_80 ptx70 sm_90 7.8 240)
-    get_property(files GLOBAL PROPERTY INSTEP_PTX_FILES)
+    set(block "${PROJECT_BINARY_DIR}/ptx/instep_block.sm_53.ptx")
+    set(grid "${PROJECT_BINARY_DIR}/ptx/instep_grid.sm_53.ptx")
+    set(cluster "${PROJECT_BINARY_DIR}/ptx/instep_cluster.sm_90.ptx")
+    set(files "${block}" "${grid}" "${cluster}")
+    set(source_file kernels/cuda/learner.cu)
+    instep_ptx_file(SOURCE ${source_file} OUTPUT "${block}" TEAM 1 ARCH sm_53 ISA ptx64 TARGET sm_53 VERSION 6.4
+                    REGISTERS 168)
+    instep_ptx_file(SOURCE ${source_file} OUTPUT "${grid}" TEAM 2 ARCH sm_53 ISA ptx64 TARGET sm_53 VERSION 6.4
+                    REGISTERS 240)
+    instep_ptx_file(SOURCE ${source_file} OUTPUT "${cluster}" TEAM 3 ARCH sm_80 ISA ptx70 TARGET sm_90 VERSION 7.8
+                    REGISTERS 240 CLUSTER 8)
     set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${files}")
     set(list "")
     foreach(file IN LISTS files)

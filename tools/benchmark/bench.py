@@ -27,7 +27,8 @@ PEERS = {
     "fused": "fused, throughput schedule", "act_first": "fused, act-first schedule",
     "eigen": "Eigen, straightforward", "jax": "JAX, jit and donated buffers",
     "torch": "PyTorch, as the paper reads", "torch_trimmed": "PyTorch, trimmed",
-    "bound": "bound of this machine",
+    "cuda": "fused, on the GPU", "cublas_graph": "GPU: cuBLAS in CUDA graphs",
+    "torch_cuda": "GPU: PyTorch in CUDA graphs", "bound": "bound of this machine",
 }  # fmt: skip
 OURS = ("fused", "act_first")
 UPDATES_MIN, UPDATES_MAX = 20, 2000
@@ -101,7 +102,8 @@ def start_peers(names, options):
         if name == "jax":
             command = [options.jax_python, os.path.join(HERE, "worker.py"), name]
         elif name.startswith("torch"):
-            command = ["/usr/bin/python3", os.path.join(HERE, "worker.py"), name]
+            python = options.cuda_python if name == "torch_cuda" else "/usr/bin/python3"
+            command = [python, os.path.join(HERE, "worker.py"), name]
         else:
             command = [options.native, name]
         try:
@@ -166,6 +168,10 @@ def summarize(batches, shape):
         "jax_us": median("jax"),
         "torch_us": median("torch"),
         "torch_trimmed_us": median("torch_trimmed"),
+        "cuda_us": median("cuda"),
+        "cublas_graph_us": median("cublas_graph"),
+        "cublas_graph_device_us": median("cublas_graph", "device"),
+        "torch_cuda_us": median("torch_cuda"),
         "bound_us": None if memory is None else max(memory, roots),
         "memory_bound_us": memory,
         "sqrt_bound_us": roots,
@@ -180,6 +186,7 @@ def print_table(batches, shape):
     rows = [(PEERS[name], name, "step") for name in PEERS if name != "bound"]
     rows[2:2] = [("  of which observation to action", "act_first", "observation_to_action")]
     rows += [
+        ("GPU: cuBLAS, on the device alone", "cublas_graph", "device"),
         ("memory bound", "bound", "memory"),
         ("square-root bound", "bound", "sqrt"),
     ]
@@ -213,6 +220,9 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description="One update beside its peers.")
     parser.add_argument("--native", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--jax-python", required=True, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--cuda-python", default="python3", help="the Python whose PyTorch knows the GPU (python3)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--json", action="store_true", help="end with a line of JSON")
     parser.add_argument("--peers", help=f"comma-separated, fused always: {', '.join(PEERS)}")

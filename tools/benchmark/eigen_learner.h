@@ -2,18 +2,13 @@
 // arrays. It is what the fused learner is measured against, and shares no code with it.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "kernels/settings.h"
 #include "kernels/shape.h"
+#include "tools/benchmark/named_values.h"
 
 namespace instep {
-
-// Named arrays in the golden files' words, for example "actor/w1", row-major.
-using NamedValues = std::map<std::string, std::vector<double>>;
 
 // One learner: float networks, double statistics. One thread.
 class EigenLearner {

@@ -16,10 +16,14 @@
 #include "kernels/philox.h"
 #include "runtime/agent.h"
 #include "runtime/clock.h"
-#include "tools/benchmark/eigen_golden.h"
+#include "runtime/cuda/cuda_learner.h"
+#include "tools/benchmark/cublas_queue.h"
 #include "tools/benchmark/eigen_learner.h"
+#include "tools/benchmark/graph_learner.h"
+#include "tools/benchmark/peer_golden.h"
 #include "tools/instep/bound.h"
 #include "tools/instep/error.h"
+#include "tools/instep/names.h"
 #include "tools/instep/verify_learner.h"
 
 namespace instep {
@@ -41,6 +45,14 @@ LearnerSettings timed_settings(const Shape& shape) {
 
 const Executor& best_executor() {
   return *executors(Arithmetic::kFast).front();
+}
+
+const Executor& cuda_executor() {
+  return *choose_backend("cuda", "", Arithmetic::kFast).executor;
+}
+
+void require_gpu() {
+  if (cuda_health().fallbacks > 0) throw IoError(cuda_health().last_problem);
 }
 
 // Raw observations and rewards for any number of updates: a ring of random numbers.
@@ -69,15 +81,15 @@ class Transitions {
 // Something that can be timed at one shape: does one update, and adds to the samples when given.
 using Update = std::function<void(Samples*)>;
 
-Update fused_update(const Shape& shape, Schedule schedule) {
+Update fused_update(const Shape& shape, Schedule schedule, const Executor& executor) {
   struct Fused {
-    Fused(const Shape& s, Schedule schedule)
-        : agent({s, timed_settings(s), schedule, &best_executor(), 0}), data(s.observation_dim) {}
+    Fused(const Shape& s, Schedule schedule, const Executor& executor)
+        : agent({s, timed_settings(s), schedule, &executor, 0}), data(s.observation_dim) {}
     Agent agent;
     Transitions data;
     MonotonicClock clock;
   };
-  const auto fused = std::make_shared<Fused>(shape, schedule);
+  const auto fused = std::make_shared<Fused>(shape, schedule, executor);
   fused->agent.begin_episode(fused->data.observation());
   fused->agent.update();
   return [fused](Samples* samples) {
@@ -119,6 +131,46 @@ Update eigen_update(const Shape& shape) {
   };
 }
 
+// The best path of the GPU; refuses to time the CPU in its place.
+Update cuda_update(const Shape& shape) {
+  const Update update = fused_update(shape, Schedule::kActFirst, cuda_executor());
+  return [update](Samples* samples) {
+    update(samples);
+    require_gpu();
+  };
+}
+
+Update cublas_update(const Shape& shape) {
+  struct OnGpu {
+    explicit OnGpu(const Shape& s)
+        : learner(queue, s, timed_settings(s)), data(s.observation_dim) {}
+    CublasQueue queue;
+    GraphLearner<CublasQueue> learner;
+    Transitions data;
+    MonotonicClock clock;
+    std::uint64_t step = 0;
+  };
+  const auto gpu = std::make_shared<OnGpu>(shape);
+  gpu->learner.begin_episode(gpu->data.observation());
+  return [gpu, m = shape.action_dim](Samples* samples) {
+    gpu->data.advance();
+    const std::int64_t begin_ns = gpu->clock.now_ns();
+    float noise[kActionDimMax];
+    Random{0, static_cast<std::uint32_t>(Stream::kExploration)}.normal(gpu->step, noise, m);
+    gpu->learner.act(noise);
+    Random{0, static_cast<std::uint32_t>(Stream::kNextAction)}.normal(gpu->step, noise, m);
+    gpu->learner.update(gpu->data.observation(), gpu->data.reward(), false, noise);
+    ++gpu->step;
+    const std::int64_t end_ns = gpu->clock.now_ns();
+    if (samples == nullptr) return;
+    (*samples)["step"].push_back(end_ns - begin_ns);
+    // Both graphs once more, with nothing of the host in between.
+    gpu->queue.begin_timing();
+    gpu->learner.replay_step();
+    (*samples)["device"].push_back(static_cast<std::int64_t>(gpu->queue.end_timing_us() * 1e3));
+  };
+}
+
 Update bound_update(const Shape& shape) {
   struct Measured {
     explicit Measured(const Shape& s) : bound(s, *best_executor().bound) {}
@@ -139,8 +191,10 @@ Update bound_update(const Shape& shape) {
 }
 
 Update make_update(const std::string& peer, const Shape& shape) {
-  if (peer == "fused") return fused_update(shape, Schedule::kThroughput);
-  if (peer == "act_first") return fused_update(shape, Schedule::kActFirst);
+  if (peer == "fused") return fused_update(shape, Schedule::kThroughput, best_executor());
+  if (peer == "act_first") return fused_update(shape, Schedule::kActFirst, best_executor());
+  if (peer == "cuda") return cuda_update(shape);
+  if (peer == "cublas_graph") return cublas_update(shape);
   if (peer == "eigen") return eigen_update(shape);
   if (peer == "bound") return bound_update(shape);
   throw UsageError("no peer is called " + peer);
@@ -150,7 +204,19 @@ nlohmann::json verify(const std::string& peer, const std::string& path) {
   const TensorFile file = read_safetensors(path);
   WorstError worst;
   if (peer == "eigen") {
-    replay_eigen(file, worst);
+    const auto make = [](const Shape& shape, const LearnerSettings& settings) {
+      return std::make_unique<EigenLearner>(shape, settings);
+    };
+    replay_peer(file, make, worst);
+  } else if (peer == "cublas_graph") {
+    CublasQueue queue;
+    const auto make = [&](const Shape& shape, const LearnerSettings& settings) {
+      return std::make_unique<GraphLearner<CublasQueue>>(queue, shape, settings);
+    };
+    replay_peer(file, make, worst);
+  } else if (peer == "cuda") {
+    replay_learner(file, Schedule::kActFirst, cuda_executor(), worst);
+    require_gpu();
   } else {
     const Schedule schedule = peer == "fused" ? Schedule::kThroughput : Schedule::kActFirst;
     replay_learner(file, schedule, best_executor(), worst);
@@ -197,7 +263,7 @@ class Peer {
 
 int run(int argc, char** argv) {
   if (argc != 2) {
-    std::cerr << "usage: instep_bench fused|act_first|eigen|bound\n";
+    std::cerr << "usage: instep_bench fused|act_first|eigen|bound|cuda|cublas_graph\n";
     return kWrongUse;
   }
   Peer peer(argv[1]);

@@ -69,8 +69,9 @@ class Timed:
         if not np.isfinite(action).all():
             raise ValueError("an action is not finite")
         # An update of milliseconds seldom has the core to itself throughout: what other processes took of
-        # the time does not count against the peer.
-        return min(end - begin, cpu_end - cpu_begin)
+        # the time does not count against the peer, unless it was waiting for its GPU.
+        waits = getattr(self.peer, "waits_for_gpu", False)
+        return end - begin if waits else min(end - begin, cpu_end - cpu_begin)
 
 
 class Worker:
