@@ -13,7 +13,7 @@
 
 #if defined(__CUDA_ARCH__)
 #define INSTEP_DEVICE __device__ inline __attribute__((always_inline))
-// Before a loop whose array must become registers.
+// Before a loop whose array must become registers, and before one that must stay short.
 #define INSTEP_UNROLL _Pragma("unroll")
 #define INSTEP_NO_UNROLL _Pragma("nounroll")
 #else

@@ -29,7 +29,7 @@ struct ExchangeLayout {
   int heads = 0;     // [2][rows + 1][groups]: parts of the outputs, and of the squared length
   int backward = 0;  // [groups][hidden_dim]: parts of the first layer's gradient
   int action = 0;    // [action_dim][groups]: parts of dQ/da
-  int command = 0;   // [2]: the request that a resident kernel has taken
+  int command = 0;   // [1]: the request that a resident kernel has taken
   int floats = 0;
 };
 
@@ -40,7 +40,7 @@ constexpr ExchangeLayout make_exchange_layout(const Layout& layout) {
   exchange.backward = exchange.heads + 2 * (2 * layout.shape.action_dim + 1) * exchange.groups;
   exchange.action = exchange.backward + exchange.groups * layout.shape.hidden_dim;
   exchange.command = exchange.action + layout.shape.action_dim * exchange.groups;
-  exchange.floats = exchange.command + 2;
+  exchange.floats = exchange.command + 1;
   return exchange;
 }
 
@@ -50,7 +50,7 @@ struct DeviceLearner {
   LearnerSettings settings;
   std::uint32_t is_throughput = 0;
   // Weights and moments are kept in the blocks' shared memory for as long as the kernel runs.
-  std::uint32_t is_resident = 0;
+  std::uint32_t is_on_chip = 0;
   Layout layout;
   std::uint8_t* block = nullptr;
   float* exchange = nullptr;
@@ -114,11 +114,11 @@ constexpr std::size_t reply_floats(const TapeLayout& tape) {
   return tape.floats - tape.d_head;
 }
 
-// Floats of shared memory that one group of outputs takes when a network's array is resident. A row
-// of inputs is 33 apart: threads that walk down rows side by side then meet different banks.
-inline constexpr int kResidentStride = kGroup + 1;
-constexpr int resident_group_floats(const NetworkLayout& network, int hidden_dim) {
-  return (network.inputs + hidden_dim) * kResidentStride + (network.rows + 2) * kGroup;
+// Floats of shared memory that one group of outputs takes when a network's array is on the chip. A
+// row of inputs is 33 apart: threads that walk down rows side by side then meet different banks.
+inline constexpr int kOnChipStride = kGroup + 1;
+constexpr int on_chip_group_floats(const NetworkLayout& network, int hidden_dim) {
+  return (network.inputs + hidden_dim) * kOnChipStride + (network.rows + 2) * kGroup;
 }
 
 // Groups of outputs that each of `blocks` blocks owns at most.
@@ -127,12 +127,12 @@ constexpr int groups_per_block(const Layout& layout, int blocks) {
 }
 
 // Floats of shared memory a block needs for its part of every weight and moment.
-constexpr int resident_floats(const Layout& layout, int blocks) {
+constexpr int on_chip_floats(const Layout& layout, int blocks) {
   const int copies = layout.has_first_moments ? 2 : 1;  // moments
   const int hidden_dim = layout.shape.hidden_dim;
   return groups_per_block(layout, blocks) *
-         ((2 + copies) * resident_group_floats(layout.actor, hidden_dim) +
-          (1 + copies) * resident_group_floats(layout.critic, hidden_dim));
+         ((2 + copies) * on_chip_group_floats(layout.actor, hidden_dim) +
+          (1 + copies) * on_chip_group_floats(layout.critic, hidden_dim));
 }
 
 }  // namespace instep::cuda

@@ -28,7 +28,7 @@ INSTEP_SHARED std::uint64_t block_shared[(sizeof(BlockShared) + 7) / 8];
 struct DeviceTeam {
   using SharedMemory = BlockShared;
   static constexpr bool kHasExchangeCopies = INSTEP_TEAM == 3;
-  static constexpr bool kCanBeResident = INSTEP_TEAM == 3;
+  static constexpr bool kHasOnChip = INSTEP_TEAM == 3;
 
   int agent_index;
   int block_index;
@@ -62,7 +62,7 @@ struct DeviceTeam {
     return shared().learner.exchange;
 #endif
   }
-  INSTEP_DEVICE float* resident() const {
+  INSTEP_DEVICE float* on_chip() const {
 #if INSTEP_TEAM == 3
     return dynamic_shared + exchange_floats;
 #else

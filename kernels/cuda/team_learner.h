@@ -8,11 +8,11 @@
 // scalars of a tick are computed by every block for itself, which is cheaper than telling. A
 // block's first thread keeps its copy of LearnerState.
 //
-// A Team supplies: block(), blocks(), thread(), threads() (a multiple of 32); block_barrier<B>()
-// and team_barrier<B>(), which all threads of the block or team must reach; shared(), the block's
-// scratch memory; exchange(block), that block's copy of the exchange (the same memory for all where
-// kHasExchangeCopies is false); and resident(), the memory for its weights when
-// DeviceLearner::is_resident.
+// A Team, of one agent, supplies: agent(), block(), blocks(), thread(), threads() (a multiple of
+// 32); block_barrier<B>() and team_barrier<B>(), which all threads of the block or team must reach;
+// shared(), the block's own memory; exchange(block), that block's copy of the exchange (the same
+// memory for all where kHasExchangeCopies is false); where kHasOnChip, on_chip(), shared memory for
+// the block's weights; now_ns(), a clock; and signal(word, value), which tells the host.
 #pragma once
 
 #include "kernels/cuda/device.h"
@@ -99,7 +99,7 @@ struct Forward {
   const float* action;
 };
 
-// Which arrays of a learner. The resident copies stand in this order.
+// Which arrays of a learner. Their copies on the chip stand in this order.
 enum Array : int {
   kActor0,
   kActor1,
@@ -203,7 +203,7 @@ class TeamLearner {
   INSTEP_DEVICE std::size_t array_offset(int array) const;
   INSTEP_DEVICE Slice slice(int array, int group) const;
   INSTEP_DEVICE Slice global_slice(int array, int group) const;
-  INSTEP_DEVICE Slice resident_slice(int array, int group) const;
+  INSTEP_DEVICE Slice on_chip_slice(int array, int group) const;
   INSTEP_DEVICE void copy_slices(bool is_load);
   template <typename End>
   INSTEP_DEVICE void finish(const End& end);

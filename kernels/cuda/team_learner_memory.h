@@ -44,32 +44,32 @@ INSTEP_DEVICE Slice TeamLearner<Team>::global_slice(int array, int group) const 
 }
 
 template <typename Team>
-INSTEP_DEVICE Slice TeamLearner<Team>::resident_slice(int array, int group) const {
+INSTEP_DEVICE Slice TeamLearner<Team>::on_chip_slice(int array, int group) const {
   const NetworkLayout& net = network(array <= kActorFirst);
   const int hidden_dim = layout_.shape.hidden_dim;
   const int per_block = groups_per_block(layout_, team_.blocks());
-  const int actor = per_block * resident_group_floats(layout_.actor, hidden_dim);
-  const int critic = per_block * resident_group_floats(layout_.critic, hidden_dim);
+  const int actor = per_block * on_chip_group_floats(layout_.actor, hidden_dim);
+  const int critic = per_block * on_chip_group_floats(layout_.critic, hidden_dim);
   const int actor_arrays = layout_.has_first_moments ? 4 : 3;
   const int before =
       array <= kActorFirst ? array * actor : actor_arrays * actor + (array - kCritic) * critic;
   float* at =
-      team_.resident() + before + (group - first_group_) * resident_group_floats(net, hidden_dim);
+      team_.on_chip() + before + (group - first_group_) * on_chip_group_floats(net, hidden_dim);
   Slice slice;
   slice.w1 = at;
-  slice.w2 = slice.w1 + net.inputs * kResidentStride;
-  slice.head = slice.w2 + hidden_dim * kResidentStride;
+  slice.w2 = slice.w1 + net.inputs * kOnChipStride;
+  slice.head = slice.w2 + hidden_dim * kOnChipStride;
   slice.b1 = slice.head + net.rows * kGroup;
   slice.b2 = slice.b1 + kGroup;
-  slice.stride = kResidentStride;
+  slice.stride = kOnChipStride;
   slice.head_stride = kGroup;
   return slice;
 }
 
 template <typename Team>
 INSTEP_DEVICE Slice TeamLearner<Team>::slice(int array, int group) const {
-  return Team::kCanBeResident && learner_.is_resident != 0 ? resident_slice(array, group)
-                                                           : global_slice(array, group);
+  return Team::kHasOnChip && learner_.is_on_chip != 0 ? on_chip_slice(array, group)
+                                                      : global_slice(array, group);
 }
 
 // Copies this block's part of every weight and moment into its shared memory, or back.
@@ -84,7 +84,7 @@ INSTEP_DEVICE void TeamLearner<Team>::copy_slices(bool is_load) {
     const NetworkLayout& net = network(array <= kActorFirst);
     for (int g = first_group_; g < first_group_ + groups_; ++g) {
       const Slice outside = global_slice(array, g);
-      const Slice inside = resident_slice(array, g);
+      const Slice inside = on_chip_slice(array, g);
       const Slice& to = is_load ? inside : outside;
       const Slice& from = is_load ? outside : inside;
       const auto copy = [&](float* out, int out_stride, const float* in, int in_stride, int rows) {
@@ -107,13 +107,13 @@ INSTEP_DEVICE void TeamLearner<Team>::load() {
   auto* to = reinterpret_cast<std::uint32_t*>(&s_.state);
   constexpr int kWords = static_cast<int>(sizeof(LearnerState) / sizeof(std::uint32_t));
   for (int i = team_.thread(); i < kWords; i += team_.threads()) to[i] = from[i];
-  if (Team::kCanBeResident && learner_.is_resident != 0) copy_slices(true);
+  if (Team::kHasOnChip && learner_.is_on_chip != 0) copy_slices(true);
   team_.template block_barrier<kLoaded>();
 }
 
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::store() {
-  if (Team::kCanBeResident && learner_.is_resident != 0) copy_slices(false);
+  if (Team::kHasOnChip && learner_.is_on_chip != 0) copy_slices(false);
   if (is_first_block()) {
     const auto* from = reinterpret_cast<const std::uint32_t*>(&s_.state);
     auto* to = reinterpret_cast<std::uint32_t*>(learner_.block);

@@ -63,7 +63,7 @@ bool CudaDevice::open_memory(const Learner& like) {
   const Layout& layout = like.layout;
   const auto agents = static_cast<std::size_t>(agents_);
   const auto exchange_floats = static_cast<std::size_t>(cuda::make_exchange_layout(layout).floats);
-  bool is_resident = false;
+  bool is_on_chip = false;
   threads_ = team_ == TeamKind::kBlock ? 192 : 256;
   if (team_ == TeamKind::kGrid) {
     parameters_.blocks =
@@ -71,13 +71,13 @@ bool CudaDevice::open_memory(const Learner& like) {
   } else if (team_ == TeamKind::kCluster) {
     parameters_.blocks = kClusterBlocks;
     shared_bytes_ = static_cast<unsigned>(exchange_floats * sizeof(float));
-    const auto weights = static_cast<unsigned>(cuda::resident_floats(layout, kClusterBlocks)) *
+    const auto weights = static_cast<unsigned>(cuda::on_chip_floats(layout, kClusterBlocks)) *
                          static_cast<unsigned>(sizeof(float));
     // What a block has of its own besides: its own memory and a kilobyte of the system's.
     constexpr unsigned kOwnBytes = 17 * 1024;
     const auto limit = static_cast<unsigned>(cuda_attribute(*cuda_, kSharedBytesOptIn));
-    is_resident = shared_bytes_ + weights + kOwnBytes <= limit;
-    if (is_resident) shared_bytes_ += weights;
+    is_on_chip = shared_bytes_ + weights + kOwnBytes <= limit;
+    if (is_on_chip) shared_bytes_ += weights;
   }
   block_bytes_ = layout.bytes;
   constexpr unsigned kMapped = 2;
@@ -100,7 +100,7 @@ bool CudaDevice::open_memory(const Learner& like) {
   std::vector<cuda::DeviceLearner> learners;
   for (std::size_t agent = 0; agent < agents; ++agent) {
     auto* block = reinterpret_cast<std::uint8_t*>(blocks_ + agent * block_bytes_);
-    learners.push_back(make_device_learner(like, block, is_resident));
+    learners.push_back(make_device_learner(like, block, is_on_chip));
     learners.back().exchange = reinterpret_cast<float*>(exchanges_) + agent * exchange_floats;
   }
   parameters_.learners = reinterpret_cast<const cuda::DeviceLearner*>(learners_);

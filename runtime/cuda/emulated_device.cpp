@@ -18,7 +18,7 @@ template <bool kCluster>
 struct EmulatedTeam {
   using SharedMemory = cuda::Shared<cuda::kGroupsMax>;
   static constexpr bool kHasExchangeCopies = kCluster;
-  static constexpr bool kCanBeResident = kCluster;
+  static constexpr bool kHasOnChip = kCluster;
 
   Emulator* emulator;
   EmulatedDevice::Memory* memory;
@@ -32,7 +32,7 @@ struct EmulatedTeam {
   int threads() const { return emulator->threads(); }
   SharedMemory& shared() const;
   float* exchange(int block) const;
-  float* resident() const;
+  float* on_chip() const;
   std::uint64_t now_ns() const {
     return static_cast<std::uint64_t>(
         std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
@@ -72,7 +72,7 @@ void run_thread(void* argument, int block, int thread) {
 struct EmulatedDevice::Memory {
   std::vector<cuda::Shared<cuda::kGroupsMax>> blocks;
   std::vector<std::vector<float>> exchanges;
-  std::vector<std::vector<float>> residents;
+  std::vector<std::vector<float>> on_chip;
   std::function<void()> on_signal;
 };
 
@@ -91,8 +91,8 @@ float* EmulatedTeam<kCluster>::exchange(int block) const {
 }
 
 template <bool kCluster>
-float* EmulatedTeam<kCluster>::resident() const {
-  return kCluster ? memory->residents[static_cast<std::size_t>(block_of_all)].data() : nullptr;
+float* EmulatedTeam<kCluster>::on_chip() const {
+  return kCluster ? memory->on_chip[static_cast<std::size_t>(block_of_all)].data() : nullptr;
 }
 
 template <bool kCluster>
@@ -114,9 +114,8 @@ EmulatedDevice::EmulatedDevice(const TeamShape& shape, const Layout& layout, int
   memory_->blocks.resize(blocks);
   const auto exchange_floats = static_cast<std::size_t>(cuda::make_exchange_layout(layout).floats);
   memory_->exchanges.resize(is_cluster ? blocks : teams, std::vector<float>(exchange_floats));
-  const auto resident_floats =
-      static_cast<std::size_t>(cuda::resident_floats(layout, shape.blocks));
-  memory_->residents.resize(is_cluster ? blocks : 0, std::vector<float>(resident_floats));
+  const auto on_chip_floats = static_cast<std::size_t>(cuda::on_chip_floats(layout, shape.blocks));
+  memory_->on_chip.resize(is_cluster ? blocks : 0, std::vector<float>(on_chip_floats));
 }
 
 EmulatedDevice::~EmulatedDevice() = default;
@@ -126,11 +125,11 @@ void EmulatedDevice::on_signal(std::function<void()> hook) {
 }
 
 cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block,
-                                        bool is_resident) {
+                                        bool is_on_chip) {
   cuda::DeviceLearner device;
   device.settings = learner.settings;
   device.is_throughput = learner.schedule == Schedule::kThroughput ? 1 : 0;
-  device.is_resident = is_resident ? 1 : 0;
+  device.is_on_chip = is_on_chip ? 1 : 0;
   device.layout = learner.layout;
   device.block = block;
   return device;
@@ -152,7 +151,7 @@ bool EmulatedDevice::launch(const cuda::Parameters& parameters, KernelKind kind)
   for (auto& block : memory_->blocks) {
     std::memset(static_cast<void*>(&block), 0xFF, sizeof block);
   }
-  for (auto* parts : {&memory_->exchanges, &memory_->residents}) {
+  for (auto* parts : {&memory_->exchanges, &memory_->on_chip}) {
     for (std::vector<float>& part : *parts) {
       std::memset(part.data(), 0xFF, part.size() * sizeof(float));
     }

@@ -53,10 +53,10 @@ class EmulatedDevice {
   std::unique_ptr<Memory> memory_;
 };
 
-// The device's view of a learner whose block is at `block`; `is_resident` keeps the weights in the
+// The device's view of a learner whose block is at `block`; `is_on_chip` keeps the weights in the
 // shared memory of a cluster.
 cuda::DeviceLearner make_device_learner(const Learner& learner, std::uint8_t* block,
-                                        bool is_resident);
+                                        bool is_on_chip);
 
 // How the backend "cuda-emulated" spreads a learner.
 TeamShape emulated_team(TeamKind kind);
