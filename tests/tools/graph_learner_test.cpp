@@ -58,7 +58,7 @@ class HostQueue {
     });
   }
   void launch(int blocks, const graph::Arguments& arguments) {
-    enqueue([this, blocks, arguments] { run(blocks, arguments); });
+    enqueue([blocks, arguments] { run(blocks, arguments); });
   }
   int record(const std::function<void()>& calls) {
     is_recording_ = true;
