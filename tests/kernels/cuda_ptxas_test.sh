@@ -48,10 +48,8 @@ check() {
 for arch in 53 62 72 87 110; do
   check block "$ptx/instep_block.sm_53.ptx" "$arch"
 done
-for arch in 62 87 90; do  # more than one multiprocessor
-  check grid "$ptx/instep_grid.sm_53.ptx" "$arch"
-done
-for arch in 90 100 110; do
+check grid "$ptx/instep_grid.sm_53.ptx" 87  # each takes ptxas half a minute: one of each kind more
+for arch in 90 110; do
   check cluster "$ptx/instep_cluster.sm_90.ptx" "$arch"
 done
 [[ $checked -gt 0 ]] || { echo "skipped: no ptxas here knows any of the GPUs" && exit 77; }
