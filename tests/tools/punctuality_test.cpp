@@ -23,6 +23,9 @@ TEST(Punctuality, IsThatOfTheSystemAtFiveHundredHertz) {
   // interrupted by the system.
   EXPECT_LE(profile.at("overruns").at("computed_late").get<double>(),
             0.001 * profile.at("ticks").get<double>());
+  // The I/O thread brings a packet in time, unless the system kept it from doing so.
+  EXPECT_LE(profile.at("old_packets_of").at("link").get<double>(),
+            0.01 * profile.at("ticks").get<double>());
   // Every tick that was not as it should be has its causes and the steal time around it.
   const auto& listed = profile.at("overruns_listed");
   EXPECT_EQ(listed.size(),
