@@ -50,7 +50,7 @@ bool starts_to_move(const Create2OnPty& robot) {
 TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
   const TemporaryFolder folder;
   Create2OnPty robot;
-  RunningCommand run(train(robot, folder / "run", "100"));
+  RunningCommand run(train(robot, folder / "run", "40"));
   ASSERT_TRUE(starts_to_move(robot));
   const std::string descriptors = "/proc/" + std::to_string(run.process()) + "/fd";
   int files = 0;
@@ -64,14 +64,14 @@ TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
   const CommandResult result = run.wait();
   ASSERT_EQ(result.exit_code, 0) << result;
   const auto summary = nlohmann::json::parse(result.last_line());
-  EXPECT_EQ(summary.at("steps"), 100);
+  EXPECT_EQ(summary.at("steps"), 40);
   EXPECT_FALSE(robot.is_moving());
   EXPECT_EQ(robot.limit_violations(), 0);
   const CommandResult replay = run_command({"replay", folder / "run/record", "--json"});
   EXPECT_EQ(replay.exit_code, 0) << replay;
   const auto compared = nlohmann::json::parse(replay.last_line());
   EXPECT_TRUE(compared.at("first_difference").is_null());
-  EXPECT_EQ(compared.at("checkpoint_step"), 100);
+  EXPECT_EQ(compared.at("checkpoint_step"), 40);
   EXPECT_EQ(compared.at("checkpoint_same"), true);
 }
 
