@@ -190,7 +190,7 @@ for page in pages:
     robot.wait(timeout=20)
     for words in inline_commands(page.read_text()):
         # In running text a command may be named without its operands.
-        name = words.split(" ")
+        name = words.split()
         if name[0] == "instep":
             if len(name) == 1:
                 continue
