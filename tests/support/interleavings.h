@@ -73,15 +73,18 @@ class Interleavings {
     swapcontext(&contexts_[self], &scheduler_);
   }
 
+  static void prepare(ucontext_t& context, char* stack) {
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = kStackBytes;
+    context.uc_link = nullptr;
+    makecontext(&context, start, 0);
+  }
+
   void run() {
-    for (int i = 0; i < 2; ++i) {
-      static char stacks[2][kStackBytes];
-      getcontext(&contexts_[i]);
-      contexts_[i].uc_stack.ss_sp = stacks[i];
-      contexts_[i].uc_stack.ss_size = kStackBytes;
-      contexts_[i].uc_link = nullptr;
-      makecontext(&contexts_[i], start, 0);
-    }
+    static char stacks[2][kStackBytes];
+    prepare(contexts_[0], stacks[0]);
+    prepare(contexts_[1], stacks[1]);
     std::size_t depth = 0;
     while (!is_over_[0] || !is_over_[1]) {
       int next = is_over_[0] ? 1 : 0;
