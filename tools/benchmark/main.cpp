@@ -106,6 +106,23 @@ Update fused_update(const Shape& shape, Schedule schedule, const Executor& execu
   };
 }
 
+// A learner that is no Executor makes one step of its own data; answers how long that took.
+template <typename Peer>
+std::int64_t time_step(Peer& peer, int action_dim) {
+  peer.data.advance();
+  const std::int64_t begin_ns = peer.clock.now_ns();
+  float noise[kActionDimMax];
+  const auto draw = [&](Stream stream) {
+    Random{0, static_cast<std::uint32_t>(stream)}.normal(peer.step, noise, action_dim);
+  };
+  draw(Stream::kExploration);
+  peer.learner.act(noise);
+  draw(Stream::kNextAction);
+  peer.learner.update(peer.data.observation(), peer.data.reward(), false, noise);
+  ++peer.step;
+  return peer.clock.now_ns() - begin_ns;
+}
+
 Update eigen_update(const Shape& shape) {
   struct Straightforward {
     explicit Straightforward(const Shape& s)
@@ -118,16 +135,8 @@ Update eigen_update(const Shape& shape) {
   const auto eigen = std::make_shared<Straightforward>(shape);
   eigen->learner.begin_episode(eigen->data.observation());
   return [eigen, m = shape.action_dim](Samples* samples) {
-    eigen->data.advance();
-    const std::int64_t begin_ns = eigen->clock.now_ns();
-    float noise[kActionDimMax];
-    Random{0, static_cast<std::uint32_t>(Stream::kExploration)}.normal(eigen->step, noise, m);
-    eigen->learner.act(noise);
-    Random{0, static_cast<std::uint32_t>(Stream::kNextAction)}.normal(eigen->step, noise, m);
-    eigen->learner.update(eigen->data.observation(), eigen->data.reward(), false, noise);
-    ++eigen->step;
-    const std::int64_t end_ns = eigen->clock.now_ns();
-    if (samples != nullptr) (*samples)["step"].push_back(end_ns - begin_ns);
+    const std::int64_t step_ns = time_step(*eigen, m);
+    if (samples != nullptr) (*samples)["step"].push_back(step_ns);
   };
 }
 
@@ -153,17 +162,9 @@ Update cublas_update(const Shape& shape) {
   const auto gpu = std::make_shared<OnGpu>(shape);
   gpu->learner.begin_episode(gpu->data.observation());
   return [gpu, m = shape.action_dim](Samples* samples) {
-    gpu->data.advance();
-    const std::int64_t begin_ns = gpu->clock.now_ns();
-    float noise[kActionDimMax];
-    Random{0, static_cast<std::uint32_t>(Stream::kExploration)}.normal(gpu->step, noise, m);
-    gpu->learner.act(noise);
-    Random{0, static_cast<std::uint32_t>(Stream::kNextAction)}.normal(gpu->step, noise, m);
-    gpu->learner.update(gpu->data.observation(), gpu->data.reward(), false, noise);
-    ++gpu->step;
-    const std::int64_t end_ns = gpu->clock.now_ns();
+    const std::int64_t step_ns = time_step(*gpu, m);
     if (samples == nullptr) return;
-    (*samples)["step"].push_back(end_ns - begin_ns);
+    (*samples)["step"].push_back(step_ns);
     // Both graphs once more, with nothing of the host in between.
     gpu->queue.begin_timing();
     gpu->learner.replay_step();

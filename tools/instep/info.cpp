@@ -22,22 +22,6 @@ nlohmann::json path_names() {
   return names;
 }
 
-// The paths of backend cuda, or why it is not to be had here.
-std::string cuda_text() {
-  std::string text;
-  const auto paths = cuda_executors(Arithmetic::kFast, text);
-  if (paths.empty()) return "not here: " + text;
-  for (const Executor* executor : paths) text += std::string(executor->path) + " ";
-  return "paths, best first: " + text;
-}
-
-nlohmann::json backend_names() {
-  nlohmann::json names = {"cpu", "cuda-emulated"};
-  std::string problem;
-  if (!cuda_executors(Arithmetic::kFast, problem).empty()) names.push_back("cuda");
-  return names;
-}
-
 nlohmann::json checkpoint_json(const std::string& run, const RunConfig& config,
                                RunSession& session) {
   CheckpointFile checkpoint(config.settings.checkpoint_every);
@@ -82,11 +66,17 @@ int run_info(const std::string& run, const std::string& task, bool json) {
   }
   RunSession session(config);
   const Layout& layout = session.agent().learner().layout;
+  nlohmann::json backends = {"cpu", "cuda-emulated"};
+  std::string cuda_paths;
+  std::string cuda_problem;
+  const auto cuda = cuda_executors(Arithmetic::kFast, cuda_problem);
+  for (const Executor* executor : cuda) cuda_paths += std::string(executor->path) + " ";
+  if (!cuda.empty()) backends.push_back("cuda");
   nlohmann::json result = {
       {"version", INSTEP_VERSION},
       {"compiler", __VERSION__},
       {"machine", machine_text()},
-      {"backends", backend_names()},
+      {"backends", backends},
       {"paths", path_names()},
       {"mujoco", find_task("half_cheetah")->make != nullptr},
       {"static_block_bytes", kStaticBlockBytes},
@@ -98,7 +88,8 @@ int run_info(const std::string& run, const std::string& task, bool json) {
 
   std::printf("instep %s, compiled by GCC/Clang %s\n%s\npaths of backend cpu, best first: %s\n",
               INSTEP_VERSION, __VERSION__, machine_text().c_str(), path_names().dump().c_str());
-  std::printf("backend cuda: %s\n", cuda_text().c_str());
+  std::printf("backend cuda: %s%s\n", cuda.empty() ? "not here: " : "paths, best first: ",
+              cuda.empty() ? cuda_problem.c_str() : cuda_paths.c_str());
   std::printf("task %s: %d observations, %d actions, hidden layers of %d\n", config.task.c_str(),
               layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim);
   print_memory(result.at("memory"));

@@ -57,8 +57,8 @@ class CheckpointComparison {
 
   std::int64_t step() const { return checkpoint_.step(); }
 
-  // Before anything is loaded. A resumed run's checkpoint
-  // may be of inside an episode; its record never is.
+  // Before anything is loaded. A resumed run's checkpoint may be of inside an episode; its record
+  // never is.
   void note_start(ControlLoop& loop, const TickRecord& record) {
     if (moment_ != kStart) return;
     const bool is_same = std::ranges::equal(checkpoint_.snapshot(), record.snapshot);

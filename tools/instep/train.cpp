@@ -296,7 +296,7 @@ int run_train(const TrainOptions& options) {
   if (is_real && !options.seeds.empty()) {
     throw UsageError("--seeds runs several at once, and there is one robot: use --seed");
   }
-  // Before the robot's port is open: from then on `instep stop` may ask.
+  // Whoever stops the robot finds this process by the port, so before it is open.
   install_stop_handler();
   if (!options.seeds.empty()) return train_seeds(options);
   const bool is_resumed = !options.resume.empty();
@@ -304,8 +304,6 @@ int run_train(const TrainOptions& options) {
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
     prepare_for_robot(options, is_resumed, config);
-    // Whoever stops the robot finds this process by the port that it has open.
-    install_stop_handler();
     device = open_device(options, require_task(config.task));
   }
   if (!options.init.empty()) open_init(options.init, config);
