@@ -99,7 +99,8 @@ class LoopbackSession final : public Session {
   bool is_moving_ = false;
 };
 
-// Observations of any size that are a function of the packet; 1,000 steps an episode, no homing.
+// Observations of any size that are a function of the packet; 1,000 steps an episode. Homing is one
+// period in place.
 class LoopbackTask final : public RobotTask {
  public:
   LoopbackTask(int observation_dim, int action_dim, std::int64_t packet_age_max_ns);
@@ -124,6 +125,7 @@ class LoopbackTask final : public RobotTask {
   std::uint32_t sequence_ = 0;
   double speed_ = 0.0;
   int steps_ = 0;
+  bool is_home_ = false;
 };
 
 }  // namespace instep

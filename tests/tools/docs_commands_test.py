@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 command, source, scratch = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 STEPS_MAX = 3000
@@ -77,7 +78,7 @@ def capped(words):
 def with_real_places(words):
     """Places of the reader's own runs become those made at the start; wildcards are expanded."""
     result = []
-    is_on_robot = "real" in words or "replay" in words
+    is_on_robot = "real" in words or "replay" in words or "--device" in words
     for word in words:
         if word.startswith("runs/") and word.endswith("/..."):
             word = "runs/made"
@@ -113,12 +114,21 @@ def run_simulator(words):
     counts["run"] += 1
 
 
+def call_until_control_c(words):
+    """An episode on the robot takes minutes: Ctrl-C comes before."""
+    running = subprocess.Popen([command, *words], cwd=scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    time.sleep(3)
+    running.send_signal(signal.SIGINT)
+    output = running.communicate(timeout=60)[0]
+    return running.returncode, output
+
+
 def run_instep(words):
     if words[0] == "sim":
         run_simulator(words)
         return
     words = with_real_places(capped(words))
-    code, output = call(words)
+    code, output = (call_until_control_c if words[0] == "eval" and "--device" in words else call)(words)
     if code != 0:
         failures.append(f"instep {' '.join(words)}: exit code {code}\n{output}")
     counts["run"] += 1

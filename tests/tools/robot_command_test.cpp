@@ -194,6 +194,31 @@ TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
 }
 
+// A policy that learnt in simulation drives the robot until it is asked to stop; nothing in its
+// folder changes.
+TEST(RobotCommand, EvaluatesAPolicyOnTheRobot) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const CommandResult train =
+      run_command({"train", "create_mover", "--steps", "200", "--set", "hidden=16", "--out", run});
+  ASSERT_EQ(train.exit_code, 0) << train;
+  const std::string checkpoint = read_bytes(run + "/checkpoint");
+  Create2OnPty robot;
+  RunningCommand eval({"eval", run, "--device", robot.path(), "--episodes", "1000", "--json"});
+  ASSERT_TRUE(starts_to_move(robot));
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  const CommandResult result = eval.wait();
+  ASSERT_EQ(result.exit_code, 0) << result;
+  EXPECT_LT(nlohmann::json::parse(result.last_line()).at("episodes"), 1000);
+  EXPECT_FALSE(robot.is_moving());
+  EXPECT_EQ(robot.limit_violations(), 0);
+  EXPECT_EQ(read_bytes(run + "/checkpoint"), checkpoint);
+  const CommandResult nowhere = run_command({"eval", run, "--device", "/dev/ttyNOTHING"});
+  EXPECT_EQ(nowhere.exit_code, 3) << nowhere;
+  EXPECT_NE(nowhere.error.find("cable plugged in?"), std::string::npos) << nowhere;
+}
+
 // A port that is no robot's: it says nothing, or what it was told, or noise.
 class StrangePort {
  public:

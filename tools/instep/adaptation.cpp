@@ -40,7 +40,8 @@ std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string&
   std::vector<Episode> episodes;
   std::int64_t step = change.step;
   for (std::uint64_t i = 0; step < steps; ++i) {
-    const EpisodeResult result = run_evaluation_episode(policy, session, config.seed, i, false);
+    const EpisodeResult result = run_evaluation_episode(policy, session.task(), session.world(),
+                                                        {.seed = config.seed, .number = i});
     step += result.length;
     episodes.push_back({.number = i + 1,
                         .step = static_cast<std::uint64_t>(step),

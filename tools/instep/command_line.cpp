@@ -131,6 +131,7 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
   command->add_option("--seed", options.seed, "seed of the episodes (default: the run's)")
       ->check(is_seed);
   command->add_flag("--deterministic", options.deterministic, "the mean action instead of a draw");
+  command->add_option("--device", options.device, "a robot's port: episodes on that robot");
   command->add_flag("--json", options.json, "end with one line of JSON");
   command->callback([&] { action = [&] { return run_eval(options); }; });
 }

@@ -55,6 +55,24 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
   recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
 }
 
+std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options) {
+  if (task.make_robot == nullptr) {
+    throw UsageError("--device: task " + std::string(task.name) +
+                     " has no robot; it runs on simulated time");
+  }
+  RealTimeTask real_time{task.make_robot(), task.observation_dim, task.action_dim,
+                         std::llround(task.period_s * 1e9)};
+  return std::make_unique<RealTimeDevice>(std::move(real_time), options);
+}
+
+void take_real_time_rights() {
+  const std::string missing = missing_rights();
+  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
+  if (lock_memory() != 0 && missing.empty()) {
+    std::fprintf(stderr, "instep: warning: memory cannot be locked: ticks may wait for pages\n");
+  }
+}
+
 const char* status_text(RobotStatus status) {
   static_assert(RobotWorldConfig{}.link_loss_max_ns == 600'000'000'000);
   switch (status) {
@@ -88,7 +106,7 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
     case RobotEnd::kHomingFailed:
       return where +
              "the robot did not reach its start several times in a row; free it, see that its "
-             "wheels touch the ground, and start again with --resume";
+             "wheels touch the ground, and start again (train goes on with --resume)";
   }
   return "";
 }
@@ -232,11 +250,7 @@ RealTimeRun::~RealTimeRun() {
 }
 
 void RealTimeRun::start() {
-  const std::string missing = missing_rights();
-  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
-  if (lock_memory() != 0 && missing.empty()) {
-    std::fprintf(stderr, "instep: warning: memory cannot be locked: ticks may wait for pages\n");
-  }
+  take_real_time_rights();
   steal_at_begin_ns_ = steal_ns_ = steal_time_ns();
   device_.link().start();
   loop_.start();

@@ -16,6 +16,7 @@
 #include "runtime/realtime/tick_record.h"
 #include "runtime/robot_world.h"
 #include "runtime/settings.h"
+#include "tasks/registry.h"
 
 namespace instep {
 
@@ -64,6 +65,12 @@ class RealTimeDevice {
   std::unique_ptr<TickRing> ticks_;
   std::unique_ptr<RecordingWorld> recording_;
 };
+
+// Throws UsageError where the task has no robot, IoError where the port cannot be opened.
+std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options);
+
+// Locks memory, and warns of rights that are missing. Before threads are started.
+void take_real_time_rights();
 
 // Keys pressed on the terminal: `c` goes on, any other holds. Nothing where stdin is no terminal.
 class KeyWatch {

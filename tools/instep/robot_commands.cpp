@@ -40,8 +40,8 @@ const TaskInfo& robot_task(const RobotOptions& options) {
   return *found;
 }
 
-// Whether it is a training run. Its guardian has the same command line, and must outlive it.
-bool is_training(const std::filesystem::path& process) {
+// Whether it drives a robot. Its guardian has the same command line, and must outlive it.
+bool is_driving(const std::filesystem::path& process) {
   std::string name;
   std::ifstream(process / "comm") >> name;
   if (name == kGuardianName) return false;
@@ -51,10 +51,10 @@ bool is_training(const std::filesystem::path& process) {
   std::getline(words, program, '\0');
   std::getline(words, command, '\0');
   return std::filesystem::path(program).filename().string().starts_with("instep") &&
-         command == "train";
+         (command == "train" || command == "eval");
 }
 
-// The training runs that have the file open.
+// The runs that have the file open.
 std::vector<pid_t> holders(const std::string& path) {
   namespace fs = std::filesystem;
   std::vector<pid_t> processes;
@@ -62,7 +62,7 @@ std::vector<pid_t> holders(const std::string& path) {
   const fs::path file = fs::canonical(path, ignored);
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
     const pid_t process = std::atoi(entry.path().filename().c_str());
-    if (process <= 0 || !is_training(entry.path())) continue;
+    if (process <= 0 || !is_driving(entry.path())) continue;
     std::error_code failed;
     for (fs::directory_iterator fd(entry.path() / "fd", failed), end; !failed && fd != end;
          fd.increment(failed)) {

@@ -131,20 +131,6 @@ void prepare_for_robot(const TrainOptions& options, bool is_resumed, RunConfig& 
   config.settings.checkpoint_every = std::max<std::int64_t>(1, std::llround(apart_s / period_s));
 }
 
-std::unique_ptr<RealTimeDevice> open_device(const TrainOptions& options, const TaskInfo& task) {
-  if (task.make_robot == nullptr) {
-    throw UsageError("--time real: task " + std::string(task.name) +
-                     " has no robot; it runs on simulated time");
-  }
-  RealTimeTask real_time{task.make_robot(), task.observation_dim, task.action_dim,
-                         std::llround(task.period_s * 1e9)};
-  return std::make_unique<RealTimeDevice>(
-      std::move(real_time), RealTimeOptions{.device = options.device,
-                                            .is_dry_run = options.is_dry_run,
-                                            .has_record = options.has_record,
-                                            .is_phase_locked = options.phase == "locked"});
-}
-
 // ---------------------------------------------------------------------------------------------------
 // What is printed
 
@@ -304,7 +290,10 @@ int run_train(const TrainOptions& options) {
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
     prepare_for_robot(options, is_resumed, config);
-    device = open_device(options, require_task(config.task));
+    device = open_device(require_task(config.task), {.device = options.device,
+                                                     .is_dry_run = options.is_dry_run,
+                                                     .has_record = options.has_record,
+                                                     .is_phase_locked = options.phase == "locked"});
   }
   if (!options.init.empty()) open_init(options.init, config);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
