@@ -9,7 +9,7 @@ mkdir -p "$scratch"
 
 # begin COMMAND RUN STEPS and go_on COMMAND RUN STEPS: all of seed 3, with layers that every path has loops for.
 begin() { "$1" train dot_reacher --seed 3 --set arithmetic=portable --set hidden=64 --steps "$3" --out "$scratch/$2"; }
-go_on() { "$1" train --resume "$scratch/$2" --steps "$3" --allow-different-arithmetic; }
+go_on() { "$1" train --resume "$scratch/$2" --steps "$3"; }
 
 begin "$host" on_host 6000
 begin "$target" on_target 6000

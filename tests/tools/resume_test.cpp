@@ -477,6 +477,25 @@ TEST_F(ResumeOf, AnotherScheduleOrPathNeedsToBeAllowed) {
   }
 }
 
+// In portable arithmetic all of the processor's paths are one.
+TEST(ResumeOfAPortableRun, TakesAnyPathAndChangesNoBit) {
+  const TemporaryFolder folder;
+  const auto train = [](const std::string& out, const std::string& steps) {
+    return run_command({"train", "dot_reacher", "--set", "arithmetic=portable", "--path", "scalar",
+                        "--steps", steps, "--out", out});
+  };
+  ASSERT_EQ(train(folder / "whole", "2000").exit_code, 0);
+  ASSERT_EQ(train(folder / "half", "1000").exit_code, 0);
+  for (const Executor* executor : executors(Arithmetic::kPortable)) {
+    const std::string moved = folder / std::string(executor->path);
+    std::filesystem::copy(folder / "half", moved, std::filesystem::copy_options::recursive);
+    const CommandResult result = run_command(
+        {"train", "--resume", moved, "--steps", "2000", "--path", std::string(executor->path)});
+    EXPECT_EQ(result.exit_code, 0) << result;
+    expect_equal_runs(folder / "whole", moved);
+  }
+}
+
 TEST_F(ResumeOf, AFinishedRunChangesNoBitOfIt) {
   const std::string episodes = read_bytes(run() + "/episodes.csv");
   const std::string bytes = read_bytes(checkpoint());

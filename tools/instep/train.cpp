@@ -77,7 +77,7 @@ RunConfig new_config(const TrainOptions& options) {
 }
 
 // The configuration of the run in a folder, with what may change on resume: the number of steps,
-// and with --allow-different-arithmetic how it is computed.
+// and how it is computed, which needs --allow-different-arithmetic where that changes bits.
 RunConfig resumed_config(const TrainOptions& options) {
   if (!options.set.empty() || !options.config_file.empty() || !options.algorithm.empty() ||
       options.seed || !options.out.empty() || !options.init.empty() || !options.change.empty()) {
@@ -104,7 +104,10 @@ RunConfig resumed_config(const TrainOptions& options) {
   const bool is_here = find_any_executor(config.path, arithmetic) != nullptr;
   BackendChoice choice = choose_backend("auto", is_here ? config.path : "", arithmetic);
   if (is_chosen) choice = choose_backend(options.backend, options.path, arithmetic);
-  const bool is_same = schedule == config.schedule && choice.executor->path == config.path;
+  const bool has_same_bits =
+      choice.executor->path == config.path ||
+      (arithmetic == Arithmetic::kPortable && config.backend == "cpu" && choice.backend == "cpu");
+  const bool is_same = schedule == config.schedule && has_same_bits;
   if (!is_same && !options.allow_different_arithmetic) {
     throw UsageError("--resume " + options.resume + ": the run was made with path " + config.path +
                      " and schedule " + std::string(schedule_name(config.schedule)) +
