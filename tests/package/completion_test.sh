@@ -1,5 +1,5 @@
-# completion_test.sh FOLDER_OF_COMMAND COMPLETION_FILE
-# What bash offers behind some beginnings of a line.
+# completion_test.sh FOLDER_OF_COMMAND COMPLETION_FILE MANUAL_PAGE
+# What bash offers behind some beginnings of a line, and that the manual page knows every command.
 set -euo pipefail
 PATH=$1:$PATH
 source "$2"
@@ -22,4 +22,7 @@ expect '--schedule ' "$(offered instep profile dot_reacher --sch)"
 expect '--resume ' "$(offered instep train --res)"
 expect ' ' "$(offered instep eval runs/x)"
 [[ $(offered instep '' | wc --words) -ge 9 ]]
+for command in $(offered instep ''); do
+  [[ $command == -* ]] || grep -qxF ".B $command" "$3" || { echo "$3 does not tell of $command"; exit 1; }
+done
 [[ $(offered instep train --) == *--seed*--out* ]]
