@@ -1,6 +1,8 @@
 // Elementary functions with the same bits on every machine: no libm, no contraction. Arguments and
 // results are float, the arithmetic inside is double, so each result is within 1 ulp of the truth
 // (tests/kernels/elementary_test.cpp walks every float) and a function costs some 20 operations.
+// Those that an action is sampled by do not branch, so that a loop over its dimensions can become
+// vector instructions.
 #pragma once
 
 #include <cstdint>
@@ -16,25 +18,24 @@
 
 namespace instep {
 
-// 2^exponent for -1022 <= exponent <= 1023.
-INSTEP_HD double power_of_two(int exponent) {
-  const std::uint64_t bits = static_cast<std::uint64_t>(exponent + 1023) << 52;
-  double value = 0.0;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-// e^x for |x| <= 700, relative error below 1e-14.
+// e^x for |x| <= 700, relative error below 1e-14; NaN for NaN.
 INSTEP_HD double exp_double(double x) {
   constexpr double kInverseLn2 = 1.4426950408889634;
   constexpr double kLn2High = 0.693147180369123816490;  // 32 bits, so that its multiples are exact
   constexpr double kLn2Low = 1.90821492927058770002e-10;
-  const double scaled = x * kInverseLn2;
-  const int n = static_cast<int>(scaled + (scaled < 0.0 ? -0.5 : 0.5));
+  constexpr double kRounder = 0x1.8p52;  // doubles of this size have no fraction
+  const double rounded = x * kInverseLn2 + kRounder;
+  const double n = rounded - kRounder;
   const double r = (x - n * kLn2High) - n * kLn2Low;  // |r| <= ln(2) / 2
   double sum = 1.0;
   for (int k = 12; k >= 1; --k) sum = 1.0 + sum * (r / k);  // Taylor: 0.35^13 / 13! = 2e-16
-  return sum * power_of_two(n);
+  // 2^n: the lowest bits of `rounded` are those of n, and move up to where the exponent stands.
+  std::uint64_t bits = 0;
+  __builtin_memcpy(&bits, &rounded, sizeof bits);
+  bits = (bits + 1023) << 52;
+  double power = 0.0;
+  __builtin_memcpy(&power, &bits, sizeof power);
+  return sum * power;
 }
 
 // ln x for finite normal x > 0, relative error below 1e-14 away from x = 1, absolute below 1e-16
@@ -60,10 +61,8 @@ INSTEP_HD double log_double(double x) {
 
 // e^x; 0 below the smallest float, infinity above the largest, NaN for NaN.
 INSTEP_HD float exp_float(float x) {
-  if (!(x == x)) return x;
-  if (x > 89.0F) return __builtin_inff();
-  if (x < -104.0F) return 0.0F;
-  return static_cast<float>(exp_double(static_cast<double>(x)));
+  const float bounded = x > 89.0F ? 89.0F : x;  // where the result is 0 or infinity already
+  return static_cast<float>(exp_double(static_cast<double>(bounded < -104.0F ? -104.0F : bounded)));
 }
 
 // ln x; -infinity for 0, NaN below 0, infinity for infinity.
@@ -76,24 +75,20 @@ INSTEP_HD float log_float(float x) {
 
 // Hyperbolic tangent, odd in x; NaN for NaN.
 INSTEP_HD float tanh_float(float x) {
-  if (!(x == x) || x == 0.0F) return x;  // the branch below would lose the sign of -0
-  const double magnitude = x < 0.0F ? -static_cast<double>(x) : static_cast<double>(x);
-  double result = 1.0;  // from 9.02 on the nearest float is 1
-  if (magnitude < 1e-4) {
-    result = magnitude - magnitude * magnitude * magnitude / 3.0;
-  } else if (magnitude < 10.0) {
-    const double e = exp_double(2.0 * magnitude);
-    result = (e - 1.0) / (e + 1.0);
-  }
-  return static_cast<float>(x < 0.0F ? -result : result);
+  const double magnitude = __builtin_fabs(static_cast<double>(x));
+  const double small = magnitude - magnitude * magnitude * magnitude / 3.0;
+  // From 9.02 on the nearest float is 1.
+  const double e = exp_double(magnitude > 10.0 ? 20.0 : 2.0 * magnitude);
+  const double large = (e - 1.0) / (e + 1.0);
+  const double result = magnitude < 1e-4 ? small : large;
+  return static_cast<float>(__builtin_copysign(result, static_cast<double>(x)));
 }
 
 // ln(1 + e^x), absolute error below 1e-14; NaN for NaN.
 INSTEP_HD double softplus_double(double x) {
-  if (!(x == x)) return x;
-  const double magnitude = x < 0.0 ? -x : x;
-  const double tail = magnitude > 700.0 ? 0.0 : log_double(1.0 + exp_double(-magnitude));
-  return (x > 0.0 ? x : 0.0) + tail;
+  const double magnitude = __builtin_fabs(x);
+  const double tail = log_double(1.0 + exp_double(magnitude > 700.0 ? -700.0 : -magnitude));
+  return (x < 0.0 ? 0.0 : x) + tail;  // also NaN, which the logarithm does not know
 }
 
 // Sine and cosine of 2 pi t for 0 <= t <= 1: a full turn is t = 1, so that reducing t is exact.

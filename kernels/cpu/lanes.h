@@ -184,27 +184,43 @@ INSTEP_LANE Lanes divide(const Lanes& a, const Lanes& b) {
 #endif
 }
 
-// Sum of the lanes in a fixed order: i with i + 8, then + 4, + 2, + 1.
-INSTEP_LANE float sum_lanes(const Lanes& a) {
+// a / b + c, likewise: the fast arithmetic rounds the product and the sum once.
+INSTEP_LANE Lanes add_quotient(const Lanes& a, const Lanes& b, const Lanes& c) {
+#if INSTEP_LANES_ARE_VECTORS && !INSTEP_ARITHMETIC_PORTABLE
+  INSTEP_PARTWISE(native_fma(a.part[i], native_reciprocal(b.part[i]), c.part[i]));
+#else
+  INSTEP_PARTWISE(a.part[i] / b.part[i] + c.part[i]);
+#endif
+}
+
+// The lanes combined into one number in a fixed order: i with i + 8, then + 4, + 2, + 1.
+template <typename Combine>
+INSTEP_LANE float combine_lanes(const Lanes& a, const Combine& combine) {
 #if defined(__AVX512F__) || defined(__AVX2__)
 #if defined(__AVX512F__)
   const __m256 low = _mm512_castps512_ps256(a.part[0]);
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.part[0]), 1));
-  const __m256 eight = low + high;
+  const __m256 eight = combine(low, high);
 #else
-  const __m256 eight = a.part[0] + a.part[1];
+  const __m256 eight = combine(a.part[0], a.part[1]);
 #endif
-  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
-  const __m128 two = four + _mm_movehl_ps(four, four);
-  return two[0] + two[1];
+  const __m128 four = combine(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = combine(four, _mm_movehl_ps(four, four));
+  return combine(two[0], two[1]);
 #else
   alignas(64) float lane[kLanes];
   store(lane, a);
   for (int half = kLanes / 2; half >= 1; half /= 2) {
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+    for (int i = 0; i < half; ++i) lane[i] = combine(lane[i], lane[i + half]);
   }
   return lane[0];
 #endif
+}
+INSTEP_LANE float sum_lanes(const Lanes& a) {
+  return combine_lanes(a, [](auto x, auto y) INSTEP_LANE_LAMBDA { return x + y; });
+}
+INSTEP_LANE float largest_lane(const Lanes& a) {
+  return combine_lanes(a, [](auto x, auto y) INSTEP_LANE_LAMBDA { return x > y ? x : y; });
 }
 
 // Sixteen sums at once: lane i is sum_lanes(a[i]), by the same additions in the same order.

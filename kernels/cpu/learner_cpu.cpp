@@ -67,12 +67,12 @@ struct AdamLanes {
   Lanes beta2;
   Lanes one_minus_beta2;
   Lanes one_minus_beta1;
-  Lanes lr;
+  Lanes minus_lr;
   Lanes eps;
 };
 
 INSTEP_LANE AdamLanes in_lanes(const AdamStep& adam) {
-  return {set(adam.beta2), set(adam.one_minus_beta2), set(adam.one_minus_beta1), set(adam.lr),
+  return {set(adam.beta2), set(adam.one_minus_beta2), set(adam.one_minus_beta1), set(-adam.lr),
           set(adam.eps)};
 }
 
@@ -80,11 +80,11 @@ INSTEP_LANE AdamLanes in_lanes(const AdamStep& adam) {
 struct OutputFactor {
   Lanes d;         // with a first moment
   Lanes d_square;  // (1 - beta2) d^2
-  Lanes d_lr;      // lr * d, without a first moment
+  Lanes d_step;    // -lr * d, without a first moment
 };
 
 INSTEP_LANE OutputFactor output_factor(const AdamLanes& adam, const Lanes& d) {
-  return {d, adam.one_minus_beta2 * (d * d), adam.lr * d};
+  return {d, adam.one_minus_beta2 * (d * d), adam.minus_lr * d};
 }
 
 // Adam for 16 weights whose gradient is factor.d * x. First half: updates the second moment in
@@ -104,9 +104,9 @@ INSTEP_LANE Lanes adam_step(const AdamLanes& adam, const OutputFactor& factor, c
     const Lanes m_old = load(first);
     const Lanes m = multiply_add(factor.d * x - m_old, adam.one_minus_beta1, m_old);
     store(first, m);
-    return weight - divide(adam.lr * m, denominator);
+    return add_quotient(adam.minus_lr * m, denominator, weight);
   } else {
-    return weight - divide(factor.d_lr * x, denominator);
+    return add_quotient(factor.d_step * x, denominator, weight);
   }
 }
 
@@ -335,9 +335,38 @@ void run_pass(const Pass& pass) {
 // ---------------------------------------------------------------------------------------------------
 // Backward
 
+// A transposed_product of four blocks of outputs, the usual width, where a vector is one register:
+// the factors of all blocks stay in registers, and no sum goes to memory. The same bits.
+void transposed_product_of_four(const float* weights, int inputs, const float* d, float* out) {
+  constexpr int kBlocks = 4;
+  const std::size_t block_floats = static_cast<std::size_t>(inputs) * kOutputBlock;
+  Lanes factor[kBlocks * kGroups];
+  for (int i = 0; i < kBlocks * kGroups; ++i) factor[i] = load(d + i * kLanes);
+  for (int j = 0; j < inputs; j += kLanes) {
+    const int count = inputs - j < kLanes ? inputs - j : kLanes;
+    Lanes sixteen[kLanes];
+    for (int c = count; c < kLanes; ++c) sixteen[c] = set(0.0F);
+    for (int c = 0; c < count; ++c, weights += kOutputBlock) {
+      Lanes sum = set(0.0F);
+      for (std::size_t block = 0; block < kBlocks; ++block) {
+        for (int g = 0; g < kGroups; ++g) {
+          sum = multiply_add(load(weights + block * block_floats + g * kLanes),
+                             factor[block * kGroups + g], sum);
+        }
+      }
+      sixteen[c] = sum;
+    }
+    store(out + j, sum_lanes_each(sixteen));
+  }
+}
+
 // out[j] = sum over i of weight(i, j) * d[i]: the gradient of a hidden layer's `inputs` inputs by
 // that of its `width` outputs. Overwrites out as far as whole vectors go.
 void transposed_product(const float* weights, int inputs, int width, const float* d, float* out) {
+  if (kParts == 1 && width == 4 * kOutputBlock) {
+    transposed_product_of_four(weights, inputs, d, out);
+    return;
+  }
   // The weights are read as they lie in memory, which is what the processor's prefetchers see
   // through; the sums, one vector for each input, are small enough for the nearest cache.
   alignas(64) float sums[kHiddenDimMax * kLanes];
@@ -407,11 +436,7 @@ float largest(const float* values, int count) {
     spoiled = spoiled + (v - v);  // 0 for finite numbers, NaN otherwise
   }
   if (sum_lanes(spoiled) != 0.0F) return __builtin_inff();
-  alignas(64) float lane[kLanes];
-  store(lane, maximum);
-  float result = 0.0F;
-  for (const float x : lane) result = x > result ? x : result;
-  return result;
+  return largest_lane(maximum);
 }
 
 // Whether an update by this tape's factors keeps every number finite: tested on the rank-1 factors,
@@ -494,27 +519,44 @@ void sample_action(const Learner& learner, float* tape_data, const float* noise)
   const int m = learner.layout.shape.action_dim;
   constexpr double kLog2 = 0.69314718055994530942;
   constexpr double kLog2Pi = 1.83787706640934548356;
+  constexpr int kBatch = 8;  // as many dimensions at once as there are doubles in a wide vector
   double log_prob = -0.5 * kLog2Pi * m;
   double entropy = 0.5 * (1.0 + kLog2Pi) * m;
-  for (int i = 0; i < m; ++i) {
-    const float mean = tape_data[tape.head + static_cast<std::size_t>(i)];
-    const float raw = tape_data[tape.head + static_cast<std::size_t>(m + i)];
-    float log_variance = raw;
-    if (raw < settings.log_variance_min) log_variance = settings.log_variance_min;
-    if (raw > settings.log_variance_max) log_variance = settings.log_variance_max;
-    const float std_dev = exp_float(0.5F * log_variance);
-    const float pre = mean + std_dev * noise[i];
-    const auto at = static_cast<std::size_t>(i);
-    tape_data[tape.noise + at] = noise[i];
-    tape_data[tape.log_variance + at] = log_variance;
-    tape_data[tape.std_dev + at] = std_dev;
-    tape_data[tape.action_pre + at] = pre;
-    tape_data[tape.action + at] = tanh_float(pre);
-    const double e = static_cast<double>(noise[i]);
-    const double u = static_cast<double>(pre);
-    const double l = static_cast<double>(log_variance);
-    log_prob += -0.5 * (e * e + l) - 2.0 * (kLog2 - u - softplus_double(-2.0 * u));
-    entropy += 0.5 * l;
+  for (int first = 0; first < m; first += kBatch) {
+    const int count = m - first < kBatch ? m - first : kBatch;
+    const auto start = static_cast<std::size_t>(first);
+    float mean[kBatch] = {};
+    float log_variance[kBatch] = {};
+    float e[kBatch] = {};
+    copy_floats(mean, tape_data + tape.head + start, count);
+    copy_floats(log_variance, tape_data + tape.head + start + static_cast<std::size_t>(m), count);
+    copy_floats(e, noise + first, count);
+    float std_dev[kBatch];
+    float pre[kBatch];
+    float action[kBatch];
+    double log_prob_part[kBatch];
+    for (float& l : log_variance) {
+      l = l < settings.log_variance_min ? settings.log_variance_min : l;
+      l = l > settings.log_variance_max ? settings.log_variance_max : l;
+    }
+    for (int i = 0; i < kBatch; ++i) std_dev[i] = exp_float(0.5F * log_variance[i]);
+    for (int i = 0; i < kBatch; ++i) pre[i] = mean[i] + std_dev[i] * e[i];
+    for (int i = 0; i < kBatch; ++i) action[i] = tanh_float(pre[i]);
+    for (int i = 0; i < kBatch; ++i) {
+      const auto draw = static_cast<double>(e[i]);
+      const auto u = static_cast<double>(pre[i]);
+      const auto l = static_cast<double>(log_variance[i]);
+      log_prob_part[i] = -0.5 * (draw * draw + l) - 2.0 * (kLog2 - u - softplus_double(-2.0 * u));
+    }
+    for (int i = 0; i < count; ++i) {
+      log_prob += log_prob_part[i];
+      entropy += 0.5 * static_cast<double>(log_variance[i]);
+    }
+    copy_floats(tape_data + tape.noise + start, e, count);
+    copy_floats(tape_data + tape.log_variance + start, log_variance, count);
+    copy_floats(tape_data + tape.std_dev + start, std_dev, count);
+    copy_floats(tape_data + tape.action_pre + start, pre, count);
+    copy_floats(tape_data + tape.action + start, action, count);
   }
   tape_data[tape.scalars + kLogProb] = static_cast<float>(log_prob);
   tape_data[tape.scalars + kEntropy] = static_cast<float>(entropy);

@@ -20,8 +20,8 @@ struct RunCase {
 };
 
 std::vector<RunCase> all_cases() {
-  const Shape shapes[] = {{3, 1, 4},   {17, 6, 32},  {8, 2, 64},
-                          {5, 3, 100}, {11, 3, 128}, {4, 2, 256}};
+  const Shape shapes[] = {{3, 1, 4},    {17, 6, 32}, {8, 2, 64},  {5, 3, 100},
+                          {11, 3, 128}, {4, 2, 256}, {6, 11, 200}};
   std::vector<RunCase> cases;
   for (const Shape& shape : shapes) {
     for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {

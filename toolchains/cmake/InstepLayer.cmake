@@ -39,8 +39,9 @@ target_compile_options(instep_build_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   # One rounding per operation as written: the compiler may not fuse a*b+c behind our back.
   -ffp-contract=off
-  # sqrt() need not set errno, so that it can be one instruction. It changes no result.
-  -fno-math-errno)
+  # sqrt() need not set errno, so that it can be one instruction, and nobody asks which exceptions floating-point
+  # operations have raised, so that loops with comparisons can become vectors. They change no result.
+  -fno-math-errno -fno-trapping-math)
 if(INSTEP_STRICT)
   target_compile_options(instep_build_options INTERFACE
     -Wconversion -Wsign-conversion -Wdouble-promotion -Wold-style-cast -Wcast-align -Wformat=2
