@@ -383,6 +383,11 @@ bool Create2Session::moves() const {
          (state_.is_docking != 0 && state_.is_on_dock == 0);
 }
 
+// A port that takes no bytes keeps the stop of a silent loop waiting; there is no more to be done.
+bool Create2Session::is_stop_due() const {
+  return state_.is_due != 0 && state_.kind == Command::kStop;
+}
+
 std::int64_t Create2Session::poll(std::int64_t now_ns) {
   state_.now_ns = now_ns;
   const std::int64_t in_phase_ns = now_ns - state_.phase_ns;
@@ -406,7 +411,7 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
         break;
       }
       const bool is_moving = moves() || (state_.is_due != 0 && state_.kind == Command::kMove);
-      if (is_moving && now_ns - state_.command_ns >= options_.dead_man_ns) {
+      if (is_moving && !is_stop_due() && now_ns - state_.command_ns >= options_.dead_man_ns) {
         state_.kind = Command::kStop;
         state_.is_due = 1;
         ++state_.counters.dead_man_stops;
@@ -437,7 +442,8 @@ std::int64_t Create2Session::next_poll_ns() const {
                          : state_.phase_ns + kWakePulseNs + kModeChangeNs;
     case kStreaming: {
       const std::int64_t silence = std::max(state_.frame_ns, state_.phase_ns) + kSilenceNs;
-      return moves() ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
+      const bool is_watched = moves() && !is_stop_due();
+      return is_watched ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
     }
     default:
       return kNever;

@@ -133,6 +133,7 @@ class Create2Session final : public Session {
   void send_move();
   bool may_enter_safe() const;
   bool moves() const;
+  bool is_stop_due() const;
   void send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s);
   void send(std::span<const std::uint8_t> bytes);
   void send(Create2Opcode opcode);

@@ -423,6 +423,30 @@ TEST_F(Create2SessionBytes, UnderstandsARobotThatReportsModesOffByOne) {
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{145, 0, 50, 0, 50}));
 }
 
+// The thread that polls must sleep meanwhile, though the wheels still turn.
+TEST_F(Create2SessionBytes, WaitsForAPortThatTakesNoBytes) {
+  feed(frame(1));
+  session_.on_command(move(50, 50), now_ns_);
+  session_.consume(session_.output().size());
+  for (int i = 0; i < 10; ++i) {
+    pass(15);
+    feed(frame(2));
+  }
+  session_.on_command(move(60, 60), now_ns_);
+  ASSERT_FALSE(session_.output().empty());
+  for (int i = 0; i < 40; ++i) {  // 600 ms
+    now_ns_ += 15 * kMs;
+    feed(frame(2));
+    EXPECT_GT(session_.poll(now_ns_), now_ns_) << i;
+  }
+  EXPECT_EQ(session_.state(), LinkState::kReady);
+  EXPECT_EQ(session_.counters().dead_man_stops, 1U);
+  session_.consume(session_.output().size());
+  const auto output = session_.output();
+  ASSERT_GE(output.size(), 5U);
+  EXPECT_EQ(Bytes(output.end() - 5, output.end()), (Bytes{145, 0, 0, 0, 0}));
+}
+
 TEST(Create2SessionWithoutARobot, SaysThatNothingAnswers) {
   Create2Session session;
   session.on_connect(0);
