@@ -16,6 +16,12 @@
 namespace instep {
 namespace {
 
+#ifdef __clang__
+constexpr const char* kCompiler = __VERSION__;  // says "Clang" itself
+#else
+constexpr const char* kCompiler = "GCC " __VERSION__;
+#endif
+
 nlohmann::json path_names() {
   nlohmann::json names = nlohmann::json::array();
   for (const Executor* executor : executors(Arithmetic::kFast)) names.push_back(executor->path);
@@ -74,7 +80,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
   if (!cuda.empty()) backends.push_back("cuda");
   nlohmann::json result = {
       {"version", INSTEP_VERSION},
-      {"compiler", __VERSION__},
+      {"compiler", kCompiler},
       {"machine", machine_text()},
       {"backends", backends},
       {"paths", path_names()},
@@ -86,8 +92,8 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       {"checkpoint", nullptr}};
   if (!run.empty()) result["checkpoint"] = checkpoint_json(run, config, session);
 
-  std::printf("instep %s, compiled by GCC/Clang %s\n%s\npaths of backend cpu, best first: %s\n",
-              INSTEP_VERSION, __VERSION__, machine_text().c_str(), path_names().dump().c_str());
+  std::printf("instep %s, compiled by %s\n%s\npaths of backend cpu, best first: %s\n",
+              INSTEP_VERSION, kCompiler, machine_text().c_str(), path_names().dump().c_str());
   std::printf("backend cuda: %s%s\n", cuda.empty() ? "not here: " : "paths, best first: ",
               cuda.empty() ? cuda_problem.c_str() : cuda_paths.c_str());
   std::printf("task %s: %d observations, %d actions, hidden layers of %d\n", config.task.c_str(),
