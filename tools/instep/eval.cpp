@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/clock.h"
+#include "runtime/memory.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
 #include "tools/instep/real_time.h"
@@ -19,22 +20,31 @@
 namespace instep {
 namespace {
 
-Random evaluation_random(std::uint64_t seed, Stream stream) {
-  return {seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
-}
-
 void print_episode(std::size_t number, const EpisodeResult& result) {
   std::printf("episode %zu: return %.3f, %lld steps\n", number, result.episode_return,
               static_cast<long long>(result.length));
   std::fflush(stdout);
 }
 
+// The policy as an actor of run_episode().
+auto actor_of(Policy& policy, const TaskInfo& task, std::uint64_t seed,
+              const EvalOptions& options) {
+  return [&policy, &options, seed, action_dim = task.action_dim](const double* observation,
+                                                                 std::uint64_t step) {
+    constexpr float kNoNoise[kActionDimMax] = {};
+    return options.deterministic ? policy.act(observation, kNoNoise)
+                                 : draw_action(policy, action_dim, seed, step, observation);
+  };
+}
+
 std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Environment& world,
                                     std::uint64_t seed, const EvalOptions& options) {
+  const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results;
-  for (std::int64_t i = 0; i < options.episodes; ++i) {
-    results.push_back(run_evaluation_episode(
-        policy, task, world, {seed, static_cast<std::uint64_t>(i), options.deterministic}));
+  for (std::uint64_t number = 0; results.size() < static_cast<std::size_t>(options.episodes);) {
+    const auto result = run_whole_episode(world, seed, number, actor);
+    if (!result) throw IoError(cut_episodes_text());
+    results.push_back(*result);
     print_episode(results.size() - 1, results.back());
   }
   return results;
@@ -43,21 +53,24 @@ std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Enviro
 // The loop has a thread of its own; the caller's looks at keys and Ctrl-C, and tells.
 std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, const TaskInfo& task,
                                        std::uint64_t seed, const EvalOptions& options) {
+  const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results(static_cast<std::size_t>(options.episodes));
   std::atomic<std::size_t> done{0};
   std::atomic<bool> is_over{false};
+  bool has_given_up = false;
   take_real_time_rights();
   device.link().start();
   std::thread loop([&] {
     const int ignored = become_realtime("instep-loop", kLoopPriority);
     static_cast<void>(ignored);
-    std::uint64_t number = 0;
-    while (done < results.size() && device.world().end() == RobotEnd::kNone) {
-      const EpisodeResult result = run_evaluation_episode(policy, task, device.world(),
-                                                          {seed, number++, options.deterministic});
-      if (!result.is_cut) results[done++] = result;
+    seal();
+    for (std::uint64_t number = 0; done < results.size() && !has_given_up;) {
+      const auto result = run_whole_episode(device.world(), seed, number, actor);
+      if (result) results[done++] = *result;
+      has_given_up = !result;
     }
     device.world().stop();
+    unseal();
     is_over = true;
   });
   const KeyWatch keys;
@@ -72,8 +85,10 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   }
   loop.join();
   device.link().stop();
-  const std::string trouble = trouble_text(device, device.world().end(), device.session());
+  const RobotEnd end = device.world().end();
+  const std::string trouble = trouble_text(device, end, device.session());
   if (!trouble.empty()) throw IoError(trouble);
+  if (has_given_up && end == RobotEnd::kNone) throw IoError(cut_episodes_text());
   results.resize(told);
   return results;
 }
@@ -110,30 +125,21 @@ void print_results(const std::vector<EpisodeResult>& results, const RunConfig& c
 
 }  // namespace
 
-EpisodeResult run_evaluation_episode(Policy& policy, const TaskInfo& task, Environment& world,
-                                     const EvaluationEpisode& episode,
-                                     const std::function<void()>& on_state) {
-  std::vector<double> observation(static_cast<std::size_t>(task.observation_dim));
+Random evaluation_random(std::uint64_t seed, Stream stream) {
+  return {seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
+}
+
+const float* draw_action(Policy& policy, int action_dim, std::uint64_t seed, std::uint64_t step,
+                         const double* observation) {
   float noise[kActionDimMax] = {};
-  world.reset(evaluation_random(episode.seed, Stream::kTaskReset), episode.number,
-              observation.data());
-  EpisodeResult result;
-  // Where no episode can begin any more there is nothing to be seen.
-  result.is_cut = std::isnan(observation[0]);
-  if (on_state) on_state();
-  for (bool has_ended = result.is_cut; !has_ended; ++result.length) {
-    if (!episode.deterministic) {
-      const std::uint64_t step = (episode.number << 32) + static_cast<std::uint64_t>(result.length);
-      evaluation_random(episode.seed, Stream::kExploration).normal(step, noise, task.action_dim);
-    }
-    const Outcome outcome = world.step(policy.act(observation.data(), noise), observation.data());
-    result.episode_return += outcome.reward;
-    result.terminated = outcome.terminated;
-    result.is_cut = outcome.carries_no_step;
-    if (on_state) on_state();
-    has_ended = outcome.terminated || outcome.truncated || result.is_cut;
-  }
-  return result;
+  evaluation_random(seed, Stream::kExploration).normal(step, noise, action_dim);
+  return policy.act(observation, noise);
+}
+
+std::string cut_episodes_text() {
+  return std::to_string(kCutEpisodesMax) +
+         " episodes in a row were cut, because the robot was held or lost: see that nothing holds "
+         "it and that its cable sits (instep watch DEVICE shows what it says)";
 }
 
 int run_eval(const EvalOptions& options) {

@@ -1,23 +1,17 @@
 // The eval command: a run's policy without learning.
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
+#include "kernels/shape.h"
 #include "runtime/environment.h"
 #include "runtime/policy.h"
-#include "tasks/registry.h"
 
 namespace instep {
-
-// Which episode: where it starts and what is drawn on the way follow from (seed, number).
-struct EvaluationEpisode {
-  std::uint64_t seed = 0;
-  std::uint64_t number = 0;
-  bool deterministic = false;  // the squashed mean instead of a draw
-};
 
 // How an episode without learning went.
 struct EpisodeResult {
@@ -27,10 +21,54 @@ struct EpisodeResult {
   bool is_cut = false;  // a robot was held or lost on the way, or no episode could begin
 };
 
-// One episode of a world under a policy. `on_state` is called after the reset and after every step.
-EpisodeResult run_evaluation_episode(Policy& policy, const TaskInfo& task, Environment& world,
-                                     const EvaluationEpisode& episode,
-                                     const std::function<void()>& on_state = {});
+// So many in a row, and evaluation gives up.
+inline constexpr int kCutEpisodesMax = 10;
+
+// The draws of evaluation, which training never meets.
+Random evaluation_random(std::uint64_t seed, Stream stream);
+
+// What the policy does at a step of the seed's evaluation: a draw as in training. Valid until the
+// policy's next action.
+const float* draw_action(Policy& policy, int action_dim, std::uint64_t seed, std::uint64_t step,
+                         const double* observation);
+
+// One episode of a world, which starts from (seed, number). `act(observation, step)` answers the
+// action; steps of different episodes differ. Allocates nothing.
+template <typename Act>
+EpisodeResult run_episode(Environment& world, std::uint64_t seed, std::uint64_t number,
+                          const Act& act) {
+  std::array<double, kObservationDimMax> observation;
+  world.reset(evaluation_random(seed, Stream::kTaskReset), number, observation.data());
+  EpisodeResult result;
+  // Where no episode can begin any more there is nothing to be seen.
+  result.is_cut = std::isnan(observation[0]);
+  for (bool has_ended = result.is_cut; !has_ended;) {
+    const std::uint64_t step = (number << 32) + static_cast<std::uint64_t>(result.length);
+    const Outcome outcome = world.step(act(observation.data(), step), observation.data());
+    result.terminated = outcome.terminated;
+    result.is_cut = outcome.carries_no_step;
+    if (result.is_cut) break;
+    has_ended = outcome.terminated || outcome.truncated;
+    result.episode_return += outcome.reward;
+    ++result.length;
+  }
+  return result;
+}
+
+// The next episode that is not cut, from `number` on, which becomes that of the one to come.
+// Nothing after kCutEpisodesMax that were. Allocates nothing.
+template <typename Act>
+std::optional<EpisodeResult> run_whole_episode(Environment& world, std::uint64_t seed,
+                                               std::uint64_t& number, const Act& act) {
+  for (int i = 0; i < kCutEpisodesMax; ++i) {
+    const EpisodeResult result = run_episode(world, seed, number++, act);
+    if (!result.is_cut) return result;
+  }
+  return std::nullopt;
+}
+
+// Says that run_whole_episode() has given up.
+std::string cut_episodes_text();
 
 struct EvalOptions {
   std::string run;  // folder
@@ -42,7 +80,7 @@ struct EvalOptions {
 };
 
 // Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed,
-// i). On a robot an episode that was cut is made anew, and Ctrl-C leaves it at those that are
+// i). An episode that was cut is made anew, and on a robot Ctrl-C leaves it at those that are
 // whole. No file is written. Answers an exit code; throws CommandError.
 int run_eval(const EvalOptions& options);
 

@@ -120,9 +120,12 @@ std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t
   RecordedEpisode episode;
   Recorder recorder(*world, episode);
   Policy policy(session.agent().learner(), *session.agent().config().executor);
-  const EpisodeResult result =
-      run_evaluation_episode(policy, session.task(), session.world(), {.seed = seed},
-                             [&recorder] { recorder.take_state(); });
+  const auto actor = [&](const double* observation, std::uint64_t step) {
+    recorder.take_state();
+    return draw_action(policy, session.task().action_dim, seed, step, observation);
+  };
+  const EpisodeResult result = run_episode(session.world(), seed, 0, actor);
+  recorder.take_state();
   recorder.finish();
   if (!recorder.is_finite() || !std::isfinite(result.episode_return)) return std::nullopt;
   episode.episode_return = result.episode_return;

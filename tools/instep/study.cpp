@@ -15,6 +15,7 @@
 #include "tasks/create_mover/wall_avoider.h"
 #include "tools/instep/child_runs.h"
 #include "tools/instep/error.h"
+#include "tools/instep/eval.h"
 #include "tools/instep/names.h"
 #include "tools/instep/run_folder.h"
 #include "tools/instep/run_record.h"
@@ -229,19 +230,17 @@ namespace {
 using Actor = std::function<void(const double*, std::uint64_t, float*)>;
 
 double mean_return(Environment& world, std::uint64_t seed, int episodes, const Actor& actor) {
-  const Random random{seed, static_cast<std::uint32_t>(Stream::kTaskReset) + kEvaluationStreams};
-  std::array<double, kCreateMoverObservationDim> observation{};
   std::array<float, kCreateMoverActionDim> action{};
+  const auto act = [&](const double* observation, std::uint64_t step) {
+    actor(observation, step, action.data());
+    return action.data();
+  };
   double sum = 0.0;
+  std::uint64_t number = 0;
   for (int i = 0; i < episodes; ++i) {
-    const auto episode = static_cast<std::uint64_t>(i);
-    world.reset(random, episode, observation.data());
-    Outcome outcome;
-    for (std::uint64_t step = 0; !outcome.terminated && !outcome.truncated; ++step) {
-      actor(observation.data(), (episode << 32) + step, action.data());
-      outcome = world.step(action.data(), observation.data());
-      sum += outcome.reward;
-    }
+    const auto result = run_whole_episode(world, seed, number, act);
+    if (!result) throw IoError(cut_episodes_text());
+    sum += result->episode_return;
   }
   return sum / episodes;
 }
@@ -302,12 +301,9 @@ double run_return(const std::string& folder, int episodes, Sight sight,
   RunSession session(config);
   session.load(checkpoint, folder + "/checkpoint");
   Policy policy(session.agent().learner(), *session.agent().config().executor);
-  const auto random = [&config](Stream stream) {
-    return Random{config.seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
-  };
   const auto shown = [&](std::uint64_t step, LightBumps& bumps) {
     std::array<double, kLightBumps> draws{};
-    random(Stream::kTaskEvents).uniform(step, draws.data(), kLightBumps);
+    evaluation_random(config.seed, Stream::kTaskEvents).uniform(step, draws.data(), kLightBumps);
     const auto below = [](double draw, std::size_t count) {
       return std::min(count - 1, static_cast<std::size_t>(draw * static_cast<double>(count)));
     };
@@ -325,9 +321,8 @@ double run_return(const std::string& folder, int episodes, Sight sight,
     std::array<double, kCreateMoverObservationDim> seen{};
     std::copy_n(observation, seen.size(), seen.begin());
     std::copy(bumps.begin(), bumps.end(), seen.begin());
-    std::array<float, kCreateMoverActionDim> noise{};
-    random(Stream::kExploration).normal(step, noise.data(), kCreateMoverActionDim);
-    std::copy_n(policy.act(seen.data(), noise.data()), kCreateMoverActionDim, action);
+    std::copy_n(draw_action(policy, kCreateMoverActionDim, config.seed, step, seen.data()),
+                kCreateMoverActionDim, action);
   };
   return mean_return(session.world(), config.seed, episodes, actor);
 }
