@@ -256,10 +256,6 @@ std::string unknown_key_text(std::string_view key) {
          did_you_mean(key, names, "; every run's config.toml shows them all");
 }
 
-std::string_view nearest_key(std::string_view text) {
-  return nearest_word(text, setting_names());
-}
-
 std::string_view nearest_word(std::string_view text, std::span<const std::string_view> words) {
   constexpr std::size_t kLengthMax = 64;  // What follows cannot decide, and the cost has a bound.
   text = text.substr(0, kLengthMax);

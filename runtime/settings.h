@@ -70,10 +70,8 @@ std::string format_value(const RunSettings& settings, std::string_view key);
 // "unknown key 'actor_rl'; did you mean 'actor_lr'?", or where the keys stand if none is like it.
 std::string unknown_key_text(std::string_view key);
 
-// The key that is most like the text: one that contains it, else the nearest by edit distance.
-std::string_view nearest_key(std::string_view text);
-
-// The same for any words; words is not empty.
+// The word that is most like the text: one that contains it, else the nearest by edit distance.
+// words is not empty.
 std::string_view nearest_word(std::string_view text, std::span<const std::string_view> words);
 
 // "; did you mean 'actor_lr'?" where the nearest word contains the text or differs in a third of

@@ -268,9 +268,11 @@ TEST(Settings, NamesTheNearestKey) {
       {"truncation", "truncation_return"},
       {"arithmetics", "arithmetic"},
       {"feature_nrom", "feature_norm"}};
-  for (const auto& [text, key] : pairs) EXPECT_EQ(nearest_key(text), key) << text;
-  EXPECT_NE(find_setting(nearest_key("")), nullptr);
-  EXPECT_NE(find_setting(nearest_key(std::string(1'000'000, 'x'))), nullptr);
+  std::vector<std::string_view> keys;
+  for (const Setting& setting : all_settings()) keys.push_back(setting.name);
+  for (const auto& [text, key] : pairs) EXPECT_EQ(nearest_word(text, keys), key) << text;
+  EXPECT_NE(find_setting(nearest_word("", keys)), nullptr);
+  EXPECT_NE(find_setting(nearest_word(std::string(1'000'000, 'x'), keys)), nullptr);
 }
 
 TEST(Settings, RoundTripsEveryBitOfARealNumber) {
