@@ -37,8 +37,9 @@ bool wait_for(const std::function<bool()>& condition, std::int64_t most_ns = 60'
   return condition();
 }
 
-std::vector<std::string> train(const Create2OnPty& robot, const std::string& out,
-                               const std::string& steps) {
+using Words = std::vector<std::string>;
+
+Words train(const Create2OnPty& robot, const std::string& out, const std::string& steps) {
   return {"train", "create_mover", "--time", "real",     "--device", robot.path(), "--out",
           out,     "--steps",      steps,    "--record", "--json"};
 }
@@ -192,6 +193,24 @@ TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   const CommandResult dry = run_command(words);
   EXPECT_EQ(dry.exit_code, 0) << dry;
   EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
+}
+
+// Ten seconds of a robot are 67 steps; who says another number means it.
+TEST(RobotCommand, SavesAsOftenAsItIsTold) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const auto configured = [&](const std::string& run, const Words& more) {
+    Words words = train(robot, folder / run, "1");
+    words.insert(words.end(), more.begin(), more.end());
+    const CommandResult result = run_command(words);
+    EXPECT_EQ(result.exit_code, 0) << result;
+    return read_bytes(folder / run + "/config.toml");
+  };
+  EXPECT_EQ(configured("unsaid", {}).find("checkpoint_every = 10000\n"), std::string::npos);
+  const std::string said = configured("said", {"--set", "checkpoint_every=10000"});
+  EXPECT_NE(said.find("checkpoint_every = 10000\n"), std::string::npos) << said;
+  const std::string again = configured("again", {"--config", folder / "said/config.toml"});
+  EXPECT_NE(again.find("checkpoint_every = 10000\n"), std::string::npos) << again;
 }
 
 // A policy that learnt in simulation drives the robot until it is asked to stop; nothing in its

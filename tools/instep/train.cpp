@@ -29,10 +29,17 @@ namespace {
 // ---------------------------------------------------------------------------------------------------
 // From options to a configuration
 
+// Ten seconds, and a minute on a card that they wear out.
+std::int64_t steps_between_robot_checkpoints(const TrainOptions& options, const TaskInfo& task) {
+  const double apart_s = is_on_flash_card(options.out.empty() ? "runs" : options.out) ? 60.0 : 10.0;
+  return std::max<std::int64_t>(1, std::llround(apart_s / task.period_s));
+}
+
 // Later ones override earlier ones: the task's defaults, --config, and what was typed.
 RunConfig new_config(const TrainOptions& options) {
   RunConfig config;
-  config.steps = -1;  // not said yet
+  config.steps = -1;                     // not said yet
+  config.settings.checkpoint_every = 0;  // the same
   config.schedule = Schedule::kThroughput;
   if (!options.config_file.empty()) apply_run_table(config, options.config_file);
   if (!options.task.empty() && !config.task.empty() && options.task != config.task) {
@@ -54,6 +61,11 @@ RunConfig new_config(const TrainOptions& options) {
   apply_set_options(config.settings, options.set);
   if (config.steps < 0) config.steps = task.default_steps;
   config.steps = options.steps.value_or(config.steps);
+  if (config.settings.checkpoint_every == 0) {
+    config.settings.checkpoint_every = options.time == "real"
+                                           ? steps_between_robot_checkpoints(options, task)
+                                           : RunSettings().checkpoint_every;
+  }
   if (!options.change.empty()) {
     if (options.time == "real") throw UsageError("--change: only simulated worlds can be changed");
     const WorldChange change = parse_change(options.change);
@@ -120,18 +132,12 @@ RunConfig resumed_config(const TrainOptions& options) {
   return config;
 }
 
-// On a robot something moves meanwhile: the action comes first. Checkpoints are ten seconds apart
-// unless somebody has said otherwise, and a minute on a card that they wear out.
-void prepare_for_robot(const TrainOptions& options, bool is_resumed, RunConfig& config) {
-  if (config.schedule == Schedule::kThroughput && (options.schedule || is_resumed)) {
+// On a robot something moves meanwhile: the action comes first.
+void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
+  if (config.schedule == Schedule::kThroughput && (options.schedule || !options.resume.empty())) {
     throw UsageError("--schedule throughput is for simulated time; a robot acts first");
   }
   config.schedule = Schedule::kActFirst;
-  const RunSettings defaults;
-  if (is_resumed || config.settings.checkpoint_every != defaults.checkpoint_every) return;
-  const double period_s = require_task(config.task).period_s;
-  const double apart_s = is_on_flash_card(options.out.empty() ? "runs" : options.out) ? 60.0 : 10.0;
-  config.settings.checkpoint_every = std::max<std::int64_t>(1, std::llround(apart_s / period_s));
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -292,7 +298,7 @@ int run_train(const TrainOptions& options) {
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
-    prepare_for_robot(options, is_resumed, config);
+    prepare_for_robot(options, config);
     device = open_device(require_task(config.task), {.device = options.device,
                                                      .is_dry_run = options.is_dry_run,
                                                      .has_record = options.has_record,
