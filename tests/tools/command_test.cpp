@@ -551,24 +551,32 @@ TEST_F(Command, NobodyReadingTheProgressIsNoReasonToStop) {
   expect_equal_runs(*folder_ / "unread", run());
 }
 
-// Ctrl-C reaches every process of the terminal, SIGTERM only the first: both end all runs in order.
-TEST(Seeds, AreStoppedTogether) {
+// A service is stopped by signals to every process of it, kill sends one to the first: both end all
+// runs in order.
+class Seeds : public testing::TestWithParam<bool> {};
+
+TEST_P(Seeds, AreStoppedTogether) {
   const TemporaryFolder folder;
-  RunningCommand command({"train", "dot_reacher", "--steps", "1000000000", "--set", "hidden=8",
-                          "--seeds", "0..3", "--jobs", "2", "--out", folder / "runs", "--json"});
+  RunningCommand command(
+      {INSTEP_COMMAND, "train", "dot_reacher", "--steps", "1000000000", "--set", "hidden=8",
+       "--seeds", "0..3", "--jobs", "2", "--out", folder / "runs", "--json"},
+      "/usr/bin/setsid");
   const auto has_begun = [&](const char* name) {
     std::error_code error;
     return std::filesystem::file_size(folder / "runs/" + name + "/checkpoint", error) > 0 && !error;
   };
   for (int i = 0; i < 5000 && !(has_begun("s0") && has_begun("s1")); ++i) usleep(2000);
   usleep(300'000);
-  command.send(SIGTERM);
+  const bool is_for_all = GetParam();
+  ASSERT_EQ(kill(is_for_all ? -command.process() : command.process(), SIGTERM), 0);
   const CommandResult result = command.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
   const auto summary = nlohmann::json::parse(result.last_line());
   ASSERT_EQ(summary.at("runs").size(), 2U);
   for (const auto& run : summary.at("runs")) EXPECT_EQ(run.at("ended"), "interrupted");
 }
+
+INSTANTIATE_TEST_SUITE_P(OneOrAll, Seeds, testing::Bool());
 
 }  // namespace
 }  // namespace instep

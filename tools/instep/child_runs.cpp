@@ -56,10 +56,8 @@ void ChildRuns::wait_for_one() {
   int status = 0;
   pid_t child = -1;
   do {
-    // Once: a second signal would kill them in the middle of their last checkpoint.
-    if (is_stop_requested() && !has_asked_) {
+    if (is_stop_requested()) {
       for (const auto& [process, name] : running_) kill(process, SIGTERM);
-      has_asked_ = true;
     }
     child = waitpid(-1, &status, 0);
   } while (child < 0 && errno == EINTR);

@@ -29,7 +29,6 @@ class ChildRuns {
 
   int jobs_;
   std::map<pid_t, std::string> running_;
-  bool has_asked_ = false;
   int worst_ = 0;
 };
 

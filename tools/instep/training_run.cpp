@@ -31,13 +31,14 @@ double wall_time_s() {
 
 }  // namespace
 
-// Nobody reading the progress any more is no reason to stop.
+// Nobody reading the progress any more is no reason to stop. Who presses Ctrl-C twice wants the end
+// at once; the other signals come twice by themselves, to a group of processes and from the parent.
 void install_stop_handler() {
   std::signal(SIGPIPE, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (const int name : {SIGINT, SIGTERM, SIGHUP}) {
+    action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
     struct sigaction before {};
     sigaction(name, nullptr, &before);
     if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it

@@ -17,8 +17,8 @@
 
 namespace instep {
 
-// From now on the first Ctrl-C (or SIGTERM, SIGHUP) asks runs to stop after their tick; a second
-// one kills.
+// From now on Ctrl-C (or SIGTERM, SIGHUP) asks runs to stop after their tick; a second Ctrl-C
+// kills.
 void install_stop_handler();
 bool is_stop_requested();
 
