@@ -93,6 +93,24 @@ taken=$(sed -n 's/.*; taking //p' "$scratch/log")
 grep -qF "path = \"$taken\"" "$scratch/auto/config.toml" || wrong "auto's choice is not recorded"
 rm -rf "$scratch/auto"
 
+# What fails while it is tried out is not taken, and none of the run's trouble.
+INSTEP_MOCK_FAULT=no_memory "$command" train dot_reacher --steps 20 --set hidden=64 --out "$scratch/auto" \
+  >"$scratch/log" 2>&1 || wrong "auto with a GPU that has no memory failed"
+grep -q 'cuda_block too slow or failing.*; taking' "$scratch/log" || { cat "$scratch/log" && wrong "auto takes what fails"; }
+if grep -q warning "$scratch/log"; then
+  cat "$scratch/log" && wrong "auto warns of what it has only tried"
+fi
+rm -rf "$scratch/auto"
+
+# Each seed has the GPU, though the driver does not work in processes forked from one that has opened it.
+"$command" train dot_reacher --steps 40 --set hidden=16 --backend cuda --seeds 0..1 --out "$scratch/seeds" \
+  >"$scratch/log" 2>&1 || { cat "$scratch/log" && wrong "training seeds with --backend cuda"; }
+for seed in 0 1; do
+  python3 -c 'import json, sys
+gpu = json.load(open(sys.argv[1]))["gpu"]
+assert gpu["fallbacks"] == 0 and gpu["device"] == "a mock of a GPU", gpu' "$scratch/seeds/s$seed/summary.json" || status=1
+done
+
 # A driver that ends long kernels is given none that stay.
 if INSTEP_MOCK_FAULT=time_limit "$command" verify --backend cuda --path cuda_block_resident \
   "$golden/combo_111.safetensors" >"$scratch/log" 2>&1; then

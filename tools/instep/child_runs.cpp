@@ -1,5 +1,6 @@
 #include "tools/instep/child_runs.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,31 @@
 
 namespace instep {
 namespace {
+
+[[noreturn]] void answer(int descriptor, const std::function<std::string()>& work) {
+  int code = kDone;
+  std::string text;
+  try {
+    text = work();
+  } catch (const CommandError& error) {
+    text = error.what();
+    code = error.code();
+  } catch (const std::exception& error) {
+    text = error.what();
+    code = kDeviceError;
+  }
+  std::fflush(nullptr);
+  // Short enough for a pipe to take at once.
+  const bool is_told = write(descriptor, text.data(), text.size()) >= 0;
+  _exit(is_told ? code : kDeviceError);
+}
+
+pid_t fork_or_throw() {
+  std::fflush(nullptr);  // else both would write what waits
+  const pid_t child = fork();
+  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
+  return child;
+}
 
 [[noreturn]] void end_with(const std::string& name, const std::function<int()>& work) {
   int code = kDone;
@@ -33,12 +59,37 @@ namespace {
 
 }  // namespace
 
+std::string answer_of_child(const std::function<std::string()>& work) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    throw IoError(std::string("cannot make a pipe: ") + std::strerror(errno));
+  }
+  const pid_t child = fork_or_throw();
+  if (child == 0) answer(ends[1], work);
+  close(ends[1]);
+  std::string text;
+  char bytes[512];
+  for (ssize_t count = 1; count != 0;) {
+    count = read(ends[0], bytes, sizeof bytes);
+    if (count < 0 && errno != EINTR) break;
+    if (count > 0) text.append(bytes, static_cast<std::size_t>(count));
+  }
+  close(ends[0]);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status)) {
+    throw IoError("a process was ended by signal " + std::to_string(WTERMSIG(status)));
+  }
+  const int code = WEXITSTATUS(status);
+  if (code != kDone) throw CommandError(static_cast<ExitCode>(code), text);
+  return text;
+}
+
 bool ChildRuns::start(const std::string& name, const std::function<int()>& work) {
   while (static_cast<int>(running_.size()) >= jobs_) wait_for_one();
   if (is_stop_requested()) return false;
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
+  const pid_t child = fork_or_throw();
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     end_with(name, work);

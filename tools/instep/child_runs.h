@@ -1,5 +1,5 @@
-// Runs side by side, each in a process of its own: they share nothing, and one that dies takes no
-// other with it.
+// Work in processes of its own: it shares nothing with this one, and where it dies it takes nothing
+// with it.
 #pragma once
 
 #include <sys/types.h>
@@ -10,8 +10,12 @@
 
 namespace instep {
 
-// Starts processes and waits for them. A stop that is asked for (is_stop_requested()) is asked of
-// them, too, and so it is when this process dies.
+// The text that `work` answers in a process of its own; what it does to that one is gone then.
+// Throws what it throws as a CommandError, IoError where no answer comes.
+std::string answer_of_child(const std::function<std::string()>& work);
+
+// Runs side by side. Starts processes and waits for them. A stop that is asked for
+// (is_stop_requested()) is asked of them, too, and so it is when this process dies.
 class ChildRuns {
  public:
   explicit ChildRuns(int jobs) : jobs_(jobs) {}

@@ -10,6 +10,8 @@
 #include "runtime/agent.h"
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_learner.h"
+#include "tools/instep/child_runs.h"
+#include "tools/instep/names.h"
 
 namespace instep {
 namespace {
@@ -43,14 +45,15 @@ std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
   return times[kUpdates / 2];
 }
 
-}  // namespace
-
+// For a process that ends with its answer.
 BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& settings,
                               Schedule schedule) {
   BackendChoice best = choose_backend("cpu", "", settings.arithmetic);
   std::string problem;
   const auto gpu = cuda_executors(settings.arithmetic, problem);
   if (gpu.empty()) return best;
+  // A learner that falls back says so, and what goes on on the CPU is the measurement only.
+  static_cast<void>(std::freopen("/dev/null", "w", stderr));
   AgentConfig config;
   config.shape = shape;
   config.settings = settings;
@@ -75,6 +78,21 @@ BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& setting
   }
   std::printf("; taking %s\n", std::string(best.executor->path).c_str());
   return best;
+}
+
+}  // namespace
+
+BackendNames find_backend(const BackendRequest& request, const Shape& shape,
+                          const LearnerSettings& settings, Schedule schedule) {
+  const std::string names = answer_of_child([&] {
+    BackendChoice choice = choose_backend(request.backend, request.path, settings.arithmetic);
+    if (request.measures && request.backend == "auto" && request.path.empty()) {
+      choice = fastest_backend(shape, settings, schedule);
+    }
+    return std::string(choice.backend) + ' ' + std::string(choice.executor->path);
+  });
+  const std::size_t space = names.find(' ');
+  return {names.substr(0, space), names.substr(space + 1)};
 }
 
 }  // namespace instep

@@ -78,13 +78,11 @@ RunConfig new_config(const TrainOptions& options) {
   config.seed = options.seed.value_or(config.seed);
   config.schedule = options.schedule.value_or(config.schedule);
   const LearnerSettings& settings = config.settings.learner;
-  BackendChoice choice = choose_backend(options.backend, options.path, settings.arithmetic);
-  if (options.backend == "auto" && options.path.empty() && options.time != "real") {
-    choice = fastest_backend({task.observation_dim, task.action_dim, settings.hidden}, settings,
-                             config.schedule);
-  }
-  config.backend = choice.backend;
-  config.path = choice.executor->path;
+  const BackendNames names = find_backend(
+      {.backend = options.backend, .path = options.path, .measures = options.time != "real"},
+      {task.observation_dim, task.action_dim, settings.hidden}, settings, config.schedule);
+  config.backend = names.backend;
+  config.path = names.path;
   return config;
 }
 

@@ -6,6 +6,8 @@
 //   silent:N      the N-th kernel never ends, and who waits for it by freeing memory waits for ever
 //   killed:N      the N-th kernel is ended by the driver, as one that ran for over two seconds
 //   time_limit    the driver ends long kernels: it must be given none that stay
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -24,8 +26,8 @@ using instep::CudaPointer;
 using instep::CudaResult;
 namespace cuda = instep::cuda;
 
-constexpr CudaResult kOk = 0, kOutOfMemory = 2, kNoDevice = 100, kNoCompile = 218, kTimedOut = 702,
-                     kLost = 999;
+constexpr CudaResult kOk = 0, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100,
+                     kNoCompile = 218, kTimedOut = 702, kLost = 999;
 
 struct Fault {
   std::string kind;
@@ -54,6 +56,7 @@ struct Function {
 std::atomic<int> launches{0};
 std::atomic<CudaResult> stream_result{kOk};
 std::thread worker;
+pid_t process = 0;  // that has begun; those that it forks later cannot go on with it
 bool is_lost() {
   return fault().kind == "lost" && launches >= fault().launch;
 }
@@ -80,6 +83,7 @@ void run_kernel(Function function, cuda::Parameters parameters, int agents) {
 extern "C" {
 
 CudaResult cuInit(unsigned) {
+  process = getpid();
   return kOk;
 }
 CudaResult cuDriverGetVersion(int* version) {
@@ -115,7 +119,7 @@ CudaResult cuDeviceGetAttribute(int* value, int which, int) {
 }
 CudaResult cuDevicePrimaryCtxRetain(void** context, int) {
   *context = &launches;
-  return kOk;
+  return process == getpid() ? kOk : kNotInitialized;
 }
 CudaResult cuDevicePrimaryCtxRelease(int) {
   wait_for_kernels();
