@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/check.h"
+#include "runtime/hash.h"
 
 namespace instep {
 namespace {
@@ -31,37 +32,20 @@ struct SlotHeader {
 };
 static_assert(sizeof(SlotHeader) == 64);
 
-// FNV-1a, 64 bits, eight bytes a step: every step is a bijection of the state, so a change in a
-// single word is always seen; any other change with probability 1 - 2^-64.
-std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t state) {
-  constexpr std::uint64_t kPrime = 0x100000001B3;
-  std::size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + i, sizeof word);
-    state = (state ^ word) * kPrime;
-    state ^= state >> 29;  // lets high bits reach low ones
-  }
-  for (; i < bytes.size(); ++i) state = (state ^ bytes[i]) * kPrime;
-  return state;
-}
-
 std::span<const std::uint8_t> bytes_of(const SlotHeader& header) {
   return {reinterpret_cast<const std::uint8_t*>(&header), sizeof header};
 }
 
-constexpr std::uint64_t kHashStart = 0xCBF29CE484222325;
-
 std::uint64_t checksum(SlotHeader header, std::span<const std::uint8_t> snapshot) {
   header.header_checksum = 0;
   header.checksum = 0;
-  return hash(snapshot, hash(bytes_of(header), kHashStart));
+  return hash_bytes(snapshot, hash_bytes(bytes_of(header)));
 }
 
 // Tells a damaged header from the whole one of a slot whose snapshot a crash left half-written.
 std::uint32_t header_checksum(SlotHeader header) {
   header.header_checksum = 0;
-  const std::uint64_t state = hash(bytes_of(header), kHashStart);
+  const std::uint64_t state = hash_bytes(bytes_of(header));
   return static_cast<std::uint32_t>(state ^ (state >> 32));
 }
 

@@ -91,9 +91,8 @@ class ControlLoop {
   [[nodiscard]] bool load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps);
 
   // The same without the world's state, whether the snapshot has one or not: no file can bring a
-  // robot back to where it was. The open transition is dropped,
-  // the episode that was running closed as truncated (last_episode(), when it had a step). start()
-  // then opens the next one.
+  // robot back to where it was. The open transition is dropped, the episode that was running
+  // closed as truncated (last_episode(), when it had a step). start() then opens the next one.
   [[nodiscard]] bool load_learner(std::span<const std::uint8_t> in, std::int64_t steps);
 
  private:

@@ -7,9 +7,9 @@ namespace instep {
 namespace {
 
 constexpr int kEpisodesMin = 10;  // of a window that says something
-constexpr double kFallenShare =
-    0.4;  // of the best mean return, lost: how a collapse was defined when
-          // ten-million-step runs of the reference's settings were studied
+// Of the best mean return, lost: how a collapse was defined when ten-million-step runs of the
+// reference's settings were studied.
+constexpr double kFallenShare = 0.4;
 constexpr std::int64_t kFallenEpisodes = 20;
 
 double as_double(float x) {
@@ -40,16 +40,14 @@ std::string_view health_warning_text(HealthWarning warning) {
   switch (warning) {
     case kEntropyAtClamp:
       return "the policy's variance stands at its limit: entropy_coef is too small or too large "
-             "for these "
-             "rewards";
+             "for these rewards";
     case kFeaturesVanish:
       return "the features vanish: the step sizes are too large, or the observations hold nothing";
     case kUpdatesTooLarge:
       return "single updates move the actor by more than a tenth of its length: lower actor_lr";
     case kReturnFalls:
       return "the return has fallen well below its best: AVG often recovers by itself; the best "
-             "weights are "
-             "kept in best/";
+             "weights are kept in best/";
   }
   return "";
 }

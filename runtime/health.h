@@ -17,8 +17,8 @@ struct HealthSample {
   double q_value = 0.0;          // critic at (s, A)
   double clamped_share = 0.0;    // of log variances at either end of their clamp, 0 .. 1
   double saturated_share = 0.0;  // of actions beyond +-0.99, 0 .. 1
-  double actor_feature_norm =
-      0.0;  // length of the second layer's output, before it is divided by it
+  // Length of the second layer's output, before it is divided by it.
+  double actor_feature_norm = 0.0;
   double critic_feature_norm = 0.0;
   double actor_update_ratio = 0.0;  // |last step| / |weights|, both Euclidean over the whole actor
   double actor_weight_norm = 0.0;

@@ -6,9 +6,8 @@
 namespace instep {
 
 // The policy of a learner with its weights and statistics as they are: neither changes unless asked
-// for. It borrows
-// the learner's block and uses its tapes as scratch, so that learning cannot go on afterwards. One
-// thread.
+// for. It borrows the learner's block and uses its tapes as scratch, so that learning cannot go on
+// afterwards. One thread.
 class Policy {
  public:
   // With `adapts_normalizer` the normaliser alone goes on taking every observation, as in training.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "runtime/hash.h"
 
 namespace instep {
 namespace {
@@ -300,11 +301,7 @@ std::uint64_t settings_hash(const RunSettings& settings) {
     if (!setting.decides_bits) continue;
     text += std::string(setting.name) + "=" + value_text(setting, setting.get(settings)) + "\n";
   }
-  std::uint64_t hash = 0xCBF29CE484222325U;  // FNV-1a, 64 bits
-  for (const char letter : text) {
-    hash = (hash ^ static_cast<std::uint8_t>(letter)) * 0x100000001B3U;
-  }
-  return hash;
+  return hash_text(text);
 }
 
 }  // namespace instep

@@ -91,7 +91,8 @@ struct DeviceTeam {
     __syncthreads();
     if (thread() == 0) {
       __nvvm_membar_gl();
-      // The count only grows; the barrier is over when it has come to the next multiple of the number of blocks.
+      // The count only grows; the barrier is over when it has come to the next multiple of the number of blocks,
+      // a power of two, so that it may wrap.
       std::uint32_t* arrivals = &shared().meeting->arrivals;
       const auto count = static_cast<std::uint32_t>(block_count);
       const std::uint32_t arrived = __nvvm_atom_add_gen_i(reinterpret_cast<int*>(arrivals), 1);

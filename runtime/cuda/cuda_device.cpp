@@ -1,6 +1,7 @@
 #include "runtime/cuda/cuda_device.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -66,8 +67,9 @@ bool CudaDevice::open_memory(const Learner& like) {
   bool is_on_chip = false;
   threads_ = team_ == TeamKind::kBlock ? 192 : 256;
   if (team_ == TeamKind::kGrid) {
-    parameters_.blocks =
-        static_cast<std::uint32_t>(std::clamp(cuda_attribute(*cuda_, kMultiprocessors), 2, 8));
+    // A power of two: the count of arrivals at a barrier wraps at the end of a round.
+    parameters_.blocks = std::bit_floor(
+        static_cast<std::uint32_t>(std::clamp(cuda_attribute(*cuda_, kMultiprocessors), 2, 8)));
   } else if (team_ == TeamKind::kCluster) {
     parameters_.blocks = kClusterBlocks;
     shared_bytes_ = static_cast<unsigned>(exchange_floats * sizeof(float));

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/check.h"
+#include "runtime/hash.h"
 
 namespace instep {
 namespace {
@@ -23,26 +24,11 @@ struct FileHeader {
 };
 static_assert(sizeof(FileHeader) == 56);
 
-// FNV-1a, eight bytes at a time: every frame is summed on the loop.
-std::uint64_t hash(std::span<const std::uint8_t> bytes, std::uint64_t state) {
-  std::size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, 8);
-    state = (state ^ word) * std::uint64_t{0x100000001B3};
-    state ^= state >> 29;
-  }
-  for (; at < bytes.size(); ++at) state = (state ^ bytes[at]) * std::uint64_t{0x100000001B3};
-  return state;
-}
-
-constexpr std::uint64_t kHashStart = 0xCBF29CE484222325;
-
 std::uint64_t file_checksum(FileHeader header, std::span<const std::uint8_t> snapshot) {
   header.checksum = 0;
   std::array<std::uint8_t, sizeof header> bytes;
   std::memcpy(bytes.data(), &header, sizeof header);
-  return hash(snapshot, hash(bytes, kHashStart));
+  return hash_bytes(snapshot, hash_bytes(bytes));
 }
 
 }  // namespace
@@ -55,7 +41,7 @@ TickHead tick_head(std::span<const std::uint8_t> frame) {
 
 std::uint64_t tick_checksum(std::span<const std::uint8_t> frame) {
   constexpr std::size_t kAt = offsetof(TickHead, checksum);
-  return hash(frame.subspan(sizeof(TickHead)), hash(frame.first(kAt), kHashStart));
+  return hash_bytes(frame.subspan(sizeof(TickHead)), hash_bytes(frame.first(kAt)));
 }
 
 // ---------------------------------------------------------------------------------------------------

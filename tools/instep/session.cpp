@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "runtime/hash.h"
 #include "tools/instep/error.h"
 #include "tools/instep/names.h"
 #include "tools/instep/run_folder.h"
@@ -14,14 +15,10 @@
 namespace instep {
 namespace {
 
-// FNV-1a over what, beside the settings, decides a run's bits.
+// Of what, beside the settings, decides a run's bits.
 std::uint64_t identity_hash(const RunConfig& config) {
-  std::uint64_t state = settings_hash(config.settings);
-  const std::string text = config.task + '\n' + std::to_string(config.seed);
-  for (const char c : text) {
-    state = (state ^ static_cast<std::uint8_t>(c)) * std::uint64_t{0x100000001B3};
-  }
-  return state;
+  return hash_text(config.task + '\n' + std::to_string(config.seed),
+                   settings_hash(config.settings));
 }
 
 CheckpointIdentity identity_of(const RunConfig& config) {
