@@ -52,7 +52,7 @@ std::string_view health_warning_text(HealthWarning warning) {
   return "";
 }
 
-void Health::add_tick(const Learner& learner) {
+void HealthSampler::add_tick(const Learner& learner) {
   const Layout& layout = learner.layout;
   const TapeLayout& tape = layout.actor_tape;
   const float* actor = learner.open_actor_tape();
@@ -75,6 +75,40 @@ void Health::add_tick(const Learner& learner) {
   }
   clamped_ += clamped;
   saturated_ += saturated;
+}
+
+HealthSample HealthSampler::sample(const Learner& learner) {
+  const Layout& layout = learner.layout;
+  const LearnerState& state = learner.state();
+  HealthSample sample;
+  sample.ticks = ticks_;
+  const double ticks = std::max<double>(1.0, static_cast<double>(ticks_));
+  const double actions = ticks * layout.shape.action_dim;
+  sample.entropy = entropy_sum_ / ticks;
+  sample.td_error_rms = std::sqrt(td_error_squares_ / ticks);
+  sample.td_error_scale = state.td_error_scale;
+  sample.q_value = q_sum_ / ticks;
+  sample.clamped_share = clamped_ / actions;
+  sample.saturated_share = saturated_ / actions;
+  sample.actor_feature_norm = actor_feature_sum_ / ticks;
+  sample.critic_feature_norm = critic_feature_sum_ / ticks;
+  // The two buffers are the actor before and after its last step.
+  const float* before = learner.floats(layout.actor_weights[1 - state.actor_newest]);
+  const float* after = learner.floats(layout.actor_weights[state.actor_newest]);
+  double squares = 0.0;
+  double step_squares = 0.0;
+  for (std::size_t i = 0; i < layout.actor.floats; ++i) {
+    const double step = as_double(after[i] - before[i]);
+    squares += as_double(after[i]) * as_double(after[i]);
+    step_squares += step * step;
+  }
+  sample.actor_weight_norm = std::sqrt(squares);
+  sample.actor_update_ratio = squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
+
+  ticks_ = 0;
+  entropy_sum_ = td_error_squares_ = q_sum_ = 0.0;
+  clamped_ = saturated_ = actor_feature_sum_ = critic_feature_sum_ = 0.0;
+  return sample;
 }
 
 void Health::add_episode(double episode_return) {
@@ -100,46 +134,13 @@ bool Health::take_new_best() {
   return result;
 }
 
-HealthSample Health::sample(const Learner& learner) {
-  const Layout& layout = learner.layout;
-  const LearnerState& state = learner.state();
-  HealthSample sample;
-  const double ticks = std::max<double>(1.0, static_cast<double>(ticks_));
-  const double actions = ticks * layout.shape.action_dim;
-  sample.entropy = entropy_sum_ / ticks;
-  sample.td_error_rms = std::sqrt(td_error_squares_ / ticks);
-  sample.td_error_scale = state.td_error_scale;
-  sample.q_value = q_sum_ / ticks;
-  sample.clamped_share = clamped_ / actions;
-  sample.saturated_share = saturated_ / actions;
-  sample.actor_feature_norm = actor_feature_sum_ / ticks;
-  sample.critic_feature_norm = critic_feature_sum_ / ticks;
-  // The two buffers are the actor before and after its last step.
-  const float* before = learner.floats(layout.actor_weights[1 - state.actor_newest]);
-  const float* after = learner.floats(layout.actor_weights[state.actor_newest]);
-  double squares = 0.0;
-  double step_squares = 0.0;
-  for (std::size_t i = 0; i < layout.actor.floats; ++i) {
-    const double step = as_double(after[i] - before[i]);
-    squares += as_double(after[i]) * as_double(after[i]);
-    step_squares += step * step;
-  }
-  sample.actor_weight_norm = std::sqrt(squares);
-  sample.actor_update_ratio = squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
-
-  update_warnings(sample);
-  ticks_ = 0;
-  entropy_sum_ = td_error_squares_ = q_sum_ = 0.0;
-  clamped_ = saturated_ = actor_feature_sum_ = critic_feature_sum_ = 0.0;
-  return sample;
-}
-
-void Health::update_warnings(const HealthSample& sample) {
+void Health::add_sample(const HealthSample& sample) {
   largest_feature_norm_ = std::max(largest_feature_norm_, sample.actor_feature_norm);
   const double vanishing = std::max(1e-12, 1e-6 * largest_feature_norm_);
   warnings_ = 0;
   if (sample.clamped_share > 0.5) warnings_ |= kEntropyAtClamp;
-  if (ticks_ > 0 && std::min(sample.actor_feature_norm, sample.critic_feature_norm) < vanishing) {
+  if (sample.ticks > 0 &&
+      std::min(sample.actor_feature_norm, sample.critic_feature_norm) < vanishing) {
     warnings_ |= kFeaturesVanish;
   }
   if (sample.actor_update_ratio > 0.1) warnings_ |= kUpdatesTooLarge;

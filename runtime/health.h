@@ -11,6 +11,7 @@ namespace instep {
 
 // Means over the ticks since the sample before.
 struct HealthSample {
+  std::int64_t ticks = 0;        // that they are of
   double entropy = 0.0;          // of the policy, sampled: -log pi(A|s), in nats
   double td_error_rms = 0.0;     // after division by its scale
   double td_error_scale = 0.0;   // the newest sigma
@@ -22,6 +23,26 @@ struct HealthSample {
   double critic_feature_norm = 0.0;
   double actor_update_ratio = 0.0;  // |last step| / |weights|, both Euclidean over the whole actor
   double actor_weight_norm = 0.0;
+};
+
+// Gathers samples in the thread that learns. Nothing here allocates.
+class HealthSampler {
+ public:
+  // After each tick.
+  void add_tick(const Learner& learner);
+  // Means since the last call. Reads all actor weights: every thousand ticks will do.
+  HealthSample sample(const Learner& learner);
+  std::int64_t ticks() const { return ticks_; }  // since the last sample
+
+ private:
+  std::int64_t ticks_ = 0;
+  double entropy_sum_ = 0.0;
+  double td_error_squares_ = 0.0;
+  double q_sum_ = 0.0;
+  double clamped_ = 0.0;
+  double saturated_ = 0.0;
+  double actor_feature_sum_ = 0.0;
+  double critic_feature_sum_ = 0.0;
 };
 
 // Conditions worth a word to the user; bits of Health::warnings().
@@ -39,16 +60,13 @@ std::string_view health_warning_name(HealthWarning warning);
 // One line for the user: what was seen and what usually helps.
 std::string_view health_warning_text(HealthWarning warning);
 
-// Gathers. Nothing here allocates; one thread.
+// Judges what was gathered and how episodes went. Nothing here allocates; one thread.
 class Health {
  public:
-  // After each tick.
-  void add_tick(const Learner& learner);
   // After each episode.
   void add_episode(double episode_return);
-  // Means since the last call; updates the warnings. Reads all actor weights: every thousand ticks
-  // will do.
-  HealthSample sample(const Learner& learner);
+  // Updates the warnings.
+  void add_sample(const HealthSample& sample);
 
   std::uint32_t warnings() const { return warnings_; }  // now
   std::uint32_t warnings_ever() const { return warnings_ever_; }
@@ -61,16 +79,6 @@ class Health {
   static constexpr int kWindow = 100;  // episodes; fewer count as a window once there are ten
 
  private:
-  void update_warnings(const HealthSample& sample);
-
-  std::int64_t ticks_ = 0;
-  double entropy_sum_ = 0.0;
-  double td_error_squares_ = 0.0;
-  double q_sum_ = 0.0;
-  double clamped_ = 0.0;
-  double saturated_ = 0.0;
-  double actor_feature_sum_ = 0.0;
-  double critic_feature_sum_ = 0.0;
   double largest_feature_norm_ = 0.0;
 
   std::array<double, kWindow> returns_{};

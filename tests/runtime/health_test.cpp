@@ -65,8 +65,9 @@ class HandBuilt {
 };
 
 std::uint32_t warnings_after_tick(Health& health, const HandBuilt& hand_built) {
-  health.add_tick(hand_built.learner());
-  health.sample(hand_built.learner());
+  HealthSampler sampler;
+  sampler.add_tick(hand_built.learner());
+  health.add_sample(sampler.sample(hand_built.learner()));
   return health.warnings();
 }
 
@@ -74,19 +75,19 @@ void add_episodes(Health& health, int count, double episode_return) {
   for (int i = 0; i < count; ++i) health.add_episode(episode_return);
 }
 
-TEST(Health, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
+TEST(HealthSampler, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
   HandBuilt hand_built;
-  Health health;
+  HealthSampler sampler;
   hand_built.set_policy({-20.0F, 0.0F}, {0.995F, -0.5F}, -1.0F);
   hand_built.set_critic(10.0F, 3.0F, 2.0);
   hand_built.set_feature_norms(4.0F, 8.0F);
-  health.add_tick(hand_built.learner());
+  sampler.add_tick(hand_built.learner());
   hand_built.set_policy({0.0F, 0.0F}, {0.0F, 0.98F}, -3.0F);
   hand_built.set_critic(20.0F, -4.0F, 5.0);
   hand_built.set_feature_norms(2.0F, 2.0F);
-  health.add_tick(hand_built.learner());
+  sampler.add_tick(hand_built.learner());
 
-  const HealthSample sample = health.sample(hand_built.learner());
+  const HealthSample sample = sampler.sample(hand_built.learner());
   EXPECT_DOUBLE_EQ(sample.entropy, 2.0);
   EXPECT_DOUBLE_EQ(sample.td_error_rms, std::sqrt(12.5));
   EXPECT_DOUBLE_EQ(sample.td_error_scale, 5.0);
@@ -99,8 +100,8 @@ TEST(Health, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
   // Nothing of the ticks before is left.
   hand_built.set_policy({0.0F, 0.0F}, {0.0F, 0.0F}, 7.0F);
   hand_built.set_critic(-1.0F, 0.5F, 3.0);
-  health.add_tick(hand_built.learner());
-  const HealthSample next = health.sample(hand_built.learner());
+  sampler.add_tick(hand_built.learner());
+  const HealthSample next = sampler.sample(hand_built.learner());
   EXPECT_DOUBLE_EQ(next.entropy, -7.0);
   EXPECT_DOUBLE_EQ(next.td_error_rms, 0.5);
   EXPECT_DOUBLE_EQ(next.td_error_scale, 3.0);
@@ -110,12 +111,12 @@ TEST(Health, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
   EXPECT_DOUBLE_EQ(next.actor_feature_norm, 2.0);
 }
 
-TEST(Health, WeightNormAndUpdateRatioAreEuclidean) {
+TEST(HealthSampler, WeightNormAndUpdateRatioAreEuclidean) {
   HandBuilt hand_built;
-  Health health;
+  HealthSampler sampler;
   hand_built.fill_actor(1.75F, 2.0F);
-  health.add_tick(hand_built.learner());
-  const HealthSample sample = health.sample(hand_built.learner());
+  sampler.add_tick(hand_built.learner());
+  const HealthSample sample = sampler.sample(hand_built.learner());
   const auto floats = static_cast<double>(hand_built.learner().layout.actor.floats);
   EXPECT_DOUBLE_EQ(sample.actor_weight_norm, 2.0 * std::sqrt(floats));
   EXPECT_DOUBLE_EQ(sample.actor_update_ratio, 0.125);
@@ -124,7 +125,9 @@ TEST(Health, WeightNormAndUpdateRatioAreEuclidean) {
 TEST(Health, ASampleWithoutTicksIsFiniteAndWarnsOfNothing) {
   const HandBuilt hand_built;
   Health health;
-  const HealthSample sample = health.sample(hand_built.learner());
+  const HealthSample sample = HealthSampler().sample(hand_built.learner());
+  health.add_sample(sample);
+  EXPECT_EQ(sample.ticks, 0);
   EXPECT_EQ(sample.entropy, 0.0);
   EXPECT_EQ(sample.actor_feature_norm, 0.0);
   EXPECT_EQ(health.warnings(), 0U);

@@ -81,6 +81,22 @@ TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
   EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
 }
 
+TEST(RealTime, TellsHowTheLearnerIs) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  RealTimeDevice device(loopback_task(), {.device = loopback.path()});
+  RunConfig config = run_config(1400);
+  // Log variances begin near 0, so that all of them stand at this clamp.
+  config.settings.learner.log_variance_min = 1.0F;
+  TrainingRun run(config, folder.path(), {.device = &device});
+  const nlohmann::json summary = run.run();
+  EXPECT_EQ(summary.at("warnings"), nlohmann::json({"entropy at its clamp"}));
+  const std::string events = read_bytes(folder / std::string(EventFile::kName));
+  for (const char* tag : {"policy/entropy", "critic/td_error_rms", "run/steps_per_second"}) {
+    EXPECT_NE(events.find(tag), std::string::npos) << tag;
+  }
+}
+
 TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);

@@ -231,10 +231,10 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       sink_(sink),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
-            {.self = &health_,
+            {.self = this,
              .updated =
                  [](void* self, const Learner& learner) {
-                   static_cast<Health*>(self)->add_tick(learner);
+                   static_cast<RealTimeRun*>(self)->add_update(learner);
                  }},
             snapshot,
             {.period_ns = device.period_ns(),
@@ -256,6 +256,12 @@ void RealTimeRun::start() {
   loop_.start();
 }
 
+// In the learner's thread: the writer may not look at the learner, which is never at rest.
+void RealTimeRun::add_update(const Learner& learner) {
+  sampler_.add_tick(learner);
+  if (sampler_.ticks() >= sink_.updates_per_sample) health_.write(sampler_.sample(learner));
+}
+
 void RealTimeRun::list_overruns() {
   const std::int64_t steal_ns = steal_time_ns();
   const double steal_ms = static_cast<double>(steal_ns - steal_ns_) * 1e-6;
@@ -272,6 +278,8 @@ void RealTimeRun::poll() {
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
   list_overruns();
+  HealthSample health;
+  if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
   const std::int64_t step = loop_.snapshot_step();
   if (step < 0) return;
   store_.add_snapshot(step, snapshot_);

@@ -10,6 +10,7 @@
 
 #include "runtime/health.h"
 #include "runtime/realtime/guardian.h"
+#include "runtime/realtime/latest_value.h"
 #include "runtime/realtime/realtime_link.h"
 #include "runtime/realtime/realtime_loop.h"
 #include "runtime/realtime/robot_kit.h"
@@ -119,11 +120,14 @@ class TickStore {
   std::FILE* file_ = nullptr;
 };
 
-// What the writer does with an episode that ended and with a checkpoint that is due.
+// What the writer does with an episode that ended, with a checkpoint that is due, and with what
+// the learner tells of its health.
 struct RunSink {
   void* self = nullptr;
   void (*episode)(void* self, const EpisodeRecord& episode) = nullptr;
   void (*checkpoint)(void* self, std::int64_t step) = nullptr;  // its bytes are in the snapshot
+  void (*health)(void* self, std::int64_t step, const HealthSample& sample) = nullptr;
+  std::int64_t updates_per_sample = 1;
 };
 
 // One run on a device: starts and ends the threads, and does the writer's work in poll().
@@ -145,7 +149,6 @@ class RealTimeRun {
   // For summary.json: what stopped it (`trouble`, else null), latencies, overruns by cause and one
   // by one, limits, holds, `exact`.
   nlohmann::json to_json() const;
-  std::uint32_t health_warnings() const { return health_.warnings_ever(); }
 
  private:
   struct ListedOverrun {
@@ -153,6 +156,7 @@ class RealTimeRun {
     double steal_ms = 0.0;  // taken from this machine around it
   };
 
+  void add_update(const Learner& learner);
   void list_overruns();
   void stop();
 
@@ -160,7 +164,8 @@ class RealTimeRun {
   RealTimeDevice& device_;
   std::span<std::uint8_t> snapshot_;
   RunSink sink_;
-  Health health_;  // the learner thread's
+  HealthSampler sampler_;  // the learner thread's
+  LatestValue<HealthSample> health_;
   TickStore store_;
   KeyWatch keys_;
   RealtimeLoop loop_;

@@ -286,9 +286,8 @@ void TrainingRun::finish_episode(const EpisodeRecord& episode) {
 }
 
 // One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
-void TrainingRun::add_events(std::int64_t now_ns) {
-  session_.agent().fetch();
-  const HealthSample health = health_.sample(session_.agent().learner());
+void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns) {
+  health_.add_sample(health);
   std::array<Scalar, EventFile::kScalarsMax> scalars;
   std::size_t count = 0;
   const auto add = [&](std::string_view tag, double value) {
@@ -311,12 +310,13 @@ void TrainingRun::add_events(std::int64_t now_ns) {
   add("actor/weight_norm", health.actor_weight_norm);
   if (now_ns > event_ns_) {
     add("run/steps_per_second",
-        static_cast<double>(event_interval_) * 1e9 / static_cast<double>(now_ns - event_ns_));
+        static_cast<double>(step - event_step_) * 1e9 / static_cast<double>(now_ns - event_ns_));
   }
   const double wall_time = wall_time_at_begin_s_ + static_cast<double>(now_ns - begin_ns_) * 1e-9;
-  check(events_.add(session_.loop().steps(), wall_time, {scalars.data(), count}), "the event file");
+  check(events_.add(step, wall_time, {scalars.data(), count}), "the event file");
   episodes_since_point_ = {};
   event_ns_ = now_ns;
+  event_step_ = step;
   progress_.set_warnings(health_.warnings());
 }
 
@@ -332,10 +332,13 @@ void TrainingRun::loop() {
       is_faulted_ = true;
       return;
     }
-    health_.add_tick(session_.agent().learner());
+    sampler_.add_tick(session_.agent().learner());
     speed_.add(loop.steps(), now_ns);
     progress_.update(loop.steps(), now_ns);
-    if (loop.steps() % event_interval_ == 0) add_events(now_ns);
+    if (loop.steps() % event_interval_ == 0) {
+      session_.agent().fetch();
+      add_events(sampler_.sample(session_.agent().learner()), loop.steps(), now_ns);
+    }
     if (loop.steps() % every == 0) checkpoint();
   }
 }
@@ -352,7 +355,13 @@ void TrainingRun::loop_on_robot() {
                               auto* run = static_cast<TrainingRun*>(self);
                               run->check(run->log_.sync(), "episodes.csv");
                               run->write_checkpoint(step);
-                            }};
+                            },
+                        .health =
+                            [](void* self, std::int64_t step, const HealthSample& health) {
+                              auto* run = static_cast<TrainingRun*>(self);
+                              run->add_events(health, step, run->clock_.now_ns());
+                            },
+                        .updates_per_sample = event_interval_};
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
                   session_.identity().settings_hash, folder_, snapshot_, sink);
   run.start();
@@ -368,13 +377,13 @@ void TrainingRun::loop_on_robot() {
   run.finish();
   is_faulted_ = run.is_faulted();
   real_time_ = run.to_json();
-  learner_warnings_ = run.health_warnings();
 }
 
 nlohmann::json TrainingRun::run() {
   open_best();
   if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
   begin_ns_ = event_ns_ = clock_.now_ns();
+  event_step_ = first_step_;
   wall_time_at_begin_s_ = wall_time_s();
   speed_.start(first_step_, begin_ns_);
   progress_.start(first_step_, begin_ns_);
@@ -442,7 +451,7 @@ nlohmann::json TrainingRun::summarize() {
   summary.snapshot_bytes = snapshot_.size();
   summary.speed = &speed_;
   summary.folder = folder_;
-  summary.warnings = health_.warnings_ever() | learner_warnings_;
+  summary.warnings = health_.warnings_ever();
   nlohmann::json result = to_json(summary);
   if (device_ != nullptr) {
     result["real_time"] = real_time_;

@@ -61,7 +61,7 @@ class TrainingRun {
   void loop();
   void loop_on_robot();
   void finish_episode(const EpisodeRecord& episode);
-  void add_events(std::int64_t now_ns);
+  void add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns);
   void checkpoint();
   void write_checkpoint(std::int64_t step);
   void take_change(const RunStart& start);
@@ -86,10 +86,12 @@ class TrainingRun {
   CheckpointFile before_change_;
   EpisodeLog log_;
   EventFile events_;
+  HealthSampler sampler_;  // of a run on simulated time
   Health health_;
   EpisodeMeans episodes_since_point_;
   std::int64_t event_interval_ = 1;
   std::int64_t event_ns_ = 0;
+  std::int64_t event_step_ = 0;
   std::vector<std::uint8_t> snapshot_;
   SpeedRecord speed_;
   Progress progress_;
@@ -102,7 +104,6 @@ class TrainingRun {
   double wall_time_at_begin_s_ = 0.0;
   bool is_faulted_ = false;
   nlohmann::json real_time_;  // of a run on a robot
-  std::uint32_t learner_warnings_ = 0;
 };
 
 }  // namespace instep
