@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <system_error>
 
 namespace instep {
 
@@ -74,10 +75,12 @@ std::int64_t steal_time_ns() {
   return steal * (1'000'000'000 / sysconf(_SC_CLK_TCK));
 }
 
-WakeUp::WakeUp() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+WakeUp::WakeUp() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
 
 WakeUp::~WakeUp() {
-  if (descriptor_ >= 0) close(descriptor_);
+  close(descriptor_);
 }
 
 void WakeUp::wake() const {

@@ -33,9 +33,10 @@ void sleep_until(std::int64_t deadline_ns);
 // since it started; 0 where the system does not tell.
 std::int64_t steal_time_ns();
 
-// An eventfd: one thread wakes another. Descriptor -1 where the system refused.
+// An eventfd: one thread wakes another.
 class WakeUp {
  public:
+  // Throws std::system_error when the system refuses.
   WakeUp();
   ~WakeUp();
   WakeUp(const WakeUp&) = delete;
@@ -49,7 +50,7 @@ class WakeUp {
   void wait() const;
 
  private:
-  int descriptor_ = -1;
+  int descriptor_;
 };
 
 }  // namespace instep

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <system_error>
 
 #include "runtime/realtime/loopback.h"
 
@@ -112,6 +114,15 @@ TEST(RealtimeLink, OpensALostPortAgain) {
   link.stop();
   EXPECT_EQ(session.counters().reconnects, 1U);
   unlink(path.c_str());
+}
+
+TEST(WakeUp, SaysWhenTheSystemRefuses) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_THROW(WakeUp(), std::system_error);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 // A process that drives the device at full speed and is killed; answers when that was. `cut_off`:
