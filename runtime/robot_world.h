@@ -32,7 +32,7 @@ struct RobotWorldConfig {
   std::int64_t period_ns = 0;
   int observation_dim = 0;
   bool is_phase_locked = true;
-  bool is_dry_run = false;  // nothing is sent, homing included
+  bool is_dry_run = false;  // no motion command is sent, of homing neither
   bool has_state = true;    // false on real time: no file brings a robot back to where it was
   // After so many homings in a row that failed, and after a lost link has been gone for so long, no
   // episode begins any more.

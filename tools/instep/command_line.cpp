@@ -101,7 +101,7 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->check(CLI::IsMember({"sim", "real"}));
   command->add_option("--device", options.device, "a robot's port or address (with --time real)");
   command->add_flag("--dry-run", options.is_dry_run,
-                    "with --time real: run the policy, but send nothing to the robot");
+                    "with --time real: run the policy, but send the robot no motion command");
   command->add_flag("--record", options.has_record,
                     "with --time real: keep every tick, for `instep replay`");
   command
