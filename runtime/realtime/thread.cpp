@@ -41,17 +41,13 @@ std::string missing_rights() {
   const bool is_root = geteuid() == 0;
   getrlimit(RLIMIT_RTPRIO, &limit);
   if (!is_root && limit.rlim_cur < static_cast<rlim_t>(kIoPriority)) {
-    text +=
-        "no right to real-time priority: ticks may be late under load; add "
-        "'@realtime - rtprio 90' to /etc/security/limits.conf and your user to that group\n";
+    text += "no right to real-time priority: ticks may be late under load\n";
   }
   getrlimit(RLIMIT_MEMLOCK, &limit);
-  constexpr rlim_t kWantedBytes = rlim_t{256} << 20;
-  if (!is_root && limit.rlim_cur < kWantedBytes) {
-    text +=
-        "no right to lock memory: ticks may wait for pages; add "
-        "'@realtime - memlock unlimited' to /etc/security/limits.conf\n";
+  if (!is_root && limit.rlim_cur < static_cast<rlim_t>(kLockedBytesWanted)) {
+    text += "no right to lock memory: ticks may wait for pages\n";
   }
+  if (!text.empty()) text += std::string(kRightsAdvice) + '\n';
   return text;
 }
 

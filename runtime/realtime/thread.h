@@ -22,8 +22,16 @@ inline constexpr int kLearnerPriority = 60;
 // Keeps all memory, present and future, from being paged out. Answers 0 or an errno value.
 [[nodiscard]] int lock_memory();
 
+// More memory than any run locks.
+inline constexpr std::int64_t kLockedBytesWanted = std::int64_t{256} << 20;
+
+// How a user gets these rights, and that to robots' ports.
+inline constexpr const char* kRightsAdvice =
+    "sudo usermod --append --groups instep,dialout $USER, then log in again (the groups and limits "
+    "come with the package)";
+
 // Whether this process may have real-time threads and lock its memory; where not, one line each of
-// what that means and what to do about it, else empty.
+// what that means, and one of what to do about it, else empty.
 std::string missing_rights();
 
 // Sleeps until CLOCK_MONOTONIC shows deadline_ns, an absolute time.

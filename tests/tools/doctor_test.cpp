@@ -132,10 +132,10 @@ TEST(Doctor, RightsAreOfTheLimitsOrOfCapabilities) {
   EXPECT_EQ(machine.find("priority").level, Level::kBad);
   EXPECT_EQ(machine.find("memory_lock").level, Level::kGood);
   EXPECT_THAT(machine.find("priority").mend, HasSubstr("usermod"));
-  machine.set_limits("99", "67108863");
+  machine.set_limits("99", "268435455");
   EXPECT_EQ(machine.find("priority").level, Level::kGood);
   EXPECT_EQ(machine.find("memory_lock").level, Level::kBad);
-  machine.set_limits("99", "67108864");
+  machine.set_limits("99", "268435456");
   EXPECT_TRUE(machine.is_fit());
   machine.set_limits("0", "65536");
   EXPECT_FALSE(machine.is_fit());

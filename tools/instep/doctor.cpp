@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "runtime/realtime/thread.h"
 #include "tools/instep/error.h"
 #include "tools/instep/summary.h"
 
@@ -19,10 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Level = Finding::Level;
-
-// The priority of the highest thread, and more memory than any task of ours locks.
-constexpr std::int64_t kPriorityNeeded = 80;
-constexpr std::int64_t kLockedBytesNeeded = std::int64_t{64} << 20;
 
 // What stands in a file of one value, without the end of line; nothing where it cannot be read.
 std::optional<std::string> read_value(const std::string& path) {
@@ -115,10 +112,6 @@ Identity read_identity(const std::string& root) {
   return identity;
 }
 
-const char kJoinGroups[] =
-    "sudo usermod --append --groups instep,dialout $USER, then log in again (the groups and limits "
-    "come with the package)";
-
 Finding check_kernel(const std::string& root) {
   const std::string version = read_value(root + "/proc/version").value_or("unknown kernel");
   const std::string name = version.substr(0, version.find(" ("));
@@ -138,11 +131,11 @@ Finding check_kernel(const std::string& root) {
 
 Finding check_priority(const Identity& identity) {
   if (identity.has(kCapSysNice)) return {"priority", Level::kGood, "any real-time priority", ""};
-  const bool enough = identity.priority_max >= kPriorityNeeded;
+  const bool enough = identity.priority_max >= kIoPriority;
   return {"priority", enough ? Level::kGood : Level::kBad,
           "real-time priority up to " + std::to_string(identity.priority_max) + " of the " +
-              std::to_string(kPriorityNeeded) + " needed",
-          enough ? "" : kJoinGroups};
+              std::to_string(kIoPriority) + " needed",
+          enough ? "" : kRightsAdvice};
 }
 
 // In kernels with CONFIG_RT_GROUP_SCHED a control group of cgroup v1 has no real-time budget until
@@ -173,11 +166,11 @@ void check_real_time_groups(const std::string& root, std::vector<Finding>& findi
 Finding check_memory_lock(const Identity& identity) {
   if (identity.has(kCapIpcLock) || identity.locked_bytes_max == INT64_MAX)
     return {"memory_lock", Level::kGood, "may lock any memory", ""};
-  const bool enough = identity.locked_bytes_max >= kLockedBytesNeeded;
+  const bool enough = identity.locked_bytes_max >= kLockedBytesWanted;
   return {"memory_lock", enough ? Level::kGood : Level::kBad,
           "may lock " + std::to_string(identity.locked_bytes_max >> 10) + " KiB of the " +
-              std::to_string(kLockedBytesNeeded >> 10) + " KiB needed",
-          enough ? "" : kJoinGroups};
+              std::to_string(kLockedBytesWanted >> 10) + " KiB needed",
+          enough ? "" : kRightsAdvice};
 }
 
 // The different values of one file of every processor core's frequency control.
@@ -255,7 +248,7 @@ void check_serial_ports(const std::string& root, const Identity& identity,
         stat((root + "/dev/" + port).c_str(), &status) == 0 && may_use(status, identity);
     findings.push_back({"serial", usable ? Level::kGood : Level::kBad,
                         "/dev/" + port + (usable ? " may be used" : " may not be read and written"),
-                        usable ? "" : kJoinGroups});
+                        usable ? "" : kRightsAdvice});
   }
   // FTDI's chips hold bytes back for so many milliseconds.
   const std::string folder = root + "/sys/bus/usb-serial/devices/";
