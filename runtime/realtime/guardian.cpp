@@ -27,6 +27,7 @@ constexpr int kSilenceMs = 500;
 struct Watch {
   int port = -1;
   int pipe = -1;
+  int agents_end = -1;  // of the pipe
   std::array<char, 4096> path{};
   PortOperations operations;
   std::array<std::uint8_t, 256> stop_bytes{};
@@ -66,7 +67,10 @@ void reopen(Watch& watch) {
   for (int i = 0; i < 1024; ++i) {
     if (i != watch.port && i != watch.pipe) close(i);
   }
-  mlockall(MCL_CURRENT);
+  close(watch.agents_end);  // whatever its number: while it is open here, the pipe does not end
+  // Without the right to it the stop may wait for pages, which is better than none.
+  const int ignored = mlockall(MCL_CURRENT);
+  static_cast<void>(ignored);
   bool is_beating = false;
   while (true) {
     pollfd wanted{watch.pipe, POLLIN, 0};
@@ -110,6 +114,9 @@ Guardian::Guardian(int descriptor, const std::string& path, const PortOperations
   }
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   watch.pipe = ends[0];
+  watch.agents_end = ends[1];
+  // beat() is to learn of the guardian's death, not to share it.
+  std::signal(SIGPIPE, SIG_IGN);
   process_ = fork();
   if (process_ == 0) guard(watch);
   const int error = errno;
@@ -128,9 +135,8 @@ Guardian::~Guardian() {
   while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-void Guardian::beat() const {
-  const ssize_t ignored = write(pipe_, &kBeat, 1);
-  static_cast<void>(ignored);
+bool Guardian::beat() const {
+  return write(pipe_, &kBeat, 1) == 1;
 }
 
 void Guardian::reopen() const {

@@ -22,7 +22,8 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 // thread is started.
 class Guardian {
  public:
-  // `descriptor` is the opened port. Throws std::system_error when the system refuses.
+  // `descriptor` is the opened port. Throws std::system_error when the system refuses. From now on
+  // this process ignores SIGPIPE.
   Guardian(int descriptor, const std::string& path, const PortOperations& port,
            std::span<const std::uint8_t> stop_bytes);
   // Lets it go without touching the robot, and waits for its end.
@@ -32,10 +33,10 @@ class Guardian {
 
   static constexpr std::int64_t kBeatIntervalNs = 100'000'000;
 
-  // This process runs; to be said at least every kBeatIntervalNs once it was said. Any thread; one
-  // write, which does not wait.
-  void beat() const;
-  // The port has been opened anew: the guardian does the same. As beat().
+  // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
+  // guardian does not live to hear it. Any thread; one write, which does not wait.
+  [[nodiscard]] bool beat() const;
+  // The port has been opened anew: the guardian does the same. One write, as beat().
   void reopen() const;
 
   pid_t process() const { return process_; }

@@ -161,7 +161,7 @@ void RealtimeLink::run() {
     if (descriptor_ >= 0 && is_readable_) receive();
     now_ns = clock_.now_ns();
     if (guardian_ != nullptr && now_ns >= beat_ns_) {
-      guardian_->beat();
+      has_lost_guardian_ = !guardian_->beat() || has_lost_guardian_;
       beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
     }
     if (descriptor_ < 0 && now_ns >= reopen_ns_) {
@@ -177,7 +177,8 @@ void RealtimeLink::run() {
     }
     std::int64_t next_ns = session_.poll(now_ns);
     transmit();
-    state_.store(session_.state(), std::memory_order_relaxed);
+    state_.store(has_lost_guardian_ ? LinkState::kFailed : session_.state(),
+                 std::memory_order_relaxed);
     if (is_last) {
       if (farewell_ns == 0) farewell_ns = now_ns + kFarewellNs;
       const bool is_done = session_.output().empty() && !is_awaited_;

@@ -26,6 +26,7 @@ struct IoLatency {
 
 // RobotLink on real time. Packets go through a ring, the newest command through a triple buffer
 // and an eventfd. A lost port is opened again, ever more rarely, at least every eight seconds.
+// Without its guardian it fails for good: nothing may move that nobody would stop.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   // Borrows the session. `descriptor` is the opened port, which the link closes; `guardian` may be
@@ -49,6 +50,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   const IoLatency& latency() const { return latency_; }
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
   int priority_error() const { return priority_error_; }        // 0, or why it is no FIFO thread
+  bool has_lost_guardian() const { return has_lost_guardian_; }
 
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
@@ -87,6 +89,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool is_readable_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool wake_line_ = false;
+  bool has_lost_guardian_ = false;
   Posted awaited_;
   std::uint64_t commands_sent_before_ = 0;
   std::int64_t beat_ns_ = 0;

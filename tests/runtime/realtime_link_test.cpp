@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <functional>
@@ -126,10 +127,13 @@ TEST(WakeUp, SaysWhenTheSystemRefuses) {
 }
 
 // A process that drives the device at full speed and is killed; answers when that was. `cut_off`:
-// with the first bytes of a command just written.
-std::int64_t drive_and_be_killed(LoopbackDevice& device, int signal, bool cut_off) {
+// with the first bytes of a command just written. `files`: which it has open beside.
+std::int64_t drive_and_be_killed(LoopbackDevice& device, int signal, bool cut_off, int files = 0) {
   const pid_t agent = fork();
   if (agent == 0) {
+    for (int i = 0; i < files; ++i) {
+      if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) _exit(1);
+    }
     const int port = loopback_port().open(device.path().c_str());
     const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
     const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};  // 1.0f, 0.0f
@@ -165,6 +169,28 @@ INSTANTIATE_TEST_SUITE_P(Deaths, GuardianTest,
                          testing::Combine(testing::Values(SIGKILL, SIGTERM, SIGABRT),
                                           testing::Bool()));
 
+TEST(Guardian, StopsTheRobotOfAProcessWithManyFiles) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  if (before.rlim_max < 2048) GTEST_SKIP() << "no process may have that many here";
+  const rlimit many{std::max<rlim_t>(2048, before.rlim_cur), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &many), 0);
+  LoopbackDevice device(5 * kMs);
+  drive_and_be_killed(device, SIGKILL, false, 1100);
+  EXPECT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST(Guardian, NoticesWhenItHasDied) {
+  LoopbackDevice device(5 * kMs);
+  const int port = loopback_port().open(device.path().c_str());
+  const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+  EXPECT_TRUE(guardian.beat());
+  kill(guardian.process(), SIGKILL);
+  EXPECT_TRUE(wait_for([&] { return !guardian.beat(); }));
+  close(port);
+}
+
 TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
   LoopbackDevice device(5 * kMs);
   const pid_t agent = fork();
@@ -175,7 +201,7 @@ TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
     const MonotonicClock clock;
     while (true) {
       while (write(port, command, sizeof command) < 0) continue;
-      guardian.beat();
+      if (!guardian.beat()) _exit(1);
       sleep_until(clock.now_ns() + 20 * kMs);
     }
   }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -201,6 +202,27 @@ TEST(RealTime, KeepsTheTicksBeforeAFault) {
   EXPECT_FALSE(std::filesystem::exists(folder / "record"));
   // From the checkpoint before the last one: the last one, of step 900, is on the way.
   EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
+}
+
+TEST(RealTime, DoesNotGoOnWithoutItsGuardian) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 100000, false);
+    std::thread murderer([&] {
+      const MonotonicClock clock;
+      while (loopback.commands() < 100) sleep_until(clock.now_ns() + kMs);
+      kill(run.device.guardian_process(), SIGKILL);
+    });
+    summary = run.run.run();
+    murderer.join();
+    EXPECT_EQ(loopback.velocity(), 0.0F);
+  }
+  EXPECT_EQ(summary.at("ended"), "faulted");
+  EXPECT_LT(summary.at("steps").get<int>(), 100000);
+  const auto trouble = summary.at("real_time").at("trouble").get<std::string>();
+  EXPECT_NE(trouble.find("guardian process"), std::string::npos) << trouble;
 }
 
 TEST(RealTime, NoticesADamagedRecord) {

@@ -46,6 +46,7 @@ class RealTimeDevice {
   RecordingWorld& recording() { return *recording_; }
   RobotWorld& world() { return *world_; }
   RealtimeLink& link() { return *link_; }
+  const RealtimeLink& link() const { return *link_; }
   Session& session() { return *task_.kit.session; }
   RobotTask& robot_task() { return *task_.kit.task; }
   RobotSignals& signals() { return signals_; }
@@ -181,7 +182,7 @@ std::string_view overrun_cause_name(int cause);
 // What keeps the robot from learning, for people; empty when nothing does. A literal.
 const char* status_text(RobotStatus status);
 
-// Why no episode can begin any more, for people; empty when one can.
+// Why no episode can begin any more, for people; empty when one can. After the link's stop().
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);
 
 }  // namespace instep
