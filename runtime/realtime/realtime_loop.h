@@ -32,7 +32,8 @@ struct Overrun {
   std::uint32_t causes = 0;
 };
 
-// Of all ticks that carried a step; to be read after join().
+// Of all ticks that carried a step and went on with their episode: behind one that ended it the
+// robot was homed, so that the world tells of a later tick by then. To be read after join().
 struct RealtimeCounters {
   LatencyHistogram wakeup;      // from the deadline to the tick's beginning
   LatencyHistogram packet_age;  // at the tick's beginning
@@ -42,7 +43,8 @@ struct RealtimeCounters {
   std::uint64_t overruns_unlisted = 0;  // more than anybody took from the ring
 };
 
-// Judges ticks that carried a step. The loop's thread adds, another may take overruns meanwhile.
+// Judges the ticks that RealtimeCounters are of. The loop's thread adds, another may take overruns
+// meanwhile.
 class TickMonitor {
  public:
   explicit TickMonitor(std::int64_t period_ns) : period_ns_(period_ns) {}
