@@ -85,7 +85,8 @@ class Agent {
   // be called once after every begin_episode() or sense(), when the command has been sent.
   void update();
 
-  // Instead of sense() where a tick carries no step: drops the open transition.
+  // Instead of sense() where a tick carries no step: drops the open transition. step() goes on: the
+  // noise of its action is used up.
   void interrupt();
 
   // Whether the learner has done all it was given; learner() may be looked at only then.

@@ -60,7 +60,7 @@ ControlLoop::Status ControlLoop::tick() {
 
   // A dropped transition carries no step: its reward, which may be the culprit, is not counted.
   if (!was_dropped) state_.episode_return += outcome.reward;
-  ++state_.episode_length;
+  if (!outcome.carries_no_step) ++state_.episode_length;
   if (!outcome.terminated && !outcome.truncated && !was_dropped) return Status::kRunning;
 
   finish_episode(outcome.terminated && !was_dropped);

@@ -14,8 +14,10 @@
 //      send(action)
 //
 // A tick in which a robot was held or faulted carries no step: instead of 2 the open transition is
-// dropped, and the episode ends as truncated. An agent that learns apart has a learner thread do
-// the work of update(), which then only says what there is to do.
+// dropped, and the episode ends as truncated. It is no part of the episode's length, but steps()
+// counts it: that is the clock of the random streams, and the action's noise is used up. An agent
+// that learns apart has a learner thread do the work of update(), which then only says what there
+// is to do.
 //
 // Nothing in a tick allocates, locks, formats text or opens a file. One thread.
 #pragma once
@@ -36,7 +38,7 @@ struct EpisodeRecord {
   std::int64_t episode = 0;     // counted from 1
   std::int64_t step = 0;        // control steps of the run when it ended
   double episode_return = 0.0;  // undiscounted sum of rewards
-  std::int64_t length = 0;      // control steps
+  std::int64_t length = 0;      // control steps; 0: held or faulted before its first
   bool terminated = false;      // false: a time limit, or a number that was not finite
 };
 

@@ -149,6 +149,20 @@ TEST(ControlLoop, DropsWhatIsNotFiniteBeforeAnythingSeesIt) {
                           "act", "prepare"));
 }
 
+TEST(ControlLoop, CountsNoStepWhereNoneWasMade) {
+  Rig rig({kGoesOn, kGoesOn, {.carries_no_step = true}, {.carries_no_step = true}});
+  ASSERT_TRUE(rig.loop.start());
+  EXPECT_EQ(rig.loop.tick(), ControlLoop::Status::kRunning);
+  EXPECT_EQ(rig.loop.tick(), ControlLoop::Status::kRunning);
+  ASSERT_EQ(rig.loop.tick(), ControlLoop::Status::kEpisodeFinished);
+  EXPECT_EQ(rig.loop.last_episode().length, 2);
+  EXPECT_EQ(rig.loop.last_episode().episode_return, 2.0);
+  EXPECT_FALSE(rig.loop.last_episode().terminated);
+  ASSERT_EQ(rig.loop.tick(), ControlLoop::Status::kEpisodeFinished);
+  EXPECT_EQ(rig.loop.last_episode().length, 0);
+  EXPECT_THAT(rig.world.reset_steps, ElementsAre(0, 3, 4)) << "each has its own randomness";
+}
+
 TEST(ControlLoop, SumsReturnsAndCountsSteps) {
   Rig rig({kGoesOn, kGoesOn, kTerminates, kGoesOn, kIsCut, kGoesOn});
   ASSERT_TRUE(rig.loop.start());
