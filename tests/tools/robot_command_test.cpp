@@ -112,6 +112,38 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   EXPECT_EQ(result.exit_code, 0) << result;
 }
 
+bool echoes(int terminal) {
+  termios settings{};
+  return tcgetattr(terminal, &settings) == 0 && (settings.c_lflag & ECHO) != 0;
+}
+
+// The second Ctrl-C kills it where it is.
+TEST(RobotCommand, LeavesTheTerminalAsItWasWhenCtrlCIsPressedTwice) {
+  const TemporaryFolder folder;
+  const MonotonicClock clock;
+  Create2OnPty robot;
+  std::vector<std::string> words = train(robot, folder / "run", "100000");
+  words.insert(words.begin(), INSTEP_COMMAND);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  int terminal = -1;
+  const pid_t process = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (process == 0) {
+    execv(pointers[0], pointers.data());
+    _exit(1);
+  }
+  ASSERT_TRUE(starts_to_move(robot));
+  EXPECT_FALSE(echoes(terminal));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(write(terminal, "\x03", 1), 1);
+    sleep_until(clock.now_ns() + 20 * kMs);
+  }
+  waitpid(process, nullptr, 0);
+  EXPECT_TRUE(echoes(terminal));
+  close(terminal);
+}
+
 TEST(RobotCommand, StopsFromAnotherTerminal) {
   const TemporaryFolder folder;
   Create2OnPty robot;

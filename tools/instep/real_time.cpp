@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -119,14 +120,31 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
 // ---------------------------------------------------------------------------------------------------
 // Keys
 
+namespace {
+
+// Of the terminal, to put back; a signal handler finds no object.
+termios terminal_before{};
+volatile std::sig_atomic_t is_terminal_changed = 0;
+
+}  // namespace
+
+void restore_terminal() {
+  if (is_terminal_changed == 0) return;
+  is_terminal_changed = 0;
+  const int error = errno;  // of whatever a signal interrupted
+  // A shell that has put this process into the background has its own settings there by now.
+  if (tcgetpgrp(STDIN_FILENO) == getpgrp()) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+  errno = error;
+}
+
 KeyWatch::KeyWatch() {
   termios settings{};
   // In the background the keys are somebody else's, and touching the terminal would stop the run.
-  is_terminal_ = isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
-                 tcgetattr(STDIN_FILENO, &settings) == 0;
-  if (!is_terminal_) return;
-  settings_.resize(sizeof settings);
-  std::memcpy(settings_.data(), &settings, sizeof settings);
+  const bool is_terminal = isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
+                           tcgetattr(STDIN_FILENO, &settings) == 0;
+  if (!is_terminal) return;
+  terminal_before = settings;
+  is_terminal_changed = 1;
   // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z is a key like any other: it
   // must hold the robot, and not the program that moves it.
   settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
@@ -135,15 +153,12 @@ KeyWatch::KeyWatch() {
 }
 
 KeyWatch::~KeyWatch() {
-  if (!is_terminal_) return;
-  termios settings{};
-  std::memcpy(&settings, settings_.data(), sizeof settings);
-  tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+  restore_terminal();
 }
 
 void KeyWatch::poll(RobotSignals& signals) const {
   pollfd wanted{STDIN_FILENO, POLLIN, 0};
-  while (is_terminal_ && ::poll(&wanted, 1, 0) == 1) {
+  while (is_terminal_changed != 0 && ::poll(&wanted, 1, 0) == 1) {
     char key = 0;
     if (read(STDIN_FILENO, &key, 1) != 1) return;
     const bool must_hold = key != 'c';

@@ -82,11 +82,11 @@ class KeyWatch {
   KeyWatch(const KeyWatch&) = delete;
   KeyWatch& operator=(const KeyWatch&) = delete;
   void poll(RobotSignals& signals) const;
-
- private:
-  bool is_terminal_ = false;
-  std::vector<std::uint8_t> settings_;  // of the terminal, to put back
 };
+
+// Puts back what a KeyWatch changed of the terminal; then keys do nothing any more. May be called
+// in a signal handler.
+void restore_terminal();
 
 // What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
 // but one checkpoint, which are written out when something goes wrong.

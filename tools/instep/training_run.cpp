@@ -36,7 +36,10 @@ double wall_time_s() {
 void install_stop_handler() {
   std::signal(SIGPIPE, SIG_IGN);
   struct sigaction action {};
-  action.sa_handler = [](int) { stop_requested = 1; };
+  action.sa_handler = [](int) {
+    stop_requested = 1;
+    restore_terminal();  // a second one leaves no time for it
+  };
   for (const int name : {SIGINT, SIGTERM, SIGHUP}) {
     action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
     struct sigaction before {};
