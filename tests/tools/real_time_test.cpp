@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -202,6 +203,63 @@ TEST(RealTime, KeepsTheTicksBeforeAFault) {
   EXPECT_FALSE(std::filesystem::exists(folder / "record"));
   // From the checkpoint before the last one: the last one, of step 900, is on the way.
   EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
+}
+
+// Ticks of a loop that runs and runs: `count` of them, the last one with `flags`.
+void make_ticks(TickStore& store, const TickShape& shape, std::size_t count, std::uint64_t step,
+                std::uint32_t flags) {
+  TickRing ring(shape.frame_bytes(), 1);
+  std::vector<std::uint8_t> frame(shape.frame_bytes());
+  for (std::size_t i = 0; i < count; ++i) {
+    TickHead head;
+    head.step = step;
+    head.flags = i + 1 == count ? flags : 0;
+    std::memcpy(frame.data(), &head, sizeof head);
+    head.checksum = tick_checksum(frame);
+    std::memcpy(frame.data(), &head, sizeof head);
+    ASSERT_TRUE(ring.push(frame));
+    store.take(ring);
+  }
+}
+
+std::size_t ticks_in(const std::string& path) {
+  const std::string bytes = read_bytes(path);
+  TickRecord record;
+  EXPECT_EQ(
+      read_record({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, &record),
+      "");
+  return record.count();
+}
+
+TEST(TickStore, KeepsNoMoreThanItMay) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "fault.rec";
+  const TickShape shape{8, 2, 2};
+  const std::size_t most = TickStore::kBytesMax / shape.frame_bytes();
+  const std::vector<std::uint8_t> snapshot(100);
+  TickStore store(shape, 1, folder.path());
+  store.begin(0, snapshot, false);
+  make_ticks(store, shape, most, 1, kTickSnapshot);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), most);
+  // One more, and the ticks before the last checkpoint go.
+  store.add_snapshot(1, snapshot);
+  make_ticks(store, shape, 1, 2, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), 1U);
+  make_ticks(store, shape, most - 1, 3, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), most);
+  // Nothing to begin with is left, until the next checkpoint.
+  std::filesystem::remove(path);
+  make_ticks(store, shape, 1, 4, 0);
+  EXPECT_NE(store.dump().find("checkpoint_every"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  make_ticks(store, shape, 1, 5, kTickSnapshot);
+  store.add_snapshot(5, snapshot);
+  make_ticks(store, shape, 3, 6, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), 3U);
 }
 
 TEST(RealTime, DoesNotGoOnWithoutItsGuardian) {

@@ -180,7 +180,7 @@ TickStore::~TickStore() {
 }
 
 void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
-  parts_.push_back({step, {snapshot.begin(), snapshot.end()}, {}});
+  parts_.push_back({.step = step, .snapshot = {snapshot.begin(), snapshot.end()}});
   if (!has_record) return;
   const std::string name =
       folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
@@ -201,19 +201,39 @@ void TickStore::add_snapshot(std::int64_t step, std::span<const std::uint8_t> sn
   }
 }
 
+// Makes room first: a record that begins later is still one, but not one with a gap.
+void TickStore::keep(std::span<const std::uint8_t> frame) {
+  while (bytes_kept_ + frame.size() > kBytesMax && bytes_kept_ > 0) {
+    Part& oldest = parts_.front();
+    bytes_kept_ -= oldest.frames.size();
+    if (parts_.size() > 1) {
+      parts_.pop_front();
+    } else {
+      oldest.frames = {};
+      oldest.is_too_long = true;
+    }
+  }
+  Part& newest = parts_.back();
+  if (newest.is_too_long) return;
+  newest.frames.insert(newest.frames.end(), frame.begin(), frame.end());
+  bytes_kept_ += frame.size();
+}
+
 void TickStore::take(TickRing& ring) {
   for (auto frame = ring.front(); !frame.empty(); frame = ring.front()) {
     const TickHead head = tick_head(frame);
-    std::vector<std::uint8_t>& frames = parts_.back().frames;
-    frames.insert(frames.end(), frame.begin(), frame.end());
+    keep(frame);
     if (file_ != nullptr && std::fwrite(frame.data(), 1, frame.size(), file_) != frame.size()) {
       throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
     }
     ring.pop();
     if ((head.flags & kTickSnapshot) == 0) continue;
     // The last whole part and the one before it reach back by one to two checkpoints.
-    parts_.push_back({static_cast<std::int64_t>(head.step), {}, {}});
-    while (parts_.size() > 3) parts_.pop_front();
+    parts_.push_back({.step = static_cast<std::int64_t>(head.step)});
+    while (parts_.size() > 3 || parts_.front().is_too_long) {
+      bytes_kept_ -= parts_.front().frames.size();
+      parts_.pop_front();
+    }
   }
   // Not left to this process's memory, which a kill would take along.
   if (file_ != nullptr && std::fflush(file_) != 0) {
@@ -224,10 +244,13 @@ void TickStore::take(TickRing& ring) {
 std::string TickStore::dump() const {
   const auto first = std::find_if(parts_.begin(), parts_.end(),
                                   [](const Part& part) { return !part.snapshot.empty(); });
-  if (first == parts_.end()) return "";
-  std::string path = folder_ + "/fault.rec";
+  if (first == parts_.end() || first->is_too_long) {
+    return "no fault.rec was written: too many ticks have passed since the last checkpoint; a "
+           "smaller checkpoint_every keeps them";
+  }
+  const std::string path = folder_ + "/fault.rec";
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return "";
+  if (file == nullptr) return path + ": cannot be written: " + std::strerror(errno);
   const std::vector<std::uint8_t> header =
       record_header({shape_, identity_, first->step, first->snapshot, {}});
   bool is_written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
@@ -236,7 +259,8 @@ std::string TickStore::dump() const {
                                    part->frames.size();
   }
   is_written = std::fclose(file) == 0 && is_written;
-  return is_written ? path : "";
+  if (!is_written) return path + ": cannot be written: " + std::strerror(errno);
+  return "the ticks before the fault are in " + path + "; `instep replay " + path + '`';
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -319,11 +343,7 @@ void RealTimeRun::finish() {
   trouble_ = trouble_text(device_, device_.world().end(), device_.session());
   if (!trouble_.empty()) std::fprintf(stderr, "instep: %s\n", trouble_.c_str());
   if (is_faulted()) {
-    const std::string path = store_.dump();
-    if (!path.empty()) {
-      std::fprintf(stderr, "instep: the ticks before the fault are in %s; `instep replay %s`\n",
-                   path.c_str(), path.c_str());
-    }
+    std::fprintf(stderr, "instep: %s\n", store_.dump().c_str());
   }
 }
 

@@ -89,7 +89,8 @@ class KeyWatch {
 void restore_terminal();
 
 // What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
-// but one checkpoint, which are written out when something goes wrong.
+// but one checkpoint, which are written out when something goes wrong. Of so many ticks that they
+// pass kBytesMax only those since the last checkpoint are kept, or none until the next.
 class TickStore {
  public:
   TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder);
@@ -102,22 +103,29 @@ class TickStore {
   // A checkpoint; its tick is marked.
   void add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot);
   void take(TickRing& ring);
-  // Writes `fault.rec`. Answers its path, or nothing when it cannot be written.
+  // Writes `fault.rec`. Answers a line for the user: where it is, or why it is not.
   std::string dump() const;
+
+  // Hours of a Create 2's ticks.
+  static constexpr std::size_t kBytesMax = std::size_t{32} << 20;
 
  private:
   // From one checkpoint to the next.
   struct Part {
     std::int64_t step = -1;
-    std::vector<std::uint8_t> snapshot;  // empty until it has come
-    std::vector<std::uint8_t> frames;
+    std::vector<std::uint8_t> snapshot{};  // empty until it has come
+    std::vector<std::uint8_t> frames{};
+    bool is_too_long = false;  // its frames were given up
   };
+
+  void keep(std::span<const std::uint8_t> frame);
 
   TickShape shape_;
   std::uint64_t identity_;
   std::string folder_;
   std::string path_;  // of file_
   std::deque<Part> parts_;
+  std::size_t bytes_kept_ = 0;  // of all frames
   std::FILE* file_ = nullptr;
 };
 
