@@ -135,6 +135,9 @@ void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
   if (config.schedule == Schedule::kThroughput && (options.schedule || !options.resume.empty())) {
     throw UsageError("--schedule throughput is for simulated time; a robot acts first");
   }
+  if (config.settings.learner.algorithm != Algorithm::kAvg) {
+    throw UsageError("--time real: only AVG learns apart from the loop; leave out --algo");
+  }
   config.schedule = Schedule::kActFirst;
 }
 
