@@ -20,6 +20,7 @@ namespace {
 constexpr char kBeat = 'b';
 constexpr char kReopen = 'r';
 constexpr char kRelease = 'q';
+constexpr char kReady = 'w';  // the only one that the guardian sends
 
 constexpr int kSilenceMs = 500;
 
@@ -28,6 +29,7 @@ struct Watch {
   int port = -1;
   int pipe = -1;
   int agents_end = -1;  // of the pipe
+  int ready = -1;       // the end of another, which tells the agent that it is watched
   std::array<char, 4096> path{};
   PortOperations operations;
   std::array<std::uint8_t, 256> stop_bytes{};
@@ -56,6 +58,10 @@ void reopen(Watch& watch) {
   watch.port = open(watch.path.data(), O_WRONLY | O_NOCTTY | O_NONBLOCK);
 }
 
+[[noreturn]] void fail(int error) {
+  throw std::system_error(error, std::generic_category(), "guardian");
+}
+
 [[noreturn]] void guard(Watch watch) {
   pthread_setname_np(pthread_self(), kGuardianName);
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
@@ -65,12 +71,15 @@ void reopen(Watch& watch) {
   setsid();
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
-    if (i != watch.port && i != watch.pipe) close(i);
+    if (i != watch.port && i != watch.pipe && i != watch.ready) close(i);
   }
   close(watch.agents_end);  // whatever its number: while it is open here, the pipe does not end
   // Without the right to it the stop may wait for pages, which is better than none.
   const int ignored = mlockall(MCL_CURRENT);
   static_cast<void>(ignored);
+  const ssize_t told = write(watch.ready, &kReady, 1);
+  static_cast<void>(told);  // an agent that is dead already is seen by its pipe
+  close(watch.ready);
   bool is_beating = false;
   while (true) {
     pollfd wanted{watch.pipe, POLLIN, 0};
@@ -101,7 +110,7 @@ Guardian::Guardian(int descriptor, const std::string& path, const PortOperations
                    std::span<const std::uint8_t> stop_bytes) {
   Watch watch;
   if (stop_bytes.size() > watch.stop_bytes.size() || path.size() >= watch.path.size()) {
-    throw std::system_error(E2BIG, std::generic_category(), "guardian");
+    fail(E2BIG);
   }
   std::copy(stop_bytes.begin(), stop_bytes.end(), watch.stop_bytes.begin());
   watch.stop_size = stop_bytes.size();
@@ -109,23 +118,35 @@ Guardian::Guardian(int descriptor, const std::string& path, const PortOperations
   watch.operations = port;
   watch.port = descriptor;
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) {
-    throw std::system_error(errno, std::generic_category(), "guardian");
+  if (pipe2(ends, O_CLOEXEC) != 0) fail(errno);
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) {
+    const int error = errno;
+    close(ends[0]);
+    close(ends[1]);
+    fail(error);
   }
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   watch.pipe = ends[0];
   watch.agents_end = ends[1];
+  watch.ready = ready[1];
   // beat() is to learn of the guardian's death, not to share it.
   std::signal(SIGPIPE, SIG_IGN);
   process_ = fork();
   if (process_ == 0) guard(watch);
   const int error = errno;
   close(ends[0]);
+  close(ready[1]);
   pipe_ = ends[1];
-  if (process_ < 0) {
-    close(pipe_);
-    throw std::system_error(error, std::generic_category(), "guardian");
-  }
+  // Until it watches nothing may move.
+  char message = 0;
+  ssize_t bytes = -1;
+  while (process_ > 0 && (bytes = read(ready[0], &message, 1)) < 0 && errno == EINTR) continue;
+  close(ready[0]);
+  if (bytes == 1) return;
+  close(pipe_);
+  if (process_ > 0) waitpid(process_, nullptr, 0);
+  fail(process_ < 0 ? error : EPIPE);
 }
 
 Guardian::~Guardian() {

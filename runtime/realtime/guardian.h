@@ -22,8 +22,8 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 // thread is started.
 class Guardian {
  public:
-  // `descriptor` is the opened port. Throws std::system_error when the system refuses. From now on
-  // this process ignores SIGPIPE.
+  // `descriptor` is the opened port. When this returns, the robot is guarded. Throws
+  // std::system_error when the system refuses. From now on this process ignores SIGPIPE.
   Guardian(int descriptor, const std::string& path, const PortOperations& port,
            std::span<const std::uint8_t> stop_bytes);
   // Lets it go without touching the robot, and waits for its end.
