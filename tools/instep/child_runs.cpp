@@ -17,18 +17,26 @@
 namespace instep {
 namespace {
 
-[[noreturn]] void answer(int descriptor, const std::function<std::string()>& work) {
-  int code = kDone;
-  std::string text;
+// What work answers; where it throws, the exit code for that, and `trouble` becomes the text.
+int exit_code_of(const std::function<int()>& work, std::string& trouble) {
   try {
-    text = work();
+    return work();
   } catch (const CommandError& error) {
-    text = error.what();
-    code = error.code();
+    trouble = error.what();
+    return error.code();
   } catch (const std::exception& error) {
-    text = error.what();
-    code = kDeviceError;
+    trouble = error.what();
+    return kDeviceError;
   }
+}
+
+[[noreturn]] void answer(int descriptor, const std::function<std::string()>& work) {
+  std::string text;
+  const auto take_answer = [&]() -> int {
+    text = work();
+    return kDone;
+  };
+  const int code = exit_code_of(take_answer, text);
   std::fflush(nullptr);
   // Short enough for a pipe to take at once.
   const bool is_told = write(descriptor, text.data(), text.size()) >= 0;
@@ -43,16 +51,9 @@ pid_t fork_or_throw() {
 }
 
 [[noreturn]] void end_with(const std::string& name, const std::function<int()>& work) {
-  int code = kDone;
-  try {
-    code = work();
-  } catch (const CommandError& error) {
-    std::fprintf(stderr, "instep: %s: %s\n", name.c_str(), error.what());
-    code = error.code();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "instep: %s: %s\n", name.c_str(), error.what());
-    code = kDeviceError;
-  }
+  std::string trouble;
+  const int code = exit_code_of(work, trouble);
+  if (!trouble.empty()) std::fprintf(stderr, "instep: %s: %s\n", name.c_str(), trouble.c_str());
   std::fflush(nullptr);
   _exit(code);
 }
