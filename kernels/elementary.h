@@ -103,20 +103,11 @@ INSTEP_HD void sincos_turns(double t, double* sine, double* cosine) {
     c = 1.0 - c * (r2 / (k * (k - 1)));
   }
   s *= r;
-  switch (quadrant & 3) {
-    case 0:
-      *sine = s, *cosine = c;
-      break;
-    case 1:
-      *sine = c, *cosine = -s;
-      break;
-    case 2:
-      *sine = -s, *cosine = -c;
-      break;
-    default:
-      *sine = -c, *cosine = s;
-      break;
-  }
+  const bool is_swapped = (quadrant & 1) != 0;
+  const double across = is_swapped ? c : s;
+  const double along = is_swapped ? s : c;
+  *sine = (quadrant & 2) != 0 ? -across : across;
+  *cosine = ((quadrant + 1) & 2) != 0 ? -along : along;
 }
 
 }  // namespace instep
