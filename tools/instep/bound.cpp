@@ -44,17 +44,23 @@ Bound::Bound(const Shape& shape, const BoundLoops& loops) : loops_(loops) {
   second_ = weights_ + count;
 }
 
-void Bound::stream() {
-  float* const critic = weights_ + actor_;
-  loops_.update(weights_, second_, actor_);
-  checksum_ += loops_.read(critic, critic_);
-  loops_.update(critic, second_ + actor_, critic_);
-  checksum_ += loops_.read(critic, square_);
+template <typename Update>
+void Bound::run_passes(const Update& update) {
+  update(0, actor_);
+  checksum_ += loops_.read(weights_ + actor_, critic_);
+  update(actor_, critic_);
+  checksum_ += loops_.read(weights_ + actor_, square_);
   checksum_ += loops_.read(weights_, square_);
 }
 
+void Bound::stream() {
+  run_passes([this](std::size_t first, std::size_t count) {
+    loops_.update(weights_ + first, second_ + first, count);
+  });
+}
+
 void Bound::take_roots() {
-  checksum_ += loops_.take_roots(actor_ + critic_);
+  run_passes([this](std::size_t, std::size_t count) { checksum_ += loops_.take_roots(count); });
 }
 
 void Bound::measure(int repetitions) {

@@ -23,19 +23,18 @@ struct Traffic {
 // Of AVG without a first moment.
 Traffic traffic(const Layout& layout, Schedule schedule);
 
-// Streams through memory the way an update has to, and takes the square roots it has to.
-//
-// Memory bound: the time of the fewest passes that give the exact update (its order cannot be
-// changed, as each pass needs the one before), over arrays of the size of weights and second
-// moments:
+// The fewest passes that give the exact update, in the order that they must have, as each needs the
+// one before, over arrays of the size of weights and second moments:
 //   read w, read v, write w, write v     over A      actor: update and both forwards in one pass
 //   read w                               over C      critic at (s', a')
 //   read w, read v, write w, write v     over C      critic: update and forward in one pass
 //   read w                               over 2 H    both backward passes through the second layer
 // which is traffic(layout, kThroughput). Each number read is used in a single multiply-add.
 //
-// Square-root bound: (A + C) times the time of one square root and one division by it, as the path
-// does them, with operands in registers and nothing else to do.
+// Memory bound: the time of these passes.
+// Square-root bound: the time of the same, where an update's pass moves nothing, and instead takes
+// one square root and one division by it for each weight, as the path does them, with operands in
+// registers.
 class Bound {
  public:
   // The loops are those of the executor under measurement. Allocates.
@@ -52,6 +51,9 @@ class Bound {
   double square_root_us() const;
 
  private:
+  template <typename Update>
+  void run_passes(const Update& update);
+
   const BoundLoops& loops_;
   std::size_t actor_;
   std::size_t critic_;
