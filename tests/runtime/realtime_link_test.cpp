@@ -10,26 +10,16 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
-#include <functional>
 #include <memory>
 #include <system_error>
 
 #include "runtime/realtime/loopback.h"
+#include "wait_for.h"
 
 namespace instep {
 namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
-
-bool wait_for(const std::function<bool()>& condition, std::int64_t most_ns = 5'000 * kMs) {
-  const MonotonicClock clock;
-  const std::int64_t end_ns = clock.now_ns() + most_ns;
-  while (clock.now_ns() < end_ns) {
-    if (condition()) return true;
-    sleep_until(clock.now_ns() + kMs);
-  }
-  return condition();
-}
 
 Command move(double first) {
   return {.kind = Command::kMove, .count = 2, .values = {first, 0.0}};

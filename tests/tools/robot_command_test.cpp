@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -21,21 +20,15 @@
 #include "create2_on_pty.h"
 #include "kernels/philox.h"
 #include "temporary_folder.h"
+#include "wait_for.h"
 
 namespace instep {
 namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
 
-bool wait_for(const std::function<bool()>& condition, std::int64_t most_ns = 60'000 * kMs) {
-  const MonotonicClock clock;
-  const std::int64_t end_ns = clock.now_ns() + most_ns;
-  while (clock.now_ns() < end_ns) {
-    if (condition()) return true;
-    sleep_until(clock.now_ns() + kMs);
-  }
-  return condition();
-}
+// Not how soon anything must come, but how long a busy machine may need for it.
+constexpr std::int64_t kPatienceNs = 60'000 * kMs;
 
 using Words = std::vector<std::string>;
 
@@ -45,7 +38,11 @@ Words train(const Create2OnPty& robot, const std::string& out, const std::string
 }
 
 bool starts_to_move(const Create2OnPty& robot) {
-  return wait_for([&] { return robot.is_moving(); });
+  return wait_for([&] { return robot.is_moving(); }, kPatienceNs);
+}
+
+bool comes_to_stand(const Create2OnPty& robot) {
+  return wait_for([&] { return !robot.is_moving(); }, kPatienceNs);
 }
 
 TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
@@ -84,11 +81,11 @@ TEST(RobotCommand, KilledAtSpeedLeavesARobotThatStands) {
     RunningCommand run(train(robot, folder / "run", "100000"));
     ASSERT_TRUE(starts_to_move(robot));
     sleep_until(clock.now_ns() + (3000 + 370 * death) * kMs);
-    ASSERT_TRUE(wait_for([&] { return robot.is_moving(); }));
+    ASSERT_TRUE(starts_to_move(robot));
     const std::int64_t killed_ns = clock.now_ns();
     run.send(SIGKILL);
     run.wait();
-    ASSERT_TRUE(wait_for([&] { return !robot.is_moving(); }));
+    ASSERT_TRUE(comes_to_stand(robot));
     EXPECT_LT(robot.stopped_ns() - killed_ns, 200 * kMs);
     sleep_until(clock.now_ns() + 500 * kMs);
     EXPECT_FALSE(robot.is_moving());
@@ -103,7 +100,7 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   ASSERT_TRUE(starts_to_move(robot));
   const std::int64_t frozen_ns = clock.now_ns();
   run.send(SIGSTOP);
-  ASSERT_TRUE(wait_for([&] { return !robot.is_moving(); }));
+  ASSERT_TRUE(comes_to_stand(robot));
   EXPECT_LT(robot.stopped_ns() - frozen_ns, 1500 * kMs);  // half a second, and a busy machine
   run.send(SIGCONT);
   ASSERT_TRUE(starts_to_move(robot)) << "it goes on";
@@ -180,10 +177,11 @@ TEST(RobotCommand, StopsTheRunAndNotTheSimulator) {
   const std::string link = folder / "robot";
   std::filesystem::create_symlink(folder / "gone", link);  // as a simulator that was killed leaves
   RunningCommand sim({"sim", "create2", "--link", link});
-  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(link); }));
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(link); }, kPatienceNs));
   RunningCommand run({"train", "create_mover", "--time", "real", "--device", link, "--out",
                       folder / "run", "--steps", "100000"});
-  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(folder / "run/checkpoint"); }));
+  ASSERT_TRUE(
+      wait_for([&] { return std::filesystem::exists(folder / "run/checkpoint"); }, kPatienceNs));
   const CommandResult stop = run_command({"stop", link});
   EXPECT_EQ(stop.exit_code, 0) << stop;
   EXPECT_EQ(stop.out.find("asking process"), stop.out.rfind("asking process")) << stop;
