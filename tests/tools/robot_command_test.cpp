@@ -114,12 +114,24 @@ bool echoes(int terminal) {
   return tcgetattr(terminal, &settings) == 0 && (settings.c_lflag & ECHO) != 0;
 }
 
-// The second Ctrl-C kills it where it is. The shell keeps the terminal, and says how it was left.
-TEST(RobotCommand, LeavesTheTerminalAsItWasWhenCtrlCIsPressedTwice) {
+// Reads on until the terminal shows that; false when it ends before.
+bool shows(int terminal, const std::string& text) {
+  std::string shown;
+  char character = 0;
+  while (!shown.ends_with(text)) {
+    if (read(terminal, &character, 1) != 1) return false;
+    shown += character;
+  }
+  return true;
+}
+
+// The second Ctrl-C kills it where it is. Whatever else is typed holds the robot. The shell keeps
+// the terminal, and says how it was left.
+TEST(RobotCommand, IsHeldByAnyKeyAndLeavesTheTerminalAsItWasWhenCtrlCIsPressedTwice) {
   const TemporaryFolder folder;
   const MonotonicClock clock;
   Create2OnPty robot;
-  std::vector<std::string> words = train(robot, folder / "run", "100000");
+  Words words = train(robot, folder / "run", "100000");
   words.insert(words.begin(), {"/bin/sh", "-c", "trap : INT; \"$@\"; stty -a > \"$0\"",
                                folder / "left", INSTEP_COMMAND});
   std::vector<char*> pointers;
@@ -133,6 +145,13 @@ TEST(RobotCommand, LeavesTheTerminalAsItWasWhenCtrlCIsPressedTwice) {
   }
   ASSERT_TRUE(starts_to_move(robot));
   EXPECT_FALSE(echoes(terminal));
+  for (const char* key : {" ", "\x1a", "\x1c"}) {  // Ctrl-Z and Ctrl-\ are the last two
+    ASSERT_EQ(write(terminal, key, 1), 1);
+    ASSERT_TRUE(shows(terminal, "held; press c to go on")) << int{*key};
+    ASSERT_EQ(write(terminal, "c", 1), 1);
+    ASSERT_TRUE(shows(terminal, "going on")) << int{*key};
+  }
+  ASSERT_TRUE(starts_to_move(robot));
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(write(terminal, "\x03", 1), 1);
     sleep_until(clock.now_ns() + 20 * kMs);

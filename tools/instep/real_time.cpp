@@ -145,10 +145,10 @@ KeyWatch::KeyWatch() {
   if (!is_terminal) return;
   terminal_before = settings;
   is_terminal_changed = 1;
-  // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z is a key like any other: it
-  // must hold the robot, and not the program that moves it.
+  // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z and Ctrl-\ are keys like any
+  // other: they must hold the robot, and not stop or kill the program that moves it.
   settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
-  settings.c_cc[VSUSP] = _POSIX_VDISABLE;
+  settings.c_cc[VSUSP] = settings.c_cc[VQUIT] = _POSIX_VDISABLE;
   tcsetattr(STDIN_FILENO, TCSANOW, &settings);
 }
 
