@@ -104,15 +104,24 @@ int ChildRuns::wait() {
   return worst_;
 }
 
+// Signals are let in only while it sleeps: one that came between the look for a stop and the sleep
+// would not wake it.
 void ChildRuns::wait_for_one() {
+  std::signal(SIGCHLD, [](int) {});  // without a handler a child's end would not wake it either
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &before);
+  sigdelset(&before, SIGCHLD);  // a parent that blocks it would have us sleep for ever
   int status = 0;
-  pid_t child = -1;
-  do {
+  pid_t child = 0;
+  while ((child = waitpid(-1, &status, WNOHANG)) == 0) {
     if (is_stop_requested()) {
       for (const auto& [process, name] : running_) kill(process, SIGTERM);
     }
-    child = waitpid(-1, &status, 0);
-  } while (child < 0 && errno == EINTR);
+    sigsuspend(&before);
+  }
+  sigprocmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) throw IoError(std::string("cannot wait for a process: ") + std::strerror(errno));
   if (!WIFEXITED(status)) {
     std::fprintf(stderr, "instep: %s was ended by signal %d\n", running_[child].c_str(),

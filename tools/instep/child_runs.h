@@ -16,6 +16,7 @@ std::string answer_of_child(const std::function<std::string()>& work);
 
 // Runs side by side. Starts processes and waits for them. A stop that is asked for
 // (is_stop_requested()) is asked of them, too, and so it is when this process dies.
+// Gives SIGCHLD a handler that does nothing.
 class ChildRuns {
  public:
   explicit ChildRuns(int jobs) : jobs_(jobs) {}
