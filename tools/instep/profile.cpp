@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -22,39 +21,40 @@ namespace instep {
 namespace {
 
 // The executor under measurement and the time spent in each of its phases. An Executor is a table
-// of plain functions, so the timed one finds its own through this.
+// of plain functions, which have no other place for what the timed one needs.
 struct Phases {
   const Executor* executor = nullptr;
-  MonotonicClock clock;
-  LatencyHistogram observe;
-  LatencyHistogram act;
-  LatencyHistogram learn;
-  LatencyHistogram prepare;
+  LatencyHistogram observe{};
+  LatencyHistogram act{};
+  LatencyHistogram learn{};
+  LatencyHistogram prepare{};
 };
-Phases* phases = nullptr;
+Phases phases;
 
 template <typename Phase>
 void time_phase(LatencyHistogram& histogram, const Phase& phase) {
-  const std::int64_t begin_ns = phases->clock.now_ns();
+  const MonotonicClock clock;
+  const std::int64_t begin_ns = clock.now_ns();
   phase();
-  histogram.record(phases->clock.now_ns() - begin_ns);
+  histogram.record(clock.now_ns() - begin_ns);
 }
 
 Executor timed_executor(const Executor& executor) {
+  phases = {.executor = &executor};
   Executor timed = executor;
   timed.observe = [](const Learner& learner, const double* observation) {
-    time_phase(phases->observe, [&] { phases->executor->observe(learner, observation); });
+    time_phase(phases.observe, [&] { phases.executor->observe(learner, observation); });
   };
   timed.act = [](const Learner& learner, const float* noise) {
-    time_phase(phases->act, [&] { phases->executor->act(learner, noise); });
+    time_phase(phases.act, [&] { phases.executor->act(learner, noise); });
   };
   timed.learn = [](const Learner& learner, double reward, bool terminated, bool truncated,
                    const float* noise) {
-    time_phase(phases->learn,
-               [&] { phases->executor->learn(learner, reward, terminated, truncated, noise); });
+    time_phase(phases.learn,
+               [&] { phases.executor->learn(learner, reward, terminated, truncated, noise); });
   };
   timed.prepare = [](const Learner& learner) {
-    time_phase(phases->prepare, [&] { phases->executor->prepare(learner); });
+    time_phase(phases.prepare, [&] { phases.executor->prepare(learner); });
   };
   return timed;
 }
@@ -98,9 +98,9 @@ nlohmann::json bound_json(const Learner& learner, const Bound& bound, const Loop
             {"prepare", bytes.prepare},
             {"update", bytes.update()}}},
           {"gb_per_s",
-           {{"act", gb_per_s(bytes.act, phases->act)},
-            {"learn", gb_per_s(bytes.learn, phases->learn)},
-            {"prepare", gb_per_s(bytes.prepare, phases->prepare)},
+           {{"act", gb_per_s(bytes.act, phases.act)},
+            {"learn", gb_per_s(bytes.learn, phases.learn)},
+            {"prepare", gb_per_s(bytes.prepare, phases.prepare)},
             {"update", gb_per_s(bytes.update(), latency.update)}}}};
 }
 
@@ -150,16 +150,12 @@ int run_profile(const ProfileOptions& options) {
   config.path = executor.path;
   if (options.agents > 0) return profile_agents(options, config, choice);
 
-  const auto warm_up = std::make_unique<Phases>();
-  const auto measured = std::make_unique<Phases>();
-  warm_up->executor = measured->executor = &executor;
-  phases = warm_up.get();
   const Executor timed = timed_executor(executor);
   RunSession session(config, &timed);
   if (!session.loop().start()) throw DataError("the first action is not finite");
   constexpr std::int64_t kWarmUpTicks = 1000;
   run_ticks(session, kWarmUpTicks);
-  phases = measured.get();
+  phases = {.executor = &executor};
   session.loop().clear_latency();
   const Learner& learner = session.agent().learner();
   std::optional<Bound> bound;
@@ -185,10 +181,10 @@ int run_profile(const ProfileOptions& options) {
       {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(options.updates)},
       {"wakeup_us", nullptr},
       {"phases_us",
-       {{"observe", percentiles_us(measured->observe)},
-        {"act", percentiles_us(measured->act)},
-        {"learn", percentiles_us(measured->learn)},
-        {"prepare", percentiles_us(measured->prepare)}}},
+       {{"observe", percentiles_us(phases.observe)},
+        {"act", percentiles_us(phases.act)},
+        {"learn", percentiles_us(phases.learn)},
+        {"prepare", percentiles_us(phases.prepare)}}},
       {"bound_us", nullptr},
       {"state_bytes", learner.layout.bytes},
       {"backend", choice.backend},
