@@ -87,7 +87,7 @@ class RealtimeLoop {
   bool is_over() const { return is_over_.load(std::memory_order_acquire); }
   std::int64_t steps() const { return steps_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool next_episode(EpisodeRecord* out);
-  [[nodiscard]] bool next_overrun(Overrun* out) { return monitor_.next_overrun(out); }
+  TickMonitor& monitor() { return monitor_; }
   // The step that the snapshot's bytes show, negative when there is no new one. They stay until
   // release_snapshot().
   std::int64_t snapshot_step() const { return snapshot_step_.load(std::memory_order_acquire); }

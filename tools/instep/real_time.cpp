@@ -25,10 +25,6 @@ constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "l
 
 }  // namespace
 
-std::string_view overrun_cause_name(int cause) {
-  return kCauseNames[cause];
-}
-
 // ---------------------------------------------------------------------------------------------------
 // The device
 
@@ -263,6 +259,43 @@ std::string TickStore::dump() const {
   return "the ticks before the fault are in " + path + "; `instep replay " + path + '`';
 }
 
+void OverrunTable::start() {
+  steal_at_begin_ns_ = steal_ns_ = steal_time_ns();
+}
+
+void OverrunTable::take(TickMonitor& monitor) {
+  const std::int64_t steal_ns = steal_time_ns();
+  const double steal_ms = static_cast<double>(steal_ns - steal_ns_) * 1e-6;
+  steal_ns_ = steal_ns;
+  Overrun overrun;
+  while (monitor.next_overrun(&overrun)) {
+    if (rows_.size() < kOverrunsListedMax) rows_.push_back({overrun, steal_ms});
+  }
+}
+
+nlohmann::json OverrunTable::to_json(const RealtimeCounters& counters) const {
+  nlohmann::json by_cause;
+  for (int i = 0; i < kOverrunCauses; ++i) {
+    by_cause[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
+  }
+  nlohmann::json listed = nlohmann::json::array();
+  for (const Row& row : rows_) {
+    nlohmann::json names = nlohmann::json::array();
+    for (int i = 0; i < kOverrunCauses; ++i) {
+      if ((row.overrun.causes & (1U << i)) != 0) names.push_back(kCauseNames[i]);
+    }
+    listed.push_back({{"step", row.overrun.step},
+                      {"late_us", static_cast<double>(row.overrun.late_ns) * 1e-3},
+                      {"packet_age_us", static_cast<double>(row.overrun.packet_age_ns) * 1e-3},
+                      {"steal_ms", row.steal_ms},
+                      {"causes", names}});
+  }
+  return {{"overrun_ticks", counters.overrun_ticks},
+          {"overruns", by_cause},
+          {"overruns_listed", listed},
+          {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6}};
+}
+
 // ---------------------------------------------------------------------------------------------------
 // The run
 
@@ -295,7 +328,7 @@ RealTimeRun::~RealTimeRun() {
 
 void RealTimeRun::start() {
   take_real_time_rights();
-  steal_at_begin_ns_ = steal_ns_ = steal_time_ns();
+  overruns_.start();
   device_.link().start();
   loop_.start();
 }
@@ -306,22 +339,12 @@ void RealTimeRun::add_update(const Learner& learner) {
   if (sampler_.ticks() >= sink_.updates_per_sample) health_.write(sampler_.sample(learner));
 }
 
-void RealTimeRun::list_overruns() {
-  const std::int64_t steal_ns = steal_time_ns();
-  const double steal_ms = static_cast<double>(steal_ns - steal_ns_) * 1e-6;
-  steal_ns_ = steal_ns;
-  Overrun overrun;
-  while (loop_.next_overrun(&overrun)) {
-    if (overruns_.size() < kOverrunsListedMax) overruns_.push_back({overrun, steal_ms});
-  }
-}
-
 void RealTimeRun::poll() {
   keys_.poll(device_.signals());
   store_.take(device_.ticks());
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
-  list_overruns();
+  overruns_.take(loop_.monitor());
   HealthSample health;
   if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
   const std::int64_t step = loop_.snapshot_step();
@@ -359,27 +382,11 @@ nlohmann::json RealTimeRun::to_json() const {
   // Without what it was waiting for.
   std::string ended_while = status_text(device_.world().status());
   ended_while.erase(std::min(ended_while.find(':'), ended_while.size()));
-  nlohmann::json causes;
-  for (int i = 0; i < kOverrunCauses; ++i) {
-    causes[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
-  }
   nlohmann::json holds;
   for (int i = 0; i < kHoldCauses; ++i) {
     holds[std::string(kHoldNames[i])] = world.holds[static_cast<std::size_t>(i)];
   }
-  nlohmann::json listed = nlohmann::json::array();
-  for (const ListedOverrun& item : overruns_) {
-    nlohmann::json names = nlohmann::json::array();
-    for (int i = 0; i < kOverrunCauses; ++i) {
-      if ((item.overrun.causes & (1U << i)) != 0) names.push_back(kCauseNames[i]);
-    }
-    listed.push_back({{"step", item.overrun.step},
-                      {"late_us", static_cast<double>(item.overrun.late_ns) * 1e-3},
-                      {"packet_age_us", static_cast<double>(item.overrun.packet_age_ns) * 1e-3},
-                      {"steal_ms", item.steal_ms},
-                      {"causes", names}});
-  }
-  return {
+  nlohmann::json result = {
       {"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
       {"ended_while", ended_while.empty() ? nlohmann::json(nullptr) : nlohmann::json(ended_while)},
       {"exact", late.ticks == 0},
@@ -387,10 +394,6 @@ nlohmann::json RealTimeRun::to_json() const {
       {"packet_age_us", percentiles_us(counters.packet_age)},
       {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
       {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
-      {"overrun_ticks", counters.overrun_ticks},
-      {"overruns", causes},
-      {"overruns_listed", listed},
-      {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6},
       {"missed_deadlines", world.missed_periods},
       {"late_ticks", late.ticks},
       {"transitions_dropped_late", late.transitions_dropped},
@@ -406,6 +409,8 @@ nlohmann::json RealTimeRun::to_json() const {
       {"bytes_skipped", link.bytes_skipped},
       {"reconnects", link.reconnects},
       {"dead_man_stops", link.dead_man_stops}};
+  result.update(overruns_.to_json(counters));
+  return result;
 }
 
 }  // namespace instep

@@ -139,6 +139,26 @@ struct RunSink {
   std::int64_t updates_per_sample = 1;
 };
 
+// The ticks that were not as they should be, by cause and one by one, each with the time that was
+// taken from this machine around it.
+class OverrunTable {
+ public:
+  void start();  // before the first tick
+  void take(TickMonitor& monitor);
+  // The keys that summaries and profiles have of it.
+  nlohmann::json to_json(const RealtimeCounters& counters) const;
+
+ private:
+  struct Row {
+    Overrun overrun;
+    double steal_ms = 0.0;
+  };
+
+  std::vector<Row> rows_;
+  std::int64_t steal_ns_ = 0;
+  std::int64_t steal_at_begin_ns_ = 0;
+};
+
 // One run on a device: starts and ends the threads, and does the writer's work in poll().
 class RealTimeRun {
  public:
@@ -160,13 +180,7 @@ class RealTimeRun {
   nlohmann::json to_json() const;
 
  private:
-  struct ListedOverrun {
-    Overrun overrun;
-    double steal_ms = 0.0;  // taken from this machine around it
-  };
-
   void add_update(const Learner& learner);
-  void list_overruns();
   void stop();
 
   Agent& agent_;
@@ -178,14 +192,9 @@ class RealTimeRun {
   TickStore store_;
   KeyWatch keys_;
   RealtimeLoop loop_;
-  std::vector<ListedOverrun> overruns_;
-  std::int64_t steal_ns_ = 0;
-  std::int64_t steal_at_begin_ns_ = 0;
+  OverrunTable overruns_;
   std::string trouble_;  // why the run could not go on
 };
-
-// In one or two words, of OverrunCause 1 << cause; the key in summaries.
-std::string_view overrun_cause_name(int cause);
 
 // What keeps the robot from learning, for people; empty when nothing does. A literal.
 const char* status_text(RobotStatus status);

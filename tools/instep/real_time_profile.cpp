@@ -82,14 +82,12 @@ class RateProfile {
   MonotonicClock clock_;
   std::int64_t window_ticks_;
   std::vector<Window> windows_;
-  std::vector<Overrun> overruns_;
-  std::vector<double> overrun_steal_ms_;
+  OverrunTable overruns_;
   std::atomic<bool> is_over_{false};
   bool has_failed_ = false;
   int core_ = -1;
   int priority_error_ = 0;
   std::int64_t tick_end_ns_ = 0;
-  std::int64_t steal_ns_ = 0;
   std::int64_t preempted_ = 0;
   // Of the old packets: the device, which is but a thread here, had sent none; or it had.
   std::int64_t device_late_ = 0;
@@ -151,10 +149,8 @@ void RateProfile::run() {
 }
 
 nlohmann::json RateProfile::measure() {
-  const int ignored = lock_memory();
-  static_cast<void>(ignored);
-  const std::int64_t steal_at_begin_ns = steal_time_ns();
-  std::int64_t steal_before_ns = steal_at_begin_ns;
+  take_real_time_rights();
+  overruns_.start();
   robot_.link().start();
   learner_.start();
   seal();
@@ -162,21 +158,14 @@ nlohmann::json RateProfile::measure() {
   constexpr std::int64_t kPollNs = 50'000'000;
   while (!is_over_) {
     sleep_until(clock_.now_ns() + kPollNs);
-    const std::int64_t steal_ns = steal_time_ns();
-    const double steal_ms = static_cast<double>(steal_ns - steal_before_ns) * 1e-6;
-    steal_before_ns = steal_ns;
-    Overrun overrun;
-    while (monitor_.next_overrun(&overrun)) {
-      overruns_.push_back(overrun);
-      overrun_steal_ms_.push_back(steal_ms);
-    }
+    overruns_.take(monitor_);
     while (!robot_.ticks().front().empty()) robot_.ticks().pop();
   }
   loop.join();
+  overruns_.take(monitor_);
   learner_.stop();
   robot_.link().stop();
   unseal();
-  steal_ns_ = steal_time_ns() - steal_at_begin_ns;
   if (has_failed_) throw DataError("the learner's numbers are no longer finite");
   return result();
 }
@@ -212,47 +201,28 @@ nlohmann::json RateProfile::result() {
   const RealtimeCounters& counters = monitor_.counters();
   const double loop_us = median_p99_us(windows_, &Window::loop);
   const double baseline_us = median_p99_us(windows_, &Window::baseline);
-  nlohmann::json listed = nlohmann::json::array();
-  for (std::size_t i = 0; i < std::min<std::size_t>(overruns_.size(), 1000); ++i) {
-    const Overrun& overrun = overruns_[i];
-    nlohmann::json causes = nlohmann::json::array();
-    for (int cause = 0; cause < kOverrunCauses; ++cause) {
-      if ((overrun.causes & (1U << cause)) != 0) causes.push_back(overrun_cause_name(cause));
-    }
-    listed.push_back({{"step", overrun.step},
-                      {"late_us", static_cast<double>(overrun.late_ns) * 1e-3},
-                      {"packet_age_us", static_cast<double>(overrun.packet_age_ns) * 1e-3},
-                      {"steal_ms", overrun_steal_ms_[i]},
-                      {"causes", causes}});
-  }
-  nlohmann::json by_cause;
-  for (int cause = 0; cause < kOverrunCauses; ++cause) {
-    by_cause[std::string(overrun_cause_name(cause))] =
-        counters.overruns[static_cast<std::size_t>(cause)];
-  }
   const LateLearning& late = session_.agent().late_learning();
-  return {{"ticks", counters.ticks},
-          {"windows", windows_.size()},
-          {"wakeup_us", percentiles_us(all_of(windows_, &Window::loop))},
-          {"baseline_wakeup_us", percentiles_us(all_of(windows_, &Window::baseline))},
-          {"wakeup_p99_median_us", loop_us},
-          {"baseline_p99_median_us", baseline_us},
-          {"wakeup_over_baseline", loop_us / baseline_us},
-          {"packet_age_us", percentiles_us(counters.packet_age)},
-          {"packet_to_wire_us", percentiles_us(robot_.link().latency().packet_to_wire)},
-          {"command_to_wire_us", percentiles_us(robot_.link().latency().command_to_wire)},
-          {"overrun_ticks", counters.overrun_ticks},
-          {"overruns", by_cause},
-          {"overruns_listed", listed},
-          {"old_packets_of", {{"device", device_late_}, {"link", link_late_}}},
-          {"baseline_late_ticks", baseline_late_},
-          {"steal_ms", static_cast<double>(steal_ns_) * 1e-6},
-          {"preempted", preempted_},
-          {"exact", late.ticks == 0},
-          {"late_ticks", late.ticks},
-          {"transitions_dropped_late", late.transitions_dropped},
-          {"priority", priority_error_ == 0 ? "fifo" : "ordinary"},
-          {"core", core_}};
+  nlohmann::json result = {
+      {"ticks", counters.ticks},
+      {"windows", windows_.size()},
+      {"wakeup_us", percentiles_us(all_of(windows_, &Window::loop))},
+      {"baseline_wakeup_us", percentiles_us(all_of(windows_, &Window::baseline))},
+      {"wakeup_p99_median_us", loop_us},
+      {"baseline_p99_median_us", baseline_us},
+      {"wakeup_over_baseline", loop_us / baseline_us},
+      {"packet_age_us", percentiles_us(counters.packet_age)},
+      {"packet_to_wire_us", percentiles_us(robot_.link().latency().packet_to_wire)},
+      {"command_to_wire_us", percentiles_us(robot_.link().latency().command_to_wire)},
+      {"old_packets_of", {{"device", device_late_}, {"link", link_late_}}},
+      {"baseline_late_ticks", baseline_late_},
+      {"preempted", preempted_},
+      {"exact", late.ticks == 0},
+      {"late_ticks", late.ticks},
+      {"transitions_dropped_late", late.transitions_dropped},
+      {"priority", priority_error_ == 0 ? "fifo" : "ordinary"},
+      {"core", core_}};
+  result.update(overruns_.to_json(counters));
+  return result;
 }
 
 void print_row(const char* name, const nlohmann::json& us) {
@@ -269,8 +239,6 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
     throw UsageError("--rate: only AVG learns apart from the loop");
   }
   const std::int64_t period_ns = std::llround(1e9 / options.rate_hz);
-  const std::string missing = missing_rights();
-  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
   RateProfile profile(config, task, period_ns, options.seconds);
   nlohmann::json result = profile.measure();
   std::printf("%s at %g Hz, %zu windows of %g s, hidden layers of %d, %s\n", config.task.c_str(),
