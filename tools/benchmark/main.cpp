@@ -106,36 +106,45 @@ Update fused_update(const Shape& shape, Schedule schedule, const Executor& execu
   };
 }
 
-// A learner that is no Executor makes one step of its own data; answers how long that took.
-template <typename Peer>
-std::int64_t time_step(Peer& peer, int action_dim) {
-  peer.data.advance();
-  const std::int64_t begin_ns = peer.clock.now_ns();
-  float noise[kActionDimMax];
-  const auto draw = [&](Stream stream) {
-    Random{0, static_cast<std::uint32_t>(stream)}.normal(peer.step, noise, action_dim);
-  };
-  draw(Stream::kExploration);
-  peer.learner.act(noise);
-  draw(Stream::kNextAction);
-  peer.learner.update(peer.data.observation(), peer.data.reward(), false, noise);
-  ++peer.step;
-  return peer.clock.now_ns() - begin_ns;
-}
+// A learner that is no Executor, with the data that it is timed by.
+template <typename PeerLearner>
+struct TimedPeer {
+  // `queue`: where its calls go, if it takes one.
+  template <typename... Queue>
+  explicit TimedPeer(const Shape& shape, Queue&... queue)
+      : learner(queue..., shape, timed_settings(shape)),
+        data(shape.observation_dim),
+        action_dim(shape.action_dim) {
+    learner.begin_episode(data.observation());
+  }
+
+  // Makes one step of its data; answers how long that took.
+  std::int64_t step_ns() {
+    data.advance();
+    const std::int64_t begin_ns = clock.now_ns();
+    float noise[kActionDimMax];
+    const auto draw = [&](Stream stream) {
+      Random{0, static_cast<std::uint32_t>(stream)}.normal(step, noise, action_dim);
+    };
+    draw(Stream::kExploration);
+    learner.act(noise);
+    draw(Stream::kNextAction);
+    learner.update(data.observation(), data.reward(), false, noise);
+    ++step;
+    return clock.now_ns() - begin_ns;
+  }
+
+  PeerLearner learner;
+  Transitions data;
+  MonotonicClock clock;
+  int action_dim;
+  std::uint64_t step = 0;
+};
 
 Update eigen_update(const Shape& shape) {
-  struct Straightforward {
-    explicit Straightforward(const Shape& s)
-        : learner(s, timed_settings(s)), data(s.observation_dim) {}
-    EigenLearner learner;
-    Transitions data;
-    MonotonicClock clock;
-    std::uint64_t step = 0;
-  };
-  const auto eigen = std::make_shared<Straightforward>(shape);
-  eigen->learner.begin_episode(eigen->data.observation());
-  return [eigen, m = shape.action_dim](Samples* samples) {
-    const std::int64_t step_ns = time_step(*eigen, m);
+  const auto eigen = std::make_shared<TimedPeer<EigenLearner>>(shape);
+  return [eigen](Samples* samples) {
+    const std::int64_t step_ns = eigen->step_ns();
     if (samples != nullptr) (*samples)["step"].push_back(step_ns);
   };
 }
@@ -150,25 +159,16 @@ Update cuda_update(const Shape& shape) {
 }
 
 Update cublas_update(const Shape& shape) {
-  struct OnGpu {
-    explicit OnGpu(const Shape& s)
-        : learner(queue, s, timed_settings(s)), data(s.observation_dim) {}
-    CublasQueue queue;
-    GraphLearner<CublasQueue> learner;
-    Transitions data;
-    MonotonicClock clock;
-    std::uint64_t step = 0;
-  };
-  const auto gpu = std::make_shared<OnGpu>(shape);
-  gpu->learner.begin_episode(gpu->data.observation());
-  return [gpu, m = shape.action_dim](Samples* samples) {
-    const std::int64_t step_ns = time_step(*gpu, m);
+  const auto queue = std::make_shared<CublasQueue>();
+  const auto gpu = std::make_shared<TimedPeer<GraphLearner<CublasQueue>>>(shape, *queue);
+  return [queue, gpu](Samples* samples) {
+    const std::int64_t step_ns = gpu->step_ns();
     if (samples == nullptr) return;
     (*samples)["step"].push_back(step_ns);
     // Both graphs once more, with nothing of the host in between.
-    gpu->queue.begin_timing();
+    queue->begin_timing();
     gpu->learner.replay_step();
-    (*samples)["device"].push_back(static_cast<std::int64_t>(gpu->queue.end_timing_us() * 1e3));
+    (*samples)["device"].push_back(static_cast<std::int64_t>(queue->end_timing_us() * 1e3));
   };
 }
 
