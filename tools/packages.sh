@@ -30,13 +30,14 @@ may_install() { [[ $EUID -eq 0 ]] || command -v sudo >/dev/null; }
 
 have_package_lists() { compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; }
 
-# Runs apt-get as root, through sudo where need be.
+# Runs apt-get as root, through sudo where need be. What dpkg tells of each package goes to standard output even
+# with -qq, and is left out; errors come on the other one, as long as dpkg has no terminal of its own.
 apt_get() {
   local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq --option Dpkg::Use-Pty=0 "$@")
   if [[ $EUID -ne 0 ]]; then
     command=(sudo "${command[@]}")
   fi
-  "${command[@]}"
+  "${command[@]}" >/dev/null
 }
 
 # Installs what is missing; touches neither the network nor sudo when nothing is.
