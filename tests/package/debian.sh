@@ -1,5 +1,6 @@
 # Sourced by the tests that try the package in a Debian of its own.
 export LC_ALL=C
+shopt -s inherit_errexit # a Debian that cannot be made ends the test
 
 skip() {
   echo "skipped: $*"

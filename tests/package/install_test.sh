@@ -6,6 +6,8 @@ set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/debian.sh"
 architecture=$1 deb=$2 scratch=$3
 may_try "$deb"
+[[ $architecture == "$(dpkg --print-architecture)" || -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]] ||
+  skip "needs a kernel that starts $architecture by qemu-user (binfmt_misc)"
 root=$(unpack_debian "$architecture" "$deb" "$scratch")
 trap 'umount "$root/proc" || true; rm -rf --one-file-system "$root"' EXIT
 mount -t proc proc "$root/proc"
