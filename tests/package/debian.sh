@@ -24,11 +24,16 @@ may_try() {
 # unpack_debian ARCHITECTURE DEB SCRATCH: a Debian with nothing but what the package depends on and, where nothing is
 # emulated, systemd. Answers its folder; the image it comes from is kept for the next time.
 unpack_debian() {
-  local architecture=$1 deb=$2 scratch=$3 image=$3/debian-$1.tar dependencies root
-  dependencies=$(dpkg-deb --field "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g' | tr -d ' ')
+  local architecture=$1 deb=$2 scratch=$3 suite=bookworm depends libc dependencies image root
+  depends=$(dpkg-deb --field "$deb" Depends)
+  # Debian 12 has glibc 2.36. Thor's package needs that of Ubuntu 24.04, which Debian 13 can stand in for.
+  libc=$(sed -n 's/.*libc6 (>= \([0-9.]*\)).*/\1/p' <<<"$depends")
+  ! dpkg --compare-versions "$libc" gt 2.36 || suite=trixie
+  dependencies=$(sed 's/([^)]*)//g; s/|[^,]*//g' <<<"$depends" | tr -d ' ')
   [[ $architecture != "$(dpkg --print-architecture)" ]] || dependencies+=,systemd
+  image=$scratch/debian-$suite-$architecture.tar
   [[ -e $image ]] || mmdebstrap --mode=root --architectures="$architecture" --variant=minbase \
-    --include="$dependencies" bookworm "$image" >&2
+    --include="$dependencies" "$suite" "$image" >&2
   root=$(mktemp -d "$scratch/root.XXXXXX")
   tar -C "$root" -xf "$image"
   echo "$root"
