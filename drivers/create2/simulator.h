@@ -98,6 +98,7 @@ class Create2Simulator final : public DeviceSimulator {
   // The rate at which the host sends, as opcode 129 numbers them. As long as the robot is at 115200
   // baud it hears every host: behind a pseudo-terminal many set no rate at all.
   void set_host_baud_code(int code) { host_baud_code_ = code; }
+  int baud_code() const { return static_cast<int>(state_.baud_code); }
   // Puts it elsewhere, at rest.
   void place(double x_mm, double y_mm, double heading);
   void set_changes(const Create2Changes& changes) { state_.changes = changes; }

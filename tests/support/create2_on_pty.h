@@ -1,80 +1,88 @@
-// A simulated Create 2 behind a pseudo-terminal, on real time, in a thread of the test.
+// A simulated Create 2 on real time, in a thread of the test, behind a port that forgives nothing
+// that a robot and its adapter would not.
 #pragma once
 
-#include <fcntl.h>
-#include <termios.h>
-#include <unistd.h>
-
-#include <array>
 #include <atomic>
-#include <cstdlib>
+#include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
 
-#include "drivers/create2/simulator.h"
+#include "drivers/create2/simulator_on_port.h"
 #include "runtime/clock.h"
 #include "runtime/realtime/thread.h"
+#include "temporary_folder.h"
 
 namespace instep {
 
 class Create2OnPty {
  public:
   Create2OnPty() {
-    master_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    grantpt(master_);
-    unlockpt(master_);
-    std::array<char, 128> name{};
-    ptsname_r(master_, name.data(), name.size());
-    path_ = name.data();
-    termios settings{};
-    tcgetattr(master_, &settings);
-    cfmakeraw(&settings);
-    tcsetattr(master_, TCSANOW, &settings);
-    // A terminal that nobody has open hangs up; a robot's port does not.
-    slave_ = open(path_.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    simulator_.restart({1, static_cast<std::uint32_t>(Stream::kTaskReset)}, 0);
-    simulator_.place(1000.0, 400.0, 0.0);
+    robot_.simulator().place(1000.0, 400.0, 0.0);
+    path_ = robot_.port().path();
+    begin_ns_ = clock_.now_ns();
     thread_ = std::thread([this] { run(); });
   }
   ~Create2OnPty() {
     is_stopping_ = true;
     thread_.join();
-    close(slave_);
-    close(master_);
   }
   Create2OnPty(const Create2OnPty&) = delete;
   Create2OnPty& operator=(const Create2OnPty&) = delete;
 
+  // The port's first name, the one that it has now, and the one that always points to it.
   const std::string& path() const { return path_; }
+  std::string path_now() {
+    const std::lock_guard lock(mutex_);
+    return robot_.port().path();
+  }
+  const std::string& stable_path() const { return robot_.port().stable_path(); }
+
   bool is_moving() const { return is_moving_; }
   std::int64_t stopped_ns() const { return stopped_ns_; }  // when it was last told to stand still
   std::int64_t limit_violations() const { return limit_violations_; }
 
+  // Something happens to the robot or its port.
+  void does(const std::function<void(Create2OnPort&)>& what) {
+    const std::lock_guard lock(mutex_);
+    what(robot_);
+  }
+  void unplug() {
+    does([](Create2OnPort& robot) { robot.simulator().set_plugged(false); });
+  }
+  void plug() {
+    does([](Create2OnPort& robot) { robot.simulator().set_plugged(true); });
+  }
+  // As a getty, or `stty sane 9600`, does it.
+  void reset_settings() {
+    does([](Create2OnPort& robot) { robot.port().reset_settings(); });
+  }
+  void send_as_another_program(std::vector<std::uint8_t> bytes) {
+    does([&](Create2OnPort& robot) {
+      robot.send_as_another_program(bytes, clock_.now_ns() - begin_ns_);
+    });
+  }
+
  private:
   void run() {
-    const MonotonicClock clock;
-    const std::int64_t begin_ns = clock.now_ns();
-    std::array<std::uint8_t, 512> bytes;
     while (!is_stopping_) {
-      sleep_until(clock.now_ns() + 1'000'000);
-      const std::int64_t now_ns = clock.now_ns() - begin_ns;
-      const ssize_t count = ::read(master_, bytes.data(), bytes.size());
-      if (count > 0) simulator_.on_bytes({bytes.data(), static_cast<std::size_t>(count)}, now_ns);
-      simulator_.advance(now_ns);
-      const std::size_t left = simulator_.read(bytes);
-      if (left > 0) static_cast<void>(::write(master_, bytes.data(), left) == 0);
-      const bool is_moving =
-          simulator_.target_left_mm_s() != 0.0 || simulator_.target_right_mm_s() != 0.0;
-      if (is_moving_ && !is_moving) stopped_ns_ = clock.now_ns();
+      sleep_until(clock_.now_ns() + 1'000'000);
+      const std::lock_guard lock(mutex_);
+      robot_.advance(clock_.now_ns() - begin_ns_);
+      const Create2Simulator& robot = robot_.simulator();
+      const bool is_moving = robot.target_left_mm_s() != 0.0 || robot.target_right_mm_s() != 0.0;
+      if (is_moving_ && !is_moving) stopped_ns_ = clock_.now_ns();
       is_moving_ = is_moving;
-      limit_violations_ = simulator_.counters().limit_violations;
+      limit_violations_ = robot.counters().limit_violations;
     }
   }
 
-  Create2Simulator simulator_{Create2SimulatorOptions{.seed = 1}};
+  TemporaryFolder folder_;
+  Create2OnPort robot_{{.path = folder_ / "ttyUSB0", .is_strict = true, .seed = 1}};
+  const MonotonicClock clock_;
   std::string path_;
-  int master_ = -1;
-  int slave_ = -1;
+  std::int64_t begin_ns_ = 0;
+  std::mutex mutex_;  // of robot_
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> is_moving_{false};
   std::atomic<std::int64_t> stopped_ns_{0};

@@ -60,6 +60,69 @@ TEST(SimCommand, StreamsToWhoeverOpensItsPort) {
   EXPECT_FALSE(std::filesystem::is_symlink(link));
 }
 
+// What the command prints when it is told `words` on its stdin.
+std::string said_to(const std::string& words, const std::string& options = "") {
+  const TemporaryFolder folder;
+  RunningCommand simulator(
+      {"-c",
+       "exec \"$0\" sim create2 " + options + " --link \"$1\" <<\\END\n" + words + "\nquit\nEND\n",
+       INSTEP_COMMAND, folder / "ttyUSB0"},
+      "/bin/sh");
+  const CommandResult result = simulator.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  return result.out;
+}
+
+TEST(SimCommand, TakesNoWordsForNumbers) {
+  for (const char* line :
+       {"place x y", "place 500", "place 500 y", "place 1 2 3", "cliff", "cliff a", "cliff 16",
+        "battery full", "battery -1", "battery nan", "drop 1.5", "drop 0,5", "place 500 600mm",
+        "send", "send 128 x", "send 256"}) {
+    const std::string said = said_to(line);
+    EXPECT_NE(said.find(std::string("'") + line + "': must be"), std::string::npos) << said;
+  }
+  for (const char* line : {"lift 1", "status now", "plug in"}) {
+    EXPECT_NE(said_to(line).find("nothing may follow"), std::string::npos) << line;
+  }
+  EXPECT_NE(said_to("place 500 600").find("at 500 600 mm"), std::string::npos);
+  EXPECT_NE(said_to("battery 1000").find("battery 1000 mAh"), std::string::npos);
+  EXPECT_NE(said_to("dance").find("unknown word 'dance'"), std::string::npos);
+}
+
+TEST(SimCommand, TellsTheNamesOfAStrictPort) {
+  const std::string said = said_to("", "--strict --seed 7");
+  EXPECT_NE(said.find("ttyUSB0, always at "), std::string::npos) << said;
+  EXPECT_NE(said.find("/serial/by-id/usb-Simulated_Create_2_7-if00-port0"), std::string::npos);
+  const CommandResult no_number = run_command({"sim", "create2", "--strict", "--link", "/robot"});
+  EXPECT_EQ(no_number.exit_code, 2) << no_number;
+}
+
+// Words without an end, lines without an end.
+TEST(SimCommand, CanBeEndedWhateverItsStdinIs) {
+  for (const char* input : {"< /dev/zero", "< /dev/full", "<> /dev/null"}) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+      const TemporaryFolder folder;
+      RunningCommand simulator({"-c", std::string("exec \"$0\" sim create2 --link \"$1\" ") + input,
+                                INSTEP_COMMAND, folder / "robot"},
+                               "/bin/sh");
+      ASSERT_TRUE(appears(folder / "robot"));
+      simulator.send(signal);
+      EXPECT_EQ(simulator.wait().exit_code, 0) << input;
+    }
+  }
+  const TemporaryFolder folder;
+  RunningCommand simulator(
+      {"-c",
+       "yes status | head -c 100000000 | (exec \"$0\" sim create2 --link \"$1\" "
+       "> /dev/null & echo $! > \"$2\"; wait)",
+       INSTEP_COMMAND, folder / "robot", folder / "process"},
+      "/bin/sh");
+  ASSERT_TRUE(appears(folder / "robot"));
+  kill(std::stoi(read_bytes(folder / "process")), SIGTERM);
+  simulator.wait();
+  EXPECT_FALSE(std::filesystem::is_symlink(folder / "robot"));
+}
+
 TEST(SimCommand, TouchesNoFileThatIsThere) {
   const TemporaryFolder folder;
   write_bytes(folder / "file", "precious");

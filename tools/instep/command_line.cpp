@@ -212,6 +212,8 @@ void add_sim(CLI::App& app, SimOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("sim", "Simulate a robot behind a pseudo-terminal");
   command->add_option("DEVICE", options.device, "create2")->required();
   command->add_option("--link", options.link, "where its port is to appear")->required();
+  command->add_flag("--strict", options.is_strict,
+                    "a port as a USB adapter's: 9600 baud at first, another name after a re-plug");
   command->add_option("--seed", options.seed, "of its arena, its place and its noise")
       ->check(is_seed);
   command->add_option("--faults", options.fault_seed, "seed of a schedule of faults")
