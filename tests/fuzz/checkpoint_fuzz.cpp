@@ -7,8 +7,8 @@
 
 #include "fuzz_file.h"
 #include "runtime/checkpoint.h"
-#include "tools/instep/names.h"
-#include "tools/instep/session.h"
+#include "tools/library/names.h"
+#include "tools/library/run/session.h"
 
 using instep::require;
 

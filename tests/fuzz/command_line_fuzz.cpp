@@ -4,7 +4,7 @@
 
 #include "fuzz_file.h"
 #include "tools/instep/command_line.h"
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 using instep::require;
 

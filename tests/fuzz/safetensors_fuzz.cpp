@@ -1,7 +1,7 @@
 // Any bytes as a safetensors file.
 #include "fuzz_file.h"
-#include "tools/instep/error.h"
-#include "tools/instep/safetensors.h"
+#include "tools/library/check/safetensors.h"
+#include "tools/library/error.h"
 
 using instep::require;
 

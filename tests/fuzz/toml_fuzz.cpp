@@ -1,7 +1,7 @@
 // Any bytes as a settings file, and as the config.toml of a run.
 #include "fuzz_file.h"
-#include "tools/instep/error.h"
-#include "tools/instep/settings_io.h"
+#include "tools/library/error.h"
+#include "tools/library/run/settings_io.h"
 
 using instep::require;
 

@@ -20,11 +20,11 @@
 #include <vector>
 
 #include "temporary_folder.h"
-#include "tools/instep/error.h"
-#include "tools/instep/names.h"
-#include "tools/instep/run_folder.h"
-#include "tools/instep/settings_io.h"
-#include "tools/instep/training_run.h"
+#include "tools/library/error.h"
+#include "tools/library/names.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/settings_io.h"
+#include "tools/library/run/training_run.h"
 
 namespace instep {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "temporary_folder.h"
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 namespace instep {
 namespace {

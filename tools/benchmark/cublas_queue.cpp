@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 namespace instep {
 namespace {

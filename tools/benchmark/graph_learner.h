@@ -16,7 +16,7 @@
 #include "kernels/settings.h"
 #include "tools/benchmark/graph_kernels.h"
 #include "tools/benchmark/named_values.h"
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 namespace instep {
 

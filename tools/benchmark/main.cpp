@@ -21,10 +21,10 @@
 #include "tools/benchmark/eigen_learner.h"
 #include "tools/benchmark/graph_learner.h"
 #include "tools/benchmark/peer_golden.h"
-#include "tools/instep/bound.h"
-#include "tools/instep/error.h"
-#include "tools/instep/names.h"
-#include "tools/instep/verify_learner.h"
+#include "tools/library/check/verify_learner.h"
+#include "tools/library/error.h"
+#include "tools/library/measure/bound.h"
+#include "tools/library/names.h"
 
 namespace instep {
 namespace {

@@ -8,9 +8,9 @@
 #include "kernels/settings.h"
 #include "kernels/shape.h"
 #include "tools/benchmark/named_values.h"
-#include "tools/instep/error.h"
-#include "tools/instep/safetensors.h"
-#include "tools/instep/verify_learner.h"
+#include "tools/library/check/safetensors.h"
+#include "tools/library/check/verify_learner.h"
+#include "tools/library/error.h"
 
 namespace instep {
 

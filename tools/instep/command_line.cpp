@@ -12,20 +12,20 @@
 #include <optional>
 #include <sstream>
 
-#include "tools/instep/doctor.h"
-#include "tools/instep/error.h"
-#include "tools/instep/eval.h"
-#include "tools/instep/info.h"
-#include "tools/instep/profile.h"
-#include "tools/instep/replay.h"
-#include "tools/instep/report.h"
 #include "tools/instep/robot_commands.h"
-#include "tools/instep/run_folder.h"
-#include "tools/instep/settings_io.h"
 #include "tools/instep/sim.h"
 #include "tools/instep/study.h"
 #include "tools/instep/train.h"
-#include "tools/instep/verify.h"
+#include "tools/library/check/replay.h"
+#include "tools/library/check/verify.h"
+#include "tools/library/error.h"
+#include "tools/library/measure/doctor.h"
+#include "tools/library/measure/info.h"
+#include "tools/library/measure/profile.h"
+#include "tools/library/report/report.h"
+#include "tools/library/run/eval.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/settings_io.h"
 
 namespace instep {
 namespace {

@@ -12,7 +12,7 @@
 #include <new>
 
 #include "tools/instep/command_line.h"
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 // What was printed may have met a full disk. That nobody reads it any more is no error.
 static int finish(int code) {

@@ -16,10 +16,10 @@
 #include "runtime/clock.h"
 #include "runtime/realtime/guardian.h"
 #include "tasks/registry.h"
-#include "tools/instep/error.h"
-#include "tools/instep/real_time.h"
-#include "tools/instep/session.h"
-#include "tools/instep/training_run.h"
+#include "tools/library/error.h"
+#include "tools/library/run/real_time.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/training_run.h"
 
 namespace instep {
 namespace {

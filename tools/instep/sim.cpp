@@ -20,7 +20,7 @@
 #include "drivers/create2/fault_schedule.h"
 #include "drivers/create2/simulator_on_port.h"
 #include "runtime/clock.h"
-#include "tools/instep/error.h"
+#include "tools/library/error.h"
 
 namespace instep {
 namespace {

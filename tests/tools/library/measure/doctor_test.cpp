@@ -1,0 +1,287 @@
+// The doctor on machines that are folders: what Linux shows below /proc, /sys and /dev on a machine
+// that is fit for real time, with one thing changed at a time.
+#include "tools/library/measure/doctor.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "command.h"
+
+namespace instep {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using Level = Finding::Level;
+
+class Machine {
+ public:
+  Machine() {
+    put("proc/version", "Linux version 6.1.0-18-rt-amd64 (x@y) #1 SMP PREEMPT_RT Debian 6.1.76\n");
+    set_identity("1000", "1000 20", "0000000000000000");
+    set_limits("80", "unlimited");
+    for (const char* core : {"cpu0", "cpu1"}) {
+      const std::string folder = "sys/devices/system/cpu/" + std::string(core) + "/cpufreq/";
+      put(folder + "scaling_governor", "performance\n");
+      put(folder + "scaling_min_freq", "1479000\n");
+      put(folder + "scaling_max_freq", "1479000\n");
+    }
+    put("sys/devices/system/cpu/isolated", "3\n");
+    put("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
+  }
+
+  void put(const std::string& path, const std::string& text) const {
+    std::filesystem::create_directories(std::filesystem::path(root() + '/' + path).parent_path());
+    write_bytes(root() + '/' + path, text);
+  }
+  void set_identity(const std::string& user, const std::string& groups,
+                    const std::string& capabilities) const {
+    put("proc/self/status", "Name:\tinstep\nUid:\t0\t" + user +
+                                "\t0\t0\nGid:\t0\t1000\t0\t0\nGroups:\t" + groups + " \nCapEff:\t" +
+                                capabilities + "\n");
+  }
+  void set_limits(const std::string& priority, const std::string& locked) const {
+    put("proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit           Units     \n"
+        "Max locked memory         " +
+            locked +
+            "              unlimited            bytes     \n"
+            "Max realtime priority     " +
+            priority + "                    99                            \n");
+  }
+  // A Jetson Nano with JetPack 4.6.1 in its full power mode.
+  void become_jetson() const {
+    put("etc/nv_tegra_release", "# R32 (release), REVISION: 7.1, GCID: 29818004, BOARD: t210ref\n");
+    put("proc/device-tree/model", std::string("NVIDIA Jetson Nano Developer Kit\0", 33));
+    put("var/lib/nvpmodel/status", "pmode:0000 fmode:fanNull\n");
+    put("etc/nvpmodel.conf",
+        "< POWER_MODEL ID=0 NAME=MAXN >\nCPU_ONLINE CORE_0 1\n< POWER_MODEL ID=1 NAME=5W >\n");
+    put("sys/class/thermal/cooling_device0/type", "pwm-fan\n");
+    put("sys/class/thermal/cooling_device0/cur_state", "2\n");
+    put("sys/class/thermal/cooling_device1/type", "cpu-balanced\n");
+    put("sys/class/thermal/cooling_device1/cur_state", "0\n");
+  }
+
+  // The one finding of this name.
+  Finding find(const std::string& check) const {
+    std::vector<Finding> found;
+    for (const Finding& finding : examine_machine(root()))
+      if (finding.check == check) found.push_back(finding);
+    EXPECT_EQ(found.size(), 1U) << check;
+    return found.empty() ? Finding{} : found.front();
+  }
+  bool is_fit() const { return real_time_can_be_promised(examine_machine(root())); }
+  const std::string& root() const { return folder_.path(); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST(Doctor, PromisesRealTimeOnAFitMachine) {
+  const Machine machine;
+  for (const Finding& finding : examine_machine(machine.root())) {
+    EXPECT_EQ(finding.level, Level::kGood) << finding.check << ": " << finding.text;
+    EXPECT_THAT(finding.mend, IsEmpty()) << finding.check;
+  }
+  EXPECT_EQ(machine.find("kernel").text,
+            "Linux version 6.1.0-18-rt-amd64, fully pre-emptible (PREEMPT_RT)");
+}
+
+TEST(Doctor, EveryUnfitThingBreaksThePromiseAndHasACommand) {
+  struct Case {
+    const char* check;
+    const char* path;
+    const char* text;
+    const char* mend;
+  };
+  const Case cases[] = {
+      {"kernel", "proc/version", "Linux version 6.1.0 (a@b) #1 SMP PREEMPT_DYNAMIC",
+       "linux-image-rt"},
+      {"kernel", "proc/version", "Linux version 6.1.0 (a@b) #1 SMP", "linux-image-rt"},
+      {"governor", "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "powersave\n", "tee"},
+      {"clock_source", "sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet\n",
+       "clocksource="},
+  };
+  for (const Case& bad : cases) {
+    const Machine machine;
+    machine.put(bad.path, bad.text);
+    const Finding finding = machine.find(bad.check);
+    EXPECT_EQ(finding.level, Level::kBad) << bad.path;
+    EXPECT_THAT(finding.mend, HasSubstr(bad.mend));
+    EXPECT_FALSE(machine.is_fit());
+  }
+}
+
+TEST(Doctor, KernelOlderThanTheWordInItsVersion) {
+  const Machine machine;
+  machine.put("proc/version", "Linux version 4.9.253-rt168 (a@b) #1 SMP PREEMPT Mon\n");
+  EXPECT_FALSE(machine.is_fit());
+  machine.put("sys/kernel/realtime", "1\n");
+  EXPECT_TRUE(machine.is_fit());
+}
+
+TEST(Doctor, RightsAreOfTheLimitsOrOfCapabilities) {
+  const Machine machine;
+  machine.set_limits("79", "unlimited");
+  EXPECT_EQ(machine.find("priority").level, Level::kBad);
+  EXPECT_EQ(machine.find("memory_lock").level, Level::kGood);
+  EXPECT_THAT(machine.find("priority").mend, HasSubstr("usermod"));
+  machine.set_limits("99", "268435455");
+  EXPECT_EQ(machine.find("priority").level, Level::kGood);
+  EXPECT_EQ(machine.find("memory_lock").level, Level::kBad);
+  machine.set_limits("99", "268435456");
+  EXPECT_TRUE(machine.is_fit());
+  machine.set_limits("0", "65536");
+  EXPECT_FALSE(machine.is_fit());
+  machine.set_identity("1000", "1000", "0000000000804000");  // CAP_SYS_NICE and CAP_IPC_LOCK
+  EXPECT_TRUE(machine.is_fit());
+}
+
+TEST(Doctor, ControlGroupsWithoutRealTimeBudget) {
+  const std::string cpu = "sys/fs/cgroup/cpu/";
+  {  // The group of this process; others do not matter.
+    const Machine machine;
+    machine.put("proc/self/cgroup",
+                "9:name=systemd:/a\n4:cpu,cpuacct:/user.slice\n3:cpuset:/b\n0::/c\n");
+    for (const char* group : {"a", "b", "c", "user.slice/deeper"})
+      machine.put(cpu + group + "/cpu.rt_runtime_us", "0\n");
+    EXPECT_TRUE(machine.is_fit());
+    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "0\n");
+    EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
+    EXPECT_THAT(machine.find("real_time_group").text, HasSubstr("/user.slice "));
+    EXPECT_THAT(machine.find("real_time_group").mend, HasSubstr("sched_rt_runtime_us=-1"));
+    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "950000\n");
+    EXPECT_TRUE(machine.is_fit());
+  }
+  // That of services; no group counts where the kernel limits nobody.
+  const Machine machine;
+  machine.put(cpu + "system.slice/cpu.rt_runtime_us", "0\n");
+  EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
+  machine.put("proc/sys/kernel/sched_rt_runtime_us", "-1\n");
+  EXPECT_TRUE(machine.is_fit());
+}
+
+TEST(Doctor, SharedCoresAreAdviceOnly) {
+  const Machine machine;
+  machine.put("sys/devices/system/cpu/isolated", "\n");
+  EXPECT_EQ(machine.find("isolated_cores").level, Level::kAdvice);
+  for (const auto& [online, last] : std::vector<std::pair<std::string, std::string>>{
+           {"0-1", "1"}, {"0-3", "3"}, {"0-7,12-15", "15"}, {"0,2", "2"}}) {
+    machine.put("sys/devices/system/cpu/online", online + "\n");
+    EXPECT_THAT(
+        machine.find("isolated_cores").mend,
+        HasSubstr("isolcpus=" + last + " nohz_full=" + last + " rcu_nocbs=" + last + " to"));
+  }
+  EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("/etc/default/grub"));
+  machine.put("boot/extlinux/extlinux.conf", "APPEND quiet\n");
+  EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("extlinux.conf"));
+  machine.put("sys/devices/system/cpu/online", "0\n");
+  EXPECT_EQ(machine.find("isolated_cores").level, Level::kAdvice);
+  EXPECT_THAT(machine.find("isolated_cores").mend, Not(HasSubstr("isolcpus")));
+  EXPECT_TRUE(machine.is_fit());
+}
+
+TEST(Doctor, SerialPortsAreForTheirOwnersAndGroups) {
+  const Machine machine;
+  machine.put("dev/ttyUSB0", "");
+  const std::string port = machine.root() + "/dev/ttyUSB0";
+  struct stat status {};
+  ASSERT_EQ(stat(port.c_str(), &status), 0);
+  const std::string owner = std::to_string(status.st_uid);
+  const std::string group = std::to_string(status.st_gid);
+  const auto level_with = [&](mode_t mode, const std::string& user, const std::string& groups,
+                              const std::string& capabilities) {
+    EXPECT_EQ(chmod(port.c_str(), mode), 0);
+    machine.set_identity(user, groups, capabilities);
+    return machine.find("serial").level;
+  };
+  EXPECT_EQ(level_with(0660, "4000", "4000 4001", "0"), Level::kBad);
+  EXPECT_EQ(level_with(0660, "4000", "4000 " + group, "0"), Level::kGood);
+  EXPECT_EQ(level_with(0640, "4000", "4000 " + group, "0"), Level::kBad);
+  EXPECT_EQ(level_with(0606, "4000", "4000 " + group, "0"), Level::kBad);
+  EXPECT_EQ(level_with(0606, "4000", "4000", "0"), Level::kGood);
+  EXPECT_EQ(level_with(0600, owner, "4000", "0"), Level::kGood);
+  EXPECT_EQ(level_with(0066, owner, "4000", "0"), Level::kBad);
+  EXPECT_EQ(level_with(0000, "4000", "4000", "2"), Level::kGood);  // CAP_DAC_OVERRIDE
+  machine.set_identity("4000", "4000", "0");
+  EXPECT_THAT(machine.find("serial").mend, HasSubstr("dialout"));
+  EXPECT_THAT(machine.find("serial").text, HasSubstr("/dev/ttyUSB0"));
+}
+
+TEST(Doctor, LatencyTimerOfEveryFtdiPort) {
+  const Machine machine;
+  machine.put("sys/bus/usb-serial/devices/ttyUSB0/latency_timer", "1\n");
+  EXPECT_EQ(machine.find("ftdi_latency").level, Level::kGood);
+  machine.put("sys/bus/usb-serial/devices/ttyUSB0/latency_timer", "16\n");
+  EXPECT_EQ(machine.find("ftdi_latency").level, Level::kBad);
+  EXPECT_THAT(machine.find("ftdi_latency").text, HasSubstr("16 ms"));
+  EXPECT_THAT(machine.find("ftdi_latency").mend, HasSubstr("devices/ttyUSB0/latency_timer"));
+}
+
+TEST(Doctor, TellsWhatJetsonItIs) {
+  const Machine machine;
+  machine.become_jetson();
+  EXPECT_TRUE(machine.is_fit());
+  EXPECT_EQ(machine.find("jetson").text, "NVIDIA Jetson Nano Developer Kit");
+  EXPECT_EQ(machine.find("jetpack").text, "JetPack 4 (L4T 32.7.1)");
+  EXPECT_EQ(machine.find("power_mode").text, "0 (MAXN)");
+  EXPECT_EQ(machine.find("clocks").text, "pinned at 1479000 kHz");
+  EXPECT_EQ(machine.find("throttling").level, Level::kGood);
+  machine.put("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 1\n");
+  EXPECT_EQ(machine.find("jetpack").text, "JetPack 6 (L4T 36.4.3)");
+}
+
+TEST(Doctor, JetsonThatSavesPowerOrIsHot) {
+  const Machine machine;
+  machine.become_jetson();
+  machine.put("var/lib/nvpmodel/status", "pmode:0001 fmode:fanNull\n");
+  EXPECT_EQ(machine.find("power_mode").level, Level::kAdvice);
+  EXPECT_EQ(machine.find("power_mode").text, "1 (5W)");
+  EXPECT_TRUE(machine.is_fit());
+  machine.put("sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq", "102000\n");
+  EXPECT_EQ(machine.find("clocks").level, Level::kBad);
+  EXPECT_EQ(machine.find("clocks").mend, "sudo jetson_clocks");
+  machine.put("sys/class/thermal/cooling_device1/cur_state", "1\n");
+  EXPECT_EQ(machine.find("throttling").level, Level::kBad);
+  EXPECT_THAT(machine.find("throttling").text, HasSubstr("cpu-balanced"));
+}
+
+TEST(Doctor, CommandEndsWithOneWhereRealTimeCannotBePromised) {
+  const Machine machine;
+  const CommandResult fit = run_command({"doctor", "--json", "--sysroot", machine.root()});
+  EXPECT_EQ(fit.exit_code, 0) << fit;
+  EXPECT_EQ(nlohmann::json::parse(fit.last_line()).at("real_time"), true);
+  machine.set_limits("0", "unlimited");
+  const CommandResult unfit = run_command({"doctor", "--json", "--sysroot", machine.root()});
+  EXPECT_EQ(unfit.exit_code, 1) << unfit;
+  const auto json = nlohmann::json::parse(unfit.last_line());
+  EXPECT_EQ(json.at("real_time"), false);
+  for (const auto& finding : json.at("findings")) {
+    EXPECT_EQ(finding.at("mend").is_null(), finding.at("level") == "good") << finding;
+    EXPECT_EQ(finding.at("level") == "bad", finding.at("check") == "priority") << finding;
+  }
+  EXPECT_THAT(unfit.out, HasSubstr("Real time cannot be promised: priority.\n"));
+  EXPECT_EQ(run_command({"doctor", "--sysroot", machine.root() + "/absent"}).exit_code, 2);
+}
+
+TEST(Doctor, NothingToReadIsNoFitMachineAndNoCrash) {
+  const TemporaryFolder empty;
+  EXPECT_FALSE(real_time_can_be_promised(examine_machine(empty.path())));
+}
+
+TEST(Doctor, ProfileSaysOnWhatMachine) {
+  const CommandResult result =
+      run_command({"profile", "dot_reacher", "--updates", "10", "--set", "hidden=64", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result;
+  const auto doctor = nlohmann::json::parse(result.last_line()).at("doctor");
+  EXPECT_EQ(doctor, findings_json(examine_machine("")));
+}
+
+}  // namespace
+}  // namespace instep

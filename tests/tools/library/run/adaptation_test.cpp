@@ -1,0 +1,115 @@
+// Worlds that change on the way: what may be typed, and that a run goes on with it after a stop.
+#include "tools/library/run/adaptation.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "temporary_folder.h"
+#include "tools/library/error.h"
+#include "tools/library/names.h"
+#include "tools/library/report/run_record.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/training_run.h"
+
+namespace instep {
+namespace {
+
+TEST(WorldChange, IsReadFromText) {
+  const WorldChange change = parse_change("at=100000 left_wheel=0.6 sensor_swap delay=1");
+  EXPECT_EQ(change.step, 100'000);
+  ASSERT_EQ(change.values.size(), 3U);
+  EXPECT_EQ(change.values[0], (std::pair<std::string, double>("left_wheel", 0.6)));
+  EXPECT_EQ(change.values[1], (std::pair<std::string, double>("sensor_swap", 1.0)));
+  EXPECT_EQ(change.values[2], (std::pair<std::string, double>("delay", 1.0)));
+  for (const char* wrong : {"", "at=5", "left_wheel=0.6", "at=-1 delay=1", "at=x delay=1",
+                            "at=5 delay=", "at=5 delay=1x", "at=1.5 delay=1"}) {
+    EXPECT_THROW(parse_change(wrong), UsageError) << wrong;
+  }
+}
+
+TEST(WorldChange, MustBeOneThatTheTaskKnows) {
+  const TaskInfo& mover = require_task("create_mover");
+  EXPECT_NO_THROW(check_change(parse_change("at=0 left_wheel=0.6 delay=6"), mover));
+  EXPECT_THROW(check_change(parse_change("at=0 gravity=1"), mover), UsageError);
+  EXPECT_THROW(check_change(parse_change("at=0 left_wheel=2"), mover), UsageError);
+  EXPECT_THROW(check_change(parse_change("at=0 delay=1"), require_task("dot_reacher")), UsageError);
+}
+
+class ChangedRun : public testing::Test {
+ protected:
+  static RunConfig config(std::int64_t steps) {
+    RunConfig config;
+    config.task = "create_mover";
+    config.settings.learner = require_task(config.task).settings;
+    config.settings.learner.hidden = 8;
+    config.settings.checkpoint_every = 50;
+    config.schedule = Schedule::kThroughput;
+    config.path = choose_executor("", config.settings.learner.arithmetic).path;
+    config.steps = steps;
+    return config;
+  }
+
+  std::string start(const std::string& name, std::int64_t steps, const std::string& change) {
+    const std::string folder = folder_ / name;
+    make_run_folder(folder, config(steps));
+    TrainingRun(config(steps), folder, {.change = change}).run();
+    return folder;
+  }
+
+  static void go_on(const std::string& folder, std::int64_t steps) {
+    TrainingRun(config(steps), folder, {.is_resumed = true}).run();
+  }
+
+  static std::string actions_and_weights(const std::string& folder) {
+    return read_bytes(folder + "/checkpoint");
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ChangedRun, IsTheSameWhereverItWasInterrupted) {
+  const std::string change = "at=1000 left_wheel=0.5 delay=1";
+  const std::string whole = start("whole", 2000, change);
+  for (const std::int64_t stop : {700, 1000, 1300}) {
+    const std::string parts = start("parts" + std::to_string(stop), stop, change);
+    go_on(parts, 2000);
+    EXPECT_EQ(actions_and_weights(parts), actions_and_weights(whole)) << stop;
+    EXPECT_EQ(read_bytes(parts + "/adaptation.json"), read_bytes(whole + "/adaptation.json"));
+  }
+  const std::string unchanged = start("unchanged", 2000, "");
+  EXPECT_NE(actions_and_weights(unchanged), actions_and_weights(whole));
+  EXPECT_FALSE(std::filesystem::exists(unchanged + "/adaptation.json"));
+}
+
+TEST_F(ChangedRun, TellsWhatFrozenCopiesDo) {
+  const std::string folder = start("run", 2000, "at=1000 left_wheel=0.5");
+  const nlohmann::json told = read_run_record(folder).adaptation;
+  ASSERT_TRUE(told.is_object());
+  EXPECT_EQ(told.at("at"), 1000);
+  EXPECT_EQ(told.at("points").size(), 40U);
+  EXPECT_EQ(told.at("points").back().at("step"), 2000);
+  int differences = 0;
+  for (const auto& point : told.at("points")) {
+    if (point.at("frozen") != point.at("frozen_weights")) ++differences;
+  }
+  EXPECT_GT(differences, 0);
+  EXPECT_NE(read_bytes(folder + "/report.html").find("After the world changed"), std::string::npos);
+  // The agent as it was can be evaluated and built upon.
+  EXPECT_TRUE(std::filesystem::exists(folder + "/before_change/config.toml"));
+  CheckpointFile before(0);
+  open_checkpoint(before, folder + "/before_change", false);
+  EXPECT_EQ(before.step(), 1000);
+}
+
+TEST_F(ChangedRun, MayBeginInTheChangedWorld) {
+  const std::string changed = start("changed", 300, "at=0 left_wheel=0.5");
+  const std::string unchanged = start("unchanged", 300, "");
+  EXPECT_NE(actions_and_weights(changed), actions_and_weights(unchanged));
+  EXPECT_FALSE(std::filesystem::exists(changed + "/before_change"));
+}
+
+}  // namespace
+}  // namespace instep

@@ -1,0 +1,86 @@
+// Episodes without learning: which of them count, and that none allocates.
+#include "tools/library/run/eval.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "allocation_count.h"
+#include "runtime/memory.h"
+#include "scripted_world.h"
+#include "tools/library/names.h"
+#include "tools/library/run/session.h"
+
+namespace instep {
+namespace {
+
+constexpr Outcome kCut{.reward = 100.0, .carries_no_step = true};
+constexpr float kAction[] = {0.5F};
+
+const float* act(const double* /*observation*/, std::uint64_t /*step*/) {
+  return kAction;
+}
+
+TEST(Evaluation, CountsNoEpisodeThatWasCut) {
+  ScriptedWorld world(
+      1, {{.reward = 3.0}, kCut, kCut, {.reward = 1.0}, {.reward = 2.0, .truncated = true}});
+  std::uint64_t number = 4;
+  const auto result = run_whole_episode(world, 7, number, act);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->episode_return, 3.0);
+  EXPECT_EQ(result->length, 2);
+  EXPECT_FALSE(result->is_cut);
+  EXPECT_EQ(world.reset_steps, (std::vector<std::uint64_t>{4, 5, 6}));
+  EXPECT_EQ(number, 7U);
+}
+
+TEST(Evaluation, GivesUpWhereEveryEpisodeIsCut) {
+  ScriptedWorld world(1, {kCut});
+  std::uint64_t number = 0;
+  EXPECT_FALSE(run_whole_episode(world, 7, number, act));
+  EXPECT_EQ(world.reset_steps.size(), static_cast<std::size_t>(kCutEpisodesMax));
+  const EpisodeResult result = run_episode(world, 7, number, act);
+  EXPECT_TRUE(result.is_cut);
+  EXPECT_EQ(result.length, 0) << "held periods are no steps";
+  EXPECT_EQ(result.episode_return, 0.0);
+}
+
+TEST(Evaluation, GivesUpWhereNoEpisodeBegins) {
+  ScriptedWorld world(1, {{.reward = 1.0, .truncated = true}});
+  world.bad_reset_from = 1;
+  world.bad_value = std::nan("");
+  std::uint64_t number = 0;
+  EXPECT_TRUE(run_whole_episode(world, 7, number, act));
+  EXPECT_FALSE(run_whole_episode(world, 7, number, act));
+  EXPECT_EQ(world.first_actions.size(), 1U);
+}
+
+// A robot's loop evaluates as well as it trains.
+TEST(Evaluation, AllocatesNothing) {
+  if (INSTEP_COUNTS_ALLOCATIONS == 0) {
+    GTEST_SKIP() << "malloc belongs to the sanitizer, or this C library cannot be counted";
+  }
+  RunConfig config;
+  config.task = "create_mover";
+  config.settings.learner = require_task(config.task).settings;
+  config.settings.learner.hidden = 16;
+  RunSession session(config);
+  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto actor = [&](const double* observation, std::uint64_t step) {
+    return draw_action(policy, session.task().action_dim, 3, step, observation);
+  };
+  std::uint64_t number = 0;
+  allocation_count = 0;
+  counting_condition = is_sealed;
+  seal();
+  const auto result = run_whole_episode(session.world(), 3, number, actor);
+  unseal();
+  counting_condition = nullptr;
+  ASSERT_TRUE(result);
+  EXPECT_GT(result->length, 10);
+  EXPECT_EQ(allocation_count, 0);
+}
+
+}  // namespace
+}  // namespace instep

@@ -1,0 +1,332 @@
+// Runs on real time in their folders: what is written, repeated and said. The device is the
+// loopback behind a pseudo-terminal, with the sizes of create_mover.
+#include "tools/library/run/real_time.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "command.h"
+#include "runtime/realtime/loopback.h"
+#include "temporary_folder.h"
+#include "tools/library/check/replay.h"
+#include "tools/library/error.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/training_run.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t kPeriodNs = 3 * kMs;
+
+RunConfig run_config(std::int64_t steps) {
+  RunConfig config;
+  config.task = "create_mover";
+  config.settings.learner = require_task(config.task).settings;
+  config.settings.learner.hidden = 64;
+  config.settings.checkpoint_every = 300;
+  config.seed = 4;
+  config.steps = steps;
+  config.path = executors(Arithmetic::kFast).front()->path;
+  return config;
+}
+
+RealTimeTask loopback_task() {
+  RealTimeTask task;
+  task.kit = {.task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs),
+              .session = std::make_unique<LoopbackSession>(300 * kMs),
+              .port = loopback_port(),
+              .stop_bytes = loopback_stop_bytes()};
+  task.observation_dim = 8;
+  task.action_dim = 2;
+  task.period_ns = kPeriodNs;
+  return task;
+}
+
+struct RobotRun {
+  RobotRun(LoopbackDevice& loopback, const std::string& folder, std::int64_t steps, bool is_resumed)
+      : device(loopback_task(), {.device = loopback.path(), .has_record = true}),
+        run(run_config(steps), folder, {.is_resumed = is_resumed, .init = "", .device = &device}) {}
+  RealTimeDevice device;
+  TrainingRun run;
+};
+
+TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 1400, false);
+    summary = run.run.run();
+  }
+  EXPECT_EQ(summary.at("ended"), "done");
+  EXPECT_EQ(summary.at("steps"), 1400);
+  EXPECT_EQ(summary.at("episodes"), 1);
+  const nlohmann::json& real = summary.at("real_time");
+  EXPECT_EQ(real.at("exact").get<bool>(), real.at("late_ticks") == 0);
+  EXPECT_EQ(summary.at("exact"), real.at("exact"));
+  EXPECT_GT(real.at("packets").get<int>(), 1000);
+  EXPECT_GT(real.at("packet_to_wire_us").at("p50").get<double>(), 0.0);
+  EXPECT_EQ(real.at("overruns").size(), static_cast<std::size_t>(kOverrunCauses));
+  for (const char* file :
+       {"config.toml", "checkpoint", "episodes.csv", "summary.json", "record", "report.html"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
+  }
+  EXPECT_NE(read_bytes(folder / "report.html").find("<h2>Real time</h2>"), std::string::npos);
+  EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
+}
+
+TEST(RealTime, TellsHowTheLearnerIs) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  RealTimeDevice device(loopback_task(), {.device = loopback.path()});
+  RunConfig config = run_config(1400);
+  // Log variances begin near 0, so that all of them stand at this clamp.
+  config.settings.learner.log_variance_min = 1.0F;
+  TrainingRun run(config, folder.path(), {.device = &device});
+  const nlohmann::json summary = run.run();
+  EXPECT_EQ(summary.at("warnings"), nlohmann::json({"entropy at its clamp"}));
+  const std::string events = read_bytes(folder / std::string(EventFile::kName));
+  for (const char* tag : {"policy/entropy", "critic/td_error_rms", "run/steps_per_second"}) {
+    EXPECT_NE(events.find(tag), std::string::npos) << tag;
+  }
+}
+
+TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 500, false);
+    run.run.run();
+  }
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 900, true);
+    summary = run.run.run();
+  }
+  EXPECT_EQ(summary.at("steps"), 900);
+  EXPECT_EQ(summary.at("episodes"), 1) << "the one that was cut";
+  const std::vector<Episode> episodes = read_episodes(folder.path() + "/episodes.csv");
+  ASSERT_EQ(episodes.size(), 1U);
+  EXPECT_EQ(episodes[0].step, 500U);
+  EXPECT_EQ(episodes[0].length, 500U);
+  EXPECT_FALSE(episodes[0].terminated);
+  EXPECT_EQ(run_replay(folder.path() + "/record-500", false), kDone);
+}
+
+TEST(RealTime, CannotGoOnInSimulation) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 50, false);
+    run.run.run();
+  }
+  EXPECT_THROW(TrainingRun(run_config(100), folder.path(), {.is_resumed = true, .init = ""}),
+               UsageError);
+}
+
+// Held ticks carry no step: several moments are of the run's last step.
+TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
+  for (const unsigned commands : {150U, 0U}) {
+    const TemporaryFolder folder;
+    LoopbackDevice loopback(kPeriodNs);
+    nlohmann::json summary;
+    {
+      RobotRun run(loopback, folder.path(), 5000, false);
+      RobotSignals& signals = run.device.signals();
+      signals.hold = commands == 0;  // the second run is held before its first step
+      std::thread person([&] {
+        const MonotonicClock clock;
+        while (loopback.commands() < commands) sleep_until(clock.now_ns() + kMs);
+        signals.hold = true;
+        sleep_until(clock.now_ns() + 200 * kMs);
+        signals.stop = true;
+      });
+      summary = run.run.run();
+      person.join();
+    }
+    EXPECT_EQ(summary.at("ended"), "interrupted");
+    EXPECT_EQ(summary.at("real_time").at("ended_while"), "held");
+    EXPECT_EQ(summary.at("steps").get<int>() > 0, commands > 0);
+    EXPECT_EQ(run_replay(folder / "record", false), kDone);
+  }
+}
+
+// A robot that gets stuck after its first episode.
+class StuckTask final : public RobotTask {
+ public:
+  const CommandLimits& limits() const override { return inner_.limits(); }
+  void take(const Packet& packet) override { inner_.take(packet); }
+  void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override {
+    ++homings_;
+    inner_.begin_homing(random, step, now_ns);
+  }
+  Homing home(std::int64_t, Command*) override {
+    return homings_ > 1 ? Homing::kFailed : Homing::kDone;
+  }
+  void first_observation(double* observation) override { inner_.first_observation(observation); }
+  void to_command(const float* action, Command* command) override {
+    inner_.to_command(action, command);
+  }
+  Sensed sense(double* observation) override { return inner_.sense(observation); }
+  std::size_t state_bytes() const override { return 0; }
+  void save_state(std::span<std::uint8_t>) const override {}
+  bool load_state(std::span<const std::uint8_t>) override { return true; }
+
+ private:
+  LoopbackTask inner_{8, 2, 1000 * kMs};
+  int homings_ = 0;
+};
+
+TEST(RealTime, KeepsTheTicksBeforeAFault) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RealTimeTask task = loopback_task();
+    task.kit.task = std::make_unique<StuckTask>();
+    RealTimeDevice device(std::move(task), {.device = loopback.path()});
+    TrainingRun run(run_config(5000), folder.path(),
+                    {.is_resumed = false, .init = "", .device = &device});
+    summary = run.run();
+  }
+  EXPECT_EQ(summary.at("ended"), "faulted");
+  EXPECT_EQ(summary.at("steps"), 1000);
+  EXPECT_EQ(summary.at("real_time").at("faults"), 5);
+  EXPECT_FALSE(std::filesystem::exists(folder / "record"));
+  // From the checkpoint before the last one: the last one, of step 900, is on the way.
+  EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
+}
+
+// Ticks of a loop that runs and runs: `count` of them, the last one with `flags`.
+void make_ticks(TickStore& store, const TickShape& shape, std::size_t count, std::uint64_t step,
+                std::uint32_t flags) {
+  TickRing ring(shape.frame_bytes(), 1);
+  std::vector<std::uint8_t> frame(shape.frame_bytes());
+  for (std::size_t i = 0; i < count; ++i) {
+    TickHead head;
+    head.step = step;
+    head.flags = i + 1 == count ? flags : 0;
+    std::memcpy(frame.data(), &head, sizeof head);
+    head.checksum = tick_checksum(frame);
+    std::memcpy(frame.data(), &head, sizeof head);
+    ASSERT_TRUE(ring.push(frame));
+    store.take(ring);
+  }
+}
+
+std::size_t ticks_in(const std::string& path) {
+  const std::string bytes = read_bytes(path);
+  TickRecord record;
+  EXPECT_EQ(
+      read_record({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, &record),
+      "");
+  return record.count();
+}
+
+TEST(TickStore, KeepsNoMoreThanItMay) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "fault.rec";
+  const TickShape shape{8, 2, 2};
+  const std::size_t most = TickStore::kBytesMax / shape.frame_bytes();
+  const std::vector<std::uint8_t> snapshot(100);
+  TickStore store(shape, 1, folder.path());
+  store.begin(0, snapshot, false);
+  make_ticks(store, shape, most, 1, kTickSnapshot);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), most);
+  // One more, and the ticks before the last checkpoint go.
+  store.add_snapshot(1, snapshot);
+  make_ticks(store, shape, 1, 2, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), 1U);
+  make_ticks(store, shape, most - 1, 3, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), most);
+  // Nothing to begin with is left, until the next checkpoint.
+  std::filesystem::remove(path);
+  make_ticks(store, shape, 1, 4, 0);
+  EXPECT_NE(store.dump().find("checkpoint_every"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  make_ticks(store, shape, 1, 5, kTickSnapshot);
+  store.add_snapshot(5, snapshot);
+  make_ticks(store, shape, 3, 6, 0);
+  store.dump();
+  EXPECT_EQ(ticks_in(path), 3U);
+}
+
+TEST(RealTime, DoesNotGoOnWithoutItsGuardian) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  nlohmann::json summary;
+  {
+    RobotRun run(loopback, folder.path(), 100000, false);
+    std::thread murderer([&] {
+      const MonotonicClock clock;
+      while (loopback.commands() < 100) sleep_until(clock.now_ns() + kMs);
+      kill(run.device.guardian_process(), SIGKILL);
+    });
+    summary = run.run.run();
+    murderer.join();
+    EXPECT_EQ(loopback.velocity(), 0.0F);
+  }
+  EXPECT_EQ(summary.at("ended"), "faulted");
+  EXPECT_LT(summary.at("steps").get<int>(), 100000);
+  const auto trouble = summary.at("real_time").at("trouble").get<std::string>();
+  EXPECT_NE(trouble.find("guardian process"), std::string::npos) << trouble;
+}
+
+TEST(RealTime, NoticesADamagedRecord) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  {
+    RobotRun run(loopback, folder.path(), 100, false);
+    run.run.run();
+  }
+  const std::string path = folder.path() + "/record";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-200, std::ios::end);
+  file.put('x');
+  file.put('y');
+  file.close();
+  EXPECT_THROW(run_replay(path, false), DataError);
+  EXPECT_THROW(run_replay(folder.path() + "/nothing", false), UsageError);
+}
+
+// --- Messages ------------------------------------------------------------------------------------
+
+TEST(RealTimeMessages, SayWhatToDo) {
+  const TemporaryFolder folder;
+  const auto says = [](const std::vector<std::string>& words, int code, const std::string& text) {
+    const CommandResult result = run_command(words);
+    EXPECT_EQ(result.exit_code, code) << result;
+    EXPECT_NE(result.error.find(text), std::string::npos) << result;
+  };
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"train", "create_mover", "--steps", "5", "--out", folder / "run"});
+    return more;
+  };
+  says(train({"--time", "real"}), 2, "needs --device");
+  says(train({"--device", "/dev/null"}), 2, "needs --time real");
+  says(train({"--dry-run"}), 2, "need --time real");
+  says(train({"--time", "real", "--device", "/dev/ttyNOTHING"}), 3, "cable plugged in?");
+  says(train({"--time", "real", "--device", "/dev/null"}), 3, "is not a serial port");
+  says({"train", "dot_reacher", "--time", "real", "--device", "/dev/null"}, 2, "has no robot");
+  says({"watch", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
+  says({"stop", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
+  says({"replay", folder / "none"}, 2, "there is no such file");
+  says({"replay", folder.path()}, 2, "is a folder; give " + (folder / "record"));
+  write_file(folder / "file", "kept as it is");
+  says({"stop", folder / "file"}, 3, "is not a serial port");
+  EXPECT_EQ(read_bytes(folder / "file"), "kept as it is");
+}
+
+}  // namespace
+}  // namespace instep

@@ -1,0 +1,137 @@
+#include "tools/library/check/verify.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "tools/library/check/verify_learner.h"
+#include "tools/library/check/verify_tasks.h"
+#include "tools/library/error.h"
+#include "tools/library/listen/summary.h"
+#include "tools/library/names.h"
+
+namespace instep {
+namespace {
+
+void finish(VerifyResult& result, const WorstError& worst) {
+  if (worst.count() == 0) throw DataError("holds nothing that could be compared");
+  result.worst = worst.ratio();
+  result.tensor = worst.tensor();
+  result.step = worst.step();
+  result.pass = worst.ratio() <= 1.0;
+}
+
+void verify_learner_file(const TensorFile& file, const VerifyOptions& options, VerifyResult result,
+                         std::vector<VerifyResult>& results) {
+  const BackendChoice choice = choose_backend(options.backend, options.path, options.arithmetic);
+  const Executor& executor = *choice.executor;
+  result.backend = std::string(choice.backend);
+  result.kind = file.config.value("algo", "avg");
+  result.path = std::string(executor.path);
+  std::vector<Schedule> schedules = {Schedule::kActFirst, Schedule::kThroughput};
+  if (options.schedule) schedules = {*options.schedule};
+  if (result.kind == "iac") schedules = {Schedule::kActFirst};
+  std::vector<std::uint8_t> first_block;
+  for (const Schedule schedule : schedules) {
+    result.schedule = schedule_name(schedule);
+    WorstError worst;
+    const std::vector<std::uint8_t> block = replay_learner(file, schedule, executor, worst);
+    finish(result, worst);
+    if (first_block.empty()) first_block = block;
+    if (block != first_block) {
+      result.pass = false;
+      result.problem = "the schedules differ in the learner's final bytes";
+    }
+    results.push_back(result);
+  }
+}
+
+nlohmann::json to_json(const VerifyResult& result) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::json() : nlohmann::json(text);
+  };
+  return {
+      {"file", result.file},
+      {"kind", text_or_null(result.kind)},
+      {"schedule", text_or_null(result.schedule)},
+      {"backend", text_or_null(result.backend)},
+      {"path", text_or_null(result.path)},
+      {"worst", std::isfinite(result.worst) && result.was_compared() ? nlohmann::json(result.worst)
+                                                                     : nlohmann::json()},
+      {"tensor", text_or_null(result.tensor)},
+      {"step", result.was_compared() ? nlohmann::json(result.step) : nlohmann::json()},
+      {"problem", text_or_null(result.problem)},
+      {"pass", result.pass}};
+}
+
+void print(const VerifyResult& result) {
+  if (!result.was_compared()) {
+    std::printf("FAIL  not compared  %s\n", result.file.c_str());
+    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
+    return;
+  }
+  std::printf("%s  %-8s %-10s worst %.3g of tolerance (%s, step %lld)  %s\n",
+              result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(),
+              result.worst, result.tensor.c_str(), static_cast<long long>(result.step),
+              result.file.c_str());
+  if (!result.problem.empty()) {
+    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
+  }
+}
+
+}  // namespace
+
+std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options) {
+  VerifyResult result;
+  result.file = file;
+  std::vector<VerifyResult> results;
+  try {
+    const TensorFile tensors = read_safetensors(file);
+    if (tensors.format == "avg-golden-1") {
+      verify_learner_file(tensors, options, result, results);
+    } else if (tensors.format == "mujoco-golden-1") {
+      result.kind = "mujoco";
+      WorstError worst;
+      replay_task(tensors, worst);
+      finish(result, worst);
+      results.push_back(result);
+    } else {
+      throw DataError("format '" + tensors.format +
+                      "' is neither avg-golden-1 nor mujoco-golden-1");
+    }
+  } catch (const DataError& error) {
+    result.problem = error.what();
+  } catch (const nlohmann::json::exception& error) {
+    result.problem = std::string("damaged config: ") + error.what();
+  }
+  if (result.problem.empty()) return results;
+  const std::string prefix = file + ": ";  // said already where the result is shown
+  if (result.problem.starts_with(prefix)) result.problem.erase(0, prefix.size());
+  results.push_back(result);
+  return results;
+}
+
+int run_verify(const VerifyOptions& options) {
+  choose_backend(options.backend, options.path, options.arithmetic);
+  for (const std::string& file : options.files) {
+    if (std::error_code error; !std::filesystem::exists(file, error)) {
+      throw UsageError(file + ": no such file; give a golden file");
+    }
+  }
+  nlohmann::json files = nlohmann::json::array();
+  int failed = 0;
+  for (const std::string& file : options.files) {
+    for (const VerifyResult& result : verify_file(file, options)) {
+      print(result);
+      files.push_back(to_json(result));
+      if (!result.pass) ++failed;
+    }
+  }
+  std::printf("%zu comparisons, %d failed\n", files.size(), failed);
+  if (options.json) {
+    std::printf("%s\n", json_text({{"files", files}, {"pass", failed == 0}}).c_str());
+  }
+  return failed == 0 ? kDone : kCheckFailed;
+}
+
+}  // namespace instep

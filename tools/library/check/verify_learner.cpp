@@ -1,0 +1,424 @@
+#include "tools/library/check/verify_learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+
+#include "runtime/agent.h"
+#include "tools/library/error.h"
+
+namespace instep {
+
+void WorstError::compare(double ours, double truth, double tolerance, const std::string& tensor,
+                         std::int64_t step) {
+  ++count_;
+  const double error = std::fabs(ours - truth);
+  double ratio = error == 0.0 ? 0.0 : error / tolerance;
+  if (!std::isfinite(ratio) || !(tolerance >= 0.0)) ratio = std::numeric_limits<double>::infinity();
+  if (ratio > ratio_) {
+    ratio_ = ratio;
+    tensor_ = tensor;
+    step_ = step;
+  }
+}
+
+namespace {
+
+// One network's arrays by the names of the golden files.
+struct NamedArray {
+  std::string name;
+  int rows;
+  int columns;  // 1 for biases
+  // Index of entry (i, j) among the network's floats.
+  std::function<std::size_t(int, int)> index;
+};
+
+std::vector<NamedArray> named_arrays(const NetworkLayout& network, int hidden, int heads) {
+  const auto bias = [](std::size_t start) {
+    return [start](int i, int) { return start + static_cast<std::size_t>(i); };
+  };
+  const auto hidden_weights = [](std::size_t start, int inputs) {
+    return [start, inputs](int i, int j) { return start + hidden_weight_index(inputs, i, j); };
+  };
+  const auto head = [&network](int first_row) {
+    return [start = network.w_head, width = network.width, first_row](int i, int j) {
+      return start + static_cast<std::size_t>((first_row + i) * width + j);
+    };
+  };
+  std::vector<NamedArray> arrays = {
+      {"w1", hidden, network.inputs, hidden_weights(network.w1, network.inputs)},
+      {"b1", hidden, 1, bias(network.b1)},
+      {"w2", hidden, hidden, hidden_weights(network.w2, hidden)},
+      {"b2", hidden, 1, bias(network.b2)}};
+  if (heads == 1) {
+    arrays.push_back({"w_o", 1, hidden, head(0)});
+    arrays.push_back({"b_o", 1, 1, bias(network.b_head)});
+  } else {
+    const int m = network.rows / 2;
+    const auto rows = static_cast<std::size_t>(m);
+    arrays.push_back({"w_mu", m, hidden, head(0)});
+    arrays.push_back({"b_mu", m, 1, bias(network.b_head)});
+    arrays.push_back({"w_l", m, hidden, head(m)});
+    arrays.push_back({"b_l", m, 1, bias(network.b_head + rows)});
+  }
+  return arrays;
+}
+
+// The replay of one file.
+class Replay {
+ public:
+  Replay(const TensorFile& file, Schedule schedule, const Executor& executor, WorstError& worst);
+  std::vector<std::uint8_t> run();
+
+ private:
+  std::size_t size(int count) const { return static_cast<std::size_t>(count); }
+  void load_initial_weights();
+  const double* observation(const std::string& name, std::int64_t row) const;
+  static void fill_noise(void* self, Stream stream, std::uint64_t step, float* out, int count);
+
+  double tolerance(const std::string& name, std::int64_t step) const;
+  void begin_episode(const std::string& name, std::int64_t row);
+  void compare_array(const std::string& name, const float* ours, int count, std::int64_t step);
+  void compare_scalar(const std::string& name, double ours, std::int64_t step);
+  void compare_step(std::int64_t t);
+  void compare_first_gradient();
+  void compare_gradient(const std::string& prefix, const NetworkLayout& network,
+                        const TapeLayout& tape, const float* data, float scale, int heads);
+  void compare_network(const std::string& prefix, const NetworkLayout& network, int heads,
+                       const float* ours, std::int64_t step);
+  void compare_weights(const std::string& prefix, std::int64_t step, bool has_prepared);
+  void compare_final();
+
+  const TensorFile& file_;
+  WorstError& worst_;
+  int steps_ = 0;
+  AgentConfig config_;
+  std::unique_ptr<Agent> agent_;
+  // Tapes of the transition that was learnt from last: where update() left them.
+  const float* actor_tape_ = nullptr;
+  const float* critic_tape_ = nullptr;
+};
+
+AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Executor& executor) {
+  AgentConfig config;
+  try {
+    config.shape = {c.at("n").get<int>(), c.at("m").get<int>(), c.at("hidden").get<int>()};
+    const auto algorithm = c.at("algo").get<std::string>();
+    if (algorithm != "avg" && algorithm != "iac")
+      throw DataError("config: unknown algo " + algorithm);
+    LearnerSettings& settings = config.settings;
+    settings.algorithm = algorithm == "avg" ? Algorithm::kAvg : Algorithm::kIac;
+    settings.hidden = config.shape.hidden_dim;
+    settings.discount = c.at("gamma").get<double>();
+    settings.entropy_coef = c.at("alpha").get<double>();
+    settings.actor_lr = c.at("actor_lr").get<double>();
+    settings.critic_lr = c.at("critic_lr").get<double>();
+    settings.beta1 = c.at("beta1").get<double>();
+    settings.beta2 = c.value("beta2", 0.999);
+    settings.adam_eps = c.value("adam_eps", 1e-8);
+    settings.observation_norm = c.at("obs_norm").get<bool>();
+    settings.feature_norm = c.at("pnorm").get<bool>();
+    settings.td_error_scaling = c.at("td_scale").get<bool>();
+    settings.leaky_slope = c.value("leaky_slope", 0.01F);
+    settings.log_variance_min = c.value("log_std_min", -20.0F);
+    settings.log_variance_max = c.value("log_std_max", 2.0F);
+    settings.arithmetic = executor.arithmetic;
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(std::string("damaged config: ") + error.what());
+  }
+  if (!is_valid(config.shape)) throw DataError("config: n, m or hidden is out of range");
+  config.schedule = schedule;
+  config.executor = &executor;
+  return config;
+}
+
+Replay::Replay(const TensorFile& file, Schedule schedule, const Executor& executor,
+               WorstError& worst)
+    : file_(file), worst_(worst), config_(read_config(file.config, schedule, executor)) {
+  steps_ = file.config.value("steps", 0);
+  if (steps_ < 1) throw DataError("config: steps must be at least 1");
+  const auto t = size(steps_);
+  const auto n = size(config_.shape.observation_dim);
+  const auto m = size(config_.shape.action_dim);
+  file.at("in/obs0", n);
+  file.at("in/next_obs", t * n);
+  file.at("in/reward", t);
+  file.at("in/terminated", t);
+  file.at("in/truncated", t);
+  file.at("in/eps", t * m);
+  if (config_.settings.algorithm == Algorithm::kAvg) file.at("in/eps_next", t * m);
+  agent_ = std::make_unique<Agent>(config_);
+  agent_->set_noise_source({this, fill_noise});
+  load_initial_weights();
+}
+
+void Replay::load_initial_weights() {
+  const Learner& learner = agent_->learner();
+  const Layout& layout = learner.layout;
+  const int hidden = layout.shape.hidden_dim;
+  const auto load = [&](const std::string& prefix, const NetworkLayout& network, int heads,
+                        float* weights) {
+    std::fill_n(weights, network.floats, 0.0F);
+    for (const NamedArray& array : named_arrays(network, hidden, heads)) {
+      const Tensor& tensor = file_.at(prefix + array.name, size(array.rows * array.columns));
+      for (int i = 0; i < array.rows; ++i) {
+        for (int j = 0; j < array.columns; ++j) {
+          weights[array.index(i, j)] =
+              static_cast<float>(tensor.values[size(i * array.columns + j)]);
+        }
+      }
+    }
+  };
+  for (const std::size_t weights : layout.actor_weights) {
+    load("init/actor/", layout.actor, 2, learner.floats(weights));
+  }
+  load("init/critic/", layout.critic, 1, learner.floats(layout.critic_weights));
+}
+
+void Replay::fill_noise(void* self, Stream stream, std::uint64_t step, float* out, int count) {
+  const auto& replay = *static_cast<const Replay*>(self);
+  std::fill_n(out, count, 0.0F);
+  if (step >= static_cast<std::uint64_t>(replay.steps_)) return;  // an action nobody compares
+  if (stream == Stream::kNextAction && replay.config_.settings.algorithm == Algorithm::kIac) return;
+  const Tensor& draws =
+      replay.file_.tensors.at(stream == Stream::kExploration ? "in/eps" : "in/eps_next");
+  for (int i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(step) * static_cast<std::size_t>(count);
+    out[i] = static_cast<float>(draws.values[at + static_cast<std::size_t>(i)]);
+  }
+}
+
+const double* Replay::observation(const std::string& name, std::int64_t row) const {
+  const auto n = config_.shape.observation_dim;
+  const auto found = file_.tensors.find(name);
+  if (found == file_.tensors.end() ||
+      found->second.values.size() < size(n) * static_cast<std::size_t>(row + 1)) {
+    throw DataError("tensor " + name + " has no row " + std::to_string(row));
+  }
+  return found->second.values.data() + static_cast<std::size_t>(row) * size(n);
+}
+
+double Replay::tolerance(const std::string& name, std::int64_t step) const {
+  const auto found = file_.tensors.find("tol/" + name);
+  if (found == file_.tensors.end() || found->second.values.empty()) {
+    throw DataError("tensor tol/" + name + " is missing");
+  }
+  const auto& values = found->second.values;
+  return values[values.size() == 1 ? 0
+                                   : std::min(static_cast<std::size_t>(step), values.size() - 1)];
+}
+
+void Replay::compare_array(const std::string& name, const float* ours, int count, std::int64_t t) {
+  const auto found = file_.tensors.find(name);
+  if (found == file_.tensors.end()) return;
+  const std::size_t columns = size(count);
+  const Tensor& truth = file_.at(name, size(steps_) * columns);
+  for (std::size_t i = 0; i < columns; ++i) {
+    worst_.compare(static_cast<double>(ours[i]),
+                   truth.values[static_cast<std::size_t>(t) * columns + i], tolerance(name, t),
+                   name, t);
+  }
+}
+
+void Replay::compare_scalar(const std::string& name, double ours, std::int64_t t) {
+  const auto found = file_.tensors.find(name);
+  if (found == file_.tensors.end()) return;
+  if (found->second.values.size() != size(steps_)) {
+    throw DataError("tensor " + name + " does not hold a number a step");
+  }
+  worst_.compare(ours, found->second.values[static_cast<std::size_t>(t)], tolerance(name, t), name,
+                 t);
+}
+
+// Everything reported for update t.
+void Replay::compare_step(std::int64_t t) {
+  const Learner& learner = agent_->learner();
+  const Layout& layout = learner.layout;
+  const LearnerState& state = learner.state();
+  const TapeLayout& tape = layout.actor_tape;
+  const float* actor = actor_tape_;
+  const int n = layout.shape.observation_dim;
+  const int m = layout.shape.action_dim;
+  compare_array("out/x", actor + tape.input, n, t);
+  compare_array("out/mu", actor + tape.head, m, t);
+  compare_array("out/log_std", actor + tape.log_variance, m, t);
+  compare_array("out/pre", actor + tape.action_pre, m, t);
+  compare_array("out/action", actor + tape.action, m, t);
+  compare_array("out/logp", actor + tape.scalars + kLogProb, 1, t);
+  compare_array("out/entropy", actor + tape.scalars + kEntropy, 1, t);
+  compare_array("out/actor_loss", actor + tape.scalars + kActorLoss, 1, t);
+  compare_array("out/q", critic_tape_ + layout.critic_tape.head, 1, t);
+  compare_scalar("out/r_stat", state.reward_stat, t);
+  compare_scalar("out/G", state.return_before_clear, t);
+  compare_scalar("out/sigma", state.td_error_scale, t);
+  compare_scalar("out/q_next", static_cast<double>(state.q_next), t);
+  compare_scalar("out/delta", static_cast<double>(state.td_error), t);
+  compare_scalar("out/critic_loss", static_cast<double>(state.critic_loss), t);
+  if (config_.settings.algorithm == Algorithm::kAvg) {
+    const float* next = learner.floats(layout.actor_tapes[2]);
+    compare_array("out/next_action", next + tape.action, m, t);
+    compare_array("out/next_logp", next + tape.scalars + kLogProb, 1, t);
+    compare_array("out/dq_da", critic_tape_ + layout.critic_tape.d_action, m, t);
+  }
+}
+
+// The learner never stores a gradient, only its factors; here they are multiplied out.
+void Replay::compare_gradient(const std::string& prefix, const NetworkLayout& network,
+                              const TapeLayout& tape, const float* data, float scale, int heads) {
+  const int hidden = config_.shape.hidden_dim;
+  for (const NamedArray& array : named_arrays(network, hidden, heads)) {
+    const auto found = file_.tensors.find(prefix + array.name);
+    if (found == file_.tensors.end()) continue;
+    const bool is_head = array.name.size() > 2;  // w_mu, b_o, ...; hidden layers are w1, b2, ...
+    const std::size_t first_row = array.name.ends_with("_l") ? size(array.rows) : 0;
+    const bool is_second = array.name.ends_with("2");
+    const std::size_t d = is_head     ? tape.d_head + first_row
+                          : is_second ? tape.d_hidden2
+                                      : tape.d_hidden1;
+    const std::size_t x = is_head ? tape.feature : is_second ? tape.hidden1 : tape.input;
+    file_.at(prefix + array.name, size(array.rows * array.columns));
+    for (int i = 0; i < array.rows; ++i) {
+      for (int j = 0; j < array.columns; ++j) {
+        const float input = array.name[0] == 'b' ? 1.0F : data[x + size(j)];
+        worst_.compare(static_cast<double>(scale * data[d + size(i)] * input),
+                       found->second.values[size(i * array.columns + j)],
+                       tolerance(prefix + array.name, 0), prefix + array.name, 0);
+      }
+    }
+  }
+}
+
+void Replay::compare_first_gradient() {
+  const Layout& layout = agent_->learner().layout;
+  const LearnerState& state = agent_->learner().state();
+  const auto divisor =
+      static_cast<float>(config_.settings.td_error_scaling ? state.td_error_scale : 1.0);
+  compare_gradient("grad1/actor/", layout.actor, layout.actor_tape, actor_tape_, 1.0F, 2);
+  compare_gradient("grad1/critic/", layout.critic, layout.critic_tape, critic_tape_,
+                   -2.0F * state.td_error / divisor, 1);
+}
+
+void Replay::compare_network(const std::string& prefix, const NetworkLayout& network, int heads,
+                             const float* ours, std::int64_t step) {
+  for (const NamedArray& array : named_arrays(network, config_.shape.hidden_dim, heads)) {
+    const std::string name = prefix + array.name;
+    if (!file_.tensors.contains(name)) continue;
+    const Tensor& tensor = file_.at(name, size(array.rows * array.columns));
+    const double allowed = tolerance(name, 0);
+    for (int i = 0; i < array.rows; ++i) {
+      for (int j = 0; j < array.columns; ++j) {
+        worst_.compare(static_cast<double>(ours[array.index(i, j)]),
+                       tensor.values[size(i * array.columns + j)], allowed, name, step);
+      }
+    }
+  }
+}
+
+// Weights after `step` updates. Once the next transition is prepared, actor_acted still names them;
+// the newest ones may already be a step further.
+void Replay::compare_weights(const std::string& prefix, std::int64_t step, bool has_prepared) {
+  const Learner& learner = agent_->learner();
+  const Layout& layout = learner.layout;
+  const LearnerState& state = learner.state();
+  const std::uint32_t buffer = has_prepared ? state.actor_acted : state.actor_newest;
+  compare_network(prefix + "actor/", layout.actor, 2, learner.floats(layout.actor_weights[buffer]),
+                  step);
+  compare_network(prefix + "critic/", layout.critic, 1, learner.floats(layout.critic_weights),
+                  step);
+}
+
+void Replay::compare_final() {
+  const Learner& learner = agent_->learner();
+  const Layout& layout = learner.layout;
+  const LearnerState& state = learner.state();
+  compare_weights("final/", steps_, false);
+  compare_network("final/actor_v/", layout.actor, 2, learner.floats(layout.actor_second), steps_);
+  compare_network("final/critic_v/", layout.critic, 1, learner.floats(layout.critic_second),
+                  steps_);
+  if (layout.has_first_moments) {
+    compare_network("final/actor_m/", layout.actor, 2, learner.floats(layout.actor_first), steps_);
+    compare_network("final/critic_m/", layout.critic, 1, learner.floats(layout.critic_first),
+                    steps_);
+  }
+  const auto compare = [&](const std::string& name, const std::vector<double>& ours) {
+    if (!file_.tensors.contains(name)) return;
+    const Tensor& tensor = file_.at(name, ours.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      worst_.compare(ours[i], tensor.values[i], tolerance(name, 0), name, steps_);
+    }
+  };
+  std::vector<double> scale;
+  for (const Moments* moments : {&state.reward_moments, &state.discount_moments,
+                                 &state.return_moments, &state.return_square_moments}) {
+    scale.insert(scale.end(), {moments->count, moments->mean, moments->sum_squares});
+  }
+  compare("final/scale", scale);
+  compare("final/G", {state.running_return});
+  if (config_.settings.observation_norm) {
+    const double* mean = learner.doubles(layout.normalizer_mean);
+    const double* variance = learner.doubles(layout.normalizer_variance);
+    const int n = layout.shape.observation_dim;
+    compare("final/norm_mean", {mean, mean + n});
+    compare("final/norm_var", {variance, variance + n});
+    compare("final/norm_count", {state.normalizer_count});
+  }
+}
+
+void Replay::begin_episode(const std::string& name, std::int64_t row) {
+  if (agent_->begin_episode(observation(name, row)) != nullptr) return;
+  throw DataError("row " + std::to_string(row) + " of " + name +
+                  ", or the action there, is not finite");
+}
+
+std::vector<std::uint8_t> Replay::run() {
+  const auto& rewards = file_.tensors.at("in/reward").values;
+  const auto& terminated = file_.tensors.at("in/terminated").values;
+  const auto& truncated = file_.tensors.at("in/truncated").values;
+  const auto checkpoints = file_.config.value("checkpoints", std::vector<std::int64_t>{});
+  const Learner& learner = agent_->learner();
+  std::int64_t resets = 0;
+  begin_episode("in/obs0", 0);
+  agent_->update();
+  for (std::int64_t t = 0; t < steps_; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    const bool is_terminated = terminated[at] != 0.0;
+    const bool is_truncated = truncated[at] != 0.0;
+    const bool is_last = t + 1 == steps_;
+    const double* next = observation("in/next_obs", t);
+    actor_tape_ = learner.open_actor_tape();
+    critic_tape_ = learner.open_critic_tape();
+    if (is_last) {
+      agent_->close(next, rewards[at], is_terminated, is_truncated);
+    } else {
+      agent_->sense(next, rewards[at], is_terminated, is_truncated);
+      agent_->update();
+    }
+    if (agent_->was_dropped()) throw DataError("step " + std::to_string(t) + " is not finite");
+    agent_->fetch();
+    compare_step(t);
+    if (t == 0) compare_first_gradient();
+    const bool has_prepared = !is_last && !is_terminated && !is_truncated;
+    if (std::find(checkpoints.begin(), checkpoints.end(), t + 1) != checkpoints.end()) {
+      compare_weights("ckpt/" + std::to_string(t + 1) + "/", t + 1, has_prepared);
+    }
+    if (is_terminated || is_truncated) {
+      // The normaliser takes every reset observation, that after the last transition included.
+      begin_episode("in/reset_obs", resets++);
+      if (!is_last) agent_->update();
+    }
+  }
+  agent_->flush();
+  compare_final();
+  return {learner.block, learner.block + learner.layout.bytes};
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> replay_learner(const TensorFile& file, Schedule schedule,
+                                         const Executor& executor, WorstError& worst) {
+  return Replay(file, schedule, executor, worst).run();
+}
+
+}  // namespace instep

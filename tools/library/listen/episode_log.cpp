@@ -1,0 +1,83 @@
+#include "tools/library/listen/episode_log.h"
+
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+
+#include "tools/library/error.h"
+#include "tools/library/report/run_record.h"
+
+namespace instep {
+namespace {
+
+// Appends a number and a separator; the caller has made sure there is room.
+template <typename... Number>
+char* append(char* at, char separator, Number... number) {
+  at = std::to_chars(at, at + 64, number...).ptr;
+  *at++ = separator;
+  return at;
+}
+
+}  // namespace
+
+int EpisodeLog::create(const std::string& path) {
+  if (const int error = file_.open(path, File::Mode::kCreate)) return error;
+  for (const char* c = kEpisodesHeader; *c != '\0'; ++c) buffer_[buffered_bytes_++] = *c;
+  return flush();
+}
+
+int EpisodeLog::open_at(const std::string& path, std::int64_t step, std::int64_t episodes) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return errno;
+  std::string line;
+  if (!std::getline(in, line) || line + '\n' != kEpisodesHeader) return EBADMSG;
+  std::int64_t bytes = static_cast<std::int64_t>(line.size()) + 1;
+  for (std::int64_t episode = 1; episode <= episodes; ++episode) {
+    if (!std::getline(in, line) || in.eof()) return EBADMSG;
+    std::int64_t fields[2] = {0, 0};
+    const char* at = line.data();
+    const char* end = at + line.size();
+    for (std::int64_t& field : fields) {
+      const auto parsed = std::from_chars(at, end, field);
+      if (parsed.ec != std::errc() || parsed.ptr == end || *parsed.ptr != ',') return EBADMSG;
+      at = parsed.ptr + 1;
+    }
+    if (fields[0] != episode || fields[1] > step) return EBADMSG;
+    bytes += static_cast<std::int64_t>(line.size()) + 1;
+    const std::size_t comma = line.rfind(',');
+    std::from_chars(line.data() + comma + 1, end, last_seconds_);
+  }
+  if (const int error = file_.open(path, File::Mode::kWrite)) return error;
+  file_bytes_ = bytes;
+  return file_.truncate(bytes);
+}
+
+int EpisodeLog::add(const EpisodeRecord& record, double seconds) {
+  if (buffered_bytes_ + kLineBytesMax > buffer_.size()) {
+    if (const int error = flush()) return error;
+  }
+  char* const begin = buffer_.data() + buffered_bytes_;
+  char* at = append(begin, ',', record.episode);
+  at = append(at, ',', record.step);
+  at = append(at, ',', record.episode_return);
+  at = append(at, ',', record.length);
+  at = append(at, ',', record.terminated ? 1 : 0);
+  at = append(at, '\n', seconds, std::chars_format::fixed, 3);
+  buffered_bytes_ += static_cast<std::size_t>(at - begin);
+  return 0;
+}
+
+int EpisodeLog::flush() {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(buffer_.data());
+  if (const int error = file_.write_at({bytes, buffered_bytes_}, file_bytes_)) return error;
+  file_bytes_ += static_cast<std::int64_t>(buffered_bytes_);
+  buffered_bytes_ = 0;
+  return 0;
+}
+
+int EpisodeLog::sync() {
+  if (const int error = flush()) return error;
+  return file_.sync();
+}
+
+}  // namespace instep

@@ -1,0 +1,88 @@
+#include "tools/library/listen/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "runtime/health.h"
+
+namespace instep {
+
+Progress::Progress(const std::string& task, std::uint64_t seed, std::int64_t steps)
+    : steps_(steps),
+      is_terminal_(isatty(STDERR_FILENO) == 1),
+      period_ns_(is_terminal_ ? 200'000'000 : 10'000'000'000) {
+  std::snprintf(name_.data(), name_.size(), "%s, seed %llu", task.c_str(),
+                static_cast<unsigned long long>(seed));
+}
+
+void Progress::start(std::int64_t first_step, std::int64_t now_ns) {
+  first_step_ = first_step;
+  begin_ns_ = now_ns;
+  next_ns_ = now_ns + period_ns_;
+  notice_.ready(now_ns);
+}
+
+void Progress::add_return(double episode_return) {
+  returns_[static_cast<std::size_t>(return_count_++ % returns_.size())] = episode_return;
+}
+
+void Progress::print(std::int64_t step, std::int64_t now_ns) {
+  next_ns_ = now_ns + period_ns_;
+  const double seconds = std::max(1e-9, static_cast<double>(now_ns - begin_ns_) * 1e-9);
+  const double rate = static_cast<double>(step - first_step_) / seconds;
+  const auto count = std::min<std::uint64_t>(return_count_, returns_.size());
+  char mean[48] = "no episode yet";
+  if (count > 0) {
+    double sum = 0.0;
+    for (std::uint64_t i = 0; i < count; ++i) sum += returns_[static_cast<std::size_t>(i)];
+    std::snprintf(mean, sizeof mean, "return %.1f (last %d)", sum / static_cast<double>(count),
+                  static_cast<int>(count));
+  }
+  char left[48] = "";
+  if (step < steps_ && rate > 0.0) {
+    const double seconds_left = static_cast<double>(steps_ - step) / rate;
+    if (seconds_left < 120.0) {
+      std::snprintf(left, sizeof left, ", %.0f s left", seconds_left);
+    } else if (seconds_left < 120.0 * 60.0) {
+      std::snprintf(left, sizeof left, ", %.0f min left", seconds_left / 60.0);
+    } else if (seconds_left < 72.0 * 3600.0) {
+      std::snprintf(left, sizeof left, ", %.0f h left", seconds_left / 3600.0);
+    } else {
+      std::snprintf(left, sizeof left, ", %.0f days left", seconds_left / 86400.0);
+    }
+  }
+  char warnings[128] = "";
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    if ((warnings_ & bit) == 0) continue;
+    const std::size_t used = std::strlen(warnings);
+    std::snprintf(warnings + used, sizeof warnings - used, " | %s",
+                  health_warning_name(static_cast<HealthWarning>(bit)).data());
+  }
+  char line[384];
+  const int length =
+      std::snprintf(line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s%s%s",
+                    is_terminal_ ? "\r" : "", name_.data(), static_cast<long long>(step),
+                    static_cast<long long>(steps_), rate, mean, left, warnings,
+                    *state_ == '\0' ? "" : " | ", state_, is_terminal_ ? "\x1b[K" : "\n");
+  if (length > 0) {
+    // A progress line that cannot be written (a closed pipe) is no reason to stop learning.
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(length), sizeof line - 1));
+  }
+}
+
+void Progress::finish(std::int64_t step, std::int64_t now_ns) {
+  if (step == first_step_ && step >= steps_) {
+    std::fprintf(stderr, "%s: all of its %lld steps were made before; --steps with more goes on\n",
+                 name_.data(), static_cast<long long>(step));
+  } else {
+    print(step, now_ns);
+    if (is_terminal_) std::fputc('\n', stderr);
+  }
+  notice_.stopping();
+}
+
+}  // namespace instep

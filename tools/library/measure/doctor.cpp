@@ -1,0 +1,398 @@
+#include "tools/library/measure/doctor.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "runtime/realtime/thread.h"
+#include "tools/library/error.h"
+#include "tools/library/listen/summary.h"
+
+namespace instep {
+namespace {
+
+namespace fs = std::filesystem;
+using Level = Finding::Level;
+
+// What stands in a file of one value, without the end of line; nothing where it cannot be read.
+std::optional<std::string> read_value(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) return std::nullopt;
+  std::string value = text.str();
+  // Files of the device tree end with a zero byte.
+  const auto is_end = [](char c) { return c == '\0' || c == '\n' || c == ' '; };
+  while (!value.empty() && is_end(value.back())) value.pop_back();
+  return value;
+}
+
+bool has_file(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// Names in a folder that begin with one of these, sorted; none where there is no such folder.
+std::vector<std::string> names_in(const std::string& folder,
+                                  const std::vector<std::string>& prefixes) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const auto begins = [&name](const std::string& prefix) { return name.starts_with(prefix); };
+    if (std::any_of(prefixes.begin(), prefixes.end(), begins)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string joined(const std::set<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+// The rest of the line that begins so, without blanks in front; nothing where there is none.
+std::optional<std::string> rest_of_line(const std::string& text, const std::string& begin) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(begin)) continue;
+    const std::size_t at = line.find_first_not_of(" \t", begin.size());
+    return at == std::string::npos ? "" : line.substr(at);
+  }
+  return std::nullopt;
+}
+
+// Who this process is and what it may do, from /proc/self.
+struct Identity {
+  std::uint64_t capabilities = 0;
+  std::uint64_t user = 0;
+  std::set<std::uint64_t> groups;
+  std::int64_t priority_max = 0;
+  std::int64_t locked_bytes_max = 0;
+
+  bool has(int capability) const { return (capabilities >> capability & 1U) != 0; }
+};
+constexpr int kCapDacOverride = 1;  // numbers of linux/capability.h
+constexpr int kCapIpcLock = 14;
+constexpr int kCapSysNice = 23;
+
+// The soft limit: the first number of the line, or "unlimited".
+std::int64_t soft_limit(const std::string& limits, const std::string& name) {
+  const std::string value = rest_of_line(limits, name).value_or("0");
+  if (value.starts_with("unlimited")) return INT64_MAX;
+  std::int64_t number = 0;
+  std::istringstream(value) >> number;
+  return number;
+}
+
+Identity read_identity(const std::string& root) {
+  Identity identity;
+  const std::string status = read_value(root + "/proc/self/status").value_or("");
+  const std::string limits = read_value(root + "/proc/self/limits").value_or("");
+  std::istringstream(rest_of_line(status, "CapEff:").value_or("0")) >> std::hex >>
+      identity.capabilities;
+  // Real, effective, saved, file system: the second counts.
+  std::uint64_t real = 0;
+  std::uint64_t group = 0;
+  std::istringstream(rest_of_line(status, "Uid:").value_or("0 0")) >> real >> identity.user;
+  std::istringstream(rest_of_line(status, "Gid:").value_or("0 0")) >> real >> group;
+  identity.groups.insert(group);
+  std::istringstream groups(rest_of_line(status, "Groups:").value_or(""));
+  while (groups >> group) identity.groups.insert(group);
+  identity.priority_max = soft_limit(limits, "Max realtime priority");
+  identity.locked_bytes_max = soft_limit(limits, "Max locked memory");
+  return identity;
+}
+
+Finding check_kernel(const std::string& root) {
+  const std::string version = read_value(root + "/proc/version").value_or("unknown kernel");
+  const std::string name = version.substr(0, version.find(" ("));
+  const auto says = [&version](const char* word) {
+    return version.find(word) != std::string::npos;
+  };
+  if (read_value(root + "/sys/kernel/realtime") == "1" || says("PREEMPT_RT") || says("PREEMPT RT"))
+    return {"kernel", Level::kGood, name + ", fully pre-emptible (PREEMPT_RT)", ""};
+  const char* kind =
+      says("PREEMPT") ? "pre-emptible, but without a bound (no PREEMPT_RT)" : "not pre-emptible";
+  return {"kernel", Level::kBad, name + ", " + kind,
+          has_file(root + "/etc/nv_tegra_release")
+              ? "JetPack 6 and newer: sudo apt-get install nvidia-l4t-rt-kernel; before: build "
+                "NVIDIA's kernel with its real-time patches"
+              : "sudo apt-get install linux-image-rt-$(dpkg --print-architecture), then start it"};
+}
+
+Finding check_priority(const Identity& identity) {
+  if (identity.has(kCapSysNice)) return {"priority", Level::kGood, "any real-time priority", ""};
+  const bool enough = identity.priority_max >= kIoPriority;
+  return {"priority", enough ? Level::kGood : Level::kBad,
+          "real-time priority up to " + std::to_string(identity.priority_max) + " of the " +
+              std::to_string(kIoPriority) + " needed",
+          enough ? "" : kRightsAdvice};
+}
+
+// In kernels with CONFIG_RT_GROUP_SCHED a control group of cgroup v1 has no real-time budget until
+// it is given one, and nothing in it may take a real-time priority: neither with limits nor as
+// root.
+void check_real_time_groups(const std::string& root, std::vector<Finding>& findings) {
+  const std::string own = read_value(root + "/proc/self/cgroup").value_or("");
+  std::set<std::string> groups = {"/system.slice"};  // of the services
+  std::istringstream lines(own);
+  for (std::string line; std::getline(lines, line);) {
+    // "3:cpu,cpuacct:/user.slice"
+    const std::size_t path = line.find(":/");
+    if (path == std::string::npos) continue;
+    const std::string controllers = line.substr(line.find(':') + 1);
+    if (controllers.starts_with("cpu:") || controllers.starts_with("cpu,"))
+      groups.insert(line.substr(path + 1));
+  }
+  for (const std::string& group : groups) {
+    if (read_value(root + "/sys/fs/cgroup/cpu" + group + "/cpu.rt_runtime_us") != "0") continue;
+    if (read_value(root + "/proc/sys/kernel/sched_rt_runtime_us") == "-1") continue;
+    findings.push_back({"real_time_group", Level::kBad,
+                        "control group " + group + " has no time for real-time priorities",
+                        "sudo sysctl --write kernel.sched_rt_runtime_us=-1; to keep it: echo "
+                        "kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/90-instep.conf"});
+  }
+}
+
+Finding check_memory_lock(const Identity& identity) {
+  if (identity.has(kCapIpcLock) || identity.locked_bytes_max == INT64_MAX)
+    return {"memory_lock", Level::kGood, "may lock any memory", ""};
+  const bool enough = identity.locked_bytes_max >= kLockedBytesWanted;
+  return {"memory_lock", enough ? Level::kGood : Level::kBad,
+          "may lock " + std::to_string(identity.locked_bytes_max >> 10) + " KiB of the " +
+              std::to_string(kLockedBytesWanted >> 10) + " KiB needed",
+          enough ? "" : kRightsAdvice};
+}
+
+// The different values of one file of every processor core's frequency control.
+std::set<std::string> frequency_values(const std::string& root, const std::string& file) {
+  std::set<std::string> values;
+  const std::string folder = root + "/sys/devices/system/cpu/";
+  for (const std::string& core : names_in(folder, {"cpu"})) {
+    if (const auto value = read_value(folder + core + "/cpufreq/" + file)) values.insert(*value);
+  }
+  return values;
+}
+
+Finding check_governor(const std::string& root) {
+  const std::set<std::string> governors = frequency_values(root, "scaling_governor");
+  if (governors.empty())
+    return {"governor", Level::kGood, "none: the kernel does not change the clocks", ""};
+  if (governors == std::set<std::string>{"performance"})
+    return {"governor", Level::kGood, "performance on every core", ""};
+  return {"governor", Level::kBad, joined(governors) + ": clocks follow the load, late",
+          "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"};
+}
+
+Finding check_isolated_cores(const std::string& root) {
+  const std::string cores = read_value(root + "/sys/devices/system/cpu/isolated").value_or("");
+  if (!cores.empty()) return {"isolated_cores", Level::kGood, cores, ""};
+  // "0-3", or "0,2-3" where some are switched off.
+  const std::string online = read_value(root + "/sys/devices/system/cpu/online").value_or("0");
+  const std::size_t before_last = online.find_last_of(",-");
+  if (before_last == std::string::npos) {
+    return {"isolated_cores", Level::kAdvice, "none: other programs share the only core",
+            "stop every program that the robot does not need, or take a machine of several cores"};
+  }
+  const std::string core = online.substr(before_last + 1);
+  const std::string words = "add isolcpus=" + core + " nohz_full=" + core + " rcu_nocbs=" + core;
+  return {"isolated_cores", Level::kAdvice, "none: other programs share every core",
+          words + (has_file(root + "/boot/extlinux/extlinux.conf")
+                       ? " to APPEND in /boot/extlinux/extlinux.conf, then restart"
+                       : " to GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub, then "
+                         "restart")};
+}
+
+Finding check_clock_source(const std::string& root) {
+  const auto source =
+      read_value(root + "/sys/devices/system/clocksource/clocksource0/current_clocksource");
+  if (!source) return {"clock_source", Level::kAdvice, "unknown", "mount -t sysfs sysfs /sys"};
+  // Those that are read without entering the kernel.
+  const std::set<std::string> fast = {"tsc", "arch_sys_counter", "kvm-clock"};
+  if (fast.contains(*source)) return {"clock_source", Level::kGood, *source, ""};
+  return {"clock_source", Level::kBad, *source + ": reading the time enters the kernel",
+          "cat /sys/devices/system/clocksource/clocksource0/available_clocksource, then add "
+          "clocksource=NAME to the kernel's command line"};
+}
+
+bool may_use(const struct stat& status, const Identity& identity) {
+  if (identity.has(kCapDacOverride)) return true;
+  constexpr mode_t kReadWrite = 06;
+  mode_t mode = status.st_mode;
+  if (status.st_uid == identity.user) {
+    mode >>= 6;
+  } else if (identity.groups.contains(status.st_gid)) {
+    mode >>= 3;
+  }
+  return (mode & kReadWrite) == kReadWrite;
+}
+
+void check_serial_ports(const std::string& root, const Identity& identity,
+                        std::vector<Finding>& findings) {
+  const std::vector<std::string> ports =
+      names_in(root + "/dev", {"ttyUSB", "ttyACM", "ttyTHS", "ttyAMA"});
+  if (ports.empty())
+    findings.push_back({"serial", Level::kGood, "no serial port of a robot is there", ""});
+  for (const std::string& port : ports) {
+    struct stat status {};
+    const bool usable =
+        stat((root + "/dev/" + port).c_str(), &status) == 0 && may_use(status, identity);
+    findings.push_back({"serial", usable ? Level::kGood : Level::kBad,
+                        "/dev/" + port + (usable ? " may be used" : " may not be read and written"),
+                        usable ? "" : kRightsAdvice});
+  }
+  // FTDI's chips hold bytes back for so many milliseconds.
+  const std::string folder = root + "/sys/bus/usb-serial/devices/";
+  for (const std::string& port : names_in(folder, {"ttyUSB"})) {
+    const auto milliseconds = read_value(folder + port + "/latency_timer");
+    if (!milliseconds) continue;
+    const bool short_enough = *milliseconds == "1";
+    findings.push_back({"ftdi_latency", short_enough ? Level::kGood : Level::kBad,
+                        "/dev/" + port + " holds bytes back for " + *milliseconds + " ms",
+                        short_enough ? ""
+                                     : "echo 1 | sudo tee /sys/bus/usb-serial/devices/" + port +
+                                           "/latency_timer (the package's udev rule does it)"});
+  }
+}
+
+// "# R32 (release), REVISION: 7.1, ..." is L4T 32.7.1, which JetPack 4 brings.
+std::string jetpack_text(const std::string& release) {
+  int major = 0;
+  char revision[16] = "";
+  if (std::sscanf(release.c_str(), "# R%d (release), REVISION: %15[0-9.]", &major, revision) != 2)
+    return "unknown release: " + release.substr(0, 40);
+  const char* jetpack = major == 32   ? "JetPack 4"
+                        : major == 35 ? "JetPack 5"
+                        : major == 36 ? "JetPack 6"
+                        : major == 38 ? "JetPack 7"
+                                      : "an unknown JetPack";
+  return std::string(jetpack) + " (L4T " + std::to_string(major) + "." + revision + ")";
+}
+
+// The name that /etc/nvpmodel.conf gives the mode: < POWER_MODEL ID=0 NAME=MAXN >
+std::string power_mode_name(const std::string& configuration, int mode) {
+  const std::string begin = "< POWER_MODEL ID=" + std::to_string(mode) + " NAME=";
+  const std::string rest = rest_of_line(configuration, begin).value_or("unknown");
+  return rest.substr(0, rest.find(' '));
+}
+
+Finding check_power_mode(const std::string& root) {
+  int mode = -1;
+  const std::string status = read_value(root + "/var/lib/nvpmodel/status").value_or("");
+  if (std::sscanf(status.c_str(), "pmode:%d", &mode) != 1)
+    return {"power_mode", Level::kAdvice, "unknown", "sudo nvpmodel --query"};
+  const std::string name =
+      power_mode_name(read_value(root + "/etc/nvpmodel.conf").value_or(""), mode);
+  const bool full = name.starts_with("MAXN");
+  return {"power_mode", full ? Level::kGood : Level::kAdvice,
+          std::to_string(mode) + " (" + name + ")",
+          full ? "" : "grep POWER_MODEL /etc/nvpmodel.conf, then sudo nvpmodel -m ID of MAXN"};
+}
+
+Finding check_clocks(const std::string& root) {
+  const std::set<std::string> lowest = frequency_values(root, "scaling_min_freq");
+  const std::set<std::string> highest = frequency_values(root, "scaling_max_freq");
+  const bool pinned = !highest.empty() && lowest == highest;
+  return {"clocks", pinned ? Level::kGood : Level::kBad,
+          pinned ? "pinned at " + joined(highest) + " kHz" : "not pinned",
+          pinned ? "" : "sudo jetson_clocks"};
+}
+
+Finding check_throttling(const std::string& root) {
+  std::set<std::string> active;
+  const std::string folder = root + "/sys/class/thermal/";
+  for (const std::string& device : names_in(folder, {"cooling_device"})) {
+    const std::string type = read_value(folder + device + "/type").value_or("");
+    const std::string state = read_value(folder + device + "/cur_state").value_or("0");
+    // A fan that turns slows nothing down.
+    if (state != "0" && type.find("fan") == std::string::npos) active.insert(type);
+  }
+  if (active.empty()) return {"throttling", Level::kGood, "none now", ""};
+  return {"throttling", Level::kBad, "slowed down by heat: " + joined(active),
+          "let it cool, fit a fan, and run it: sudo jetson_clocks --fan"};
+}
+
+void check_jetson(const std::string& root, std::vector<Finding>& findings) {
+  const auto release = read_value(root + "/etc/nv_tegra_release");
+  if (!release) return;
+  const std::string model = read_value(root + "/proc/device-tree/model").value_or("unknown model");
+  findings.push_back({"jetson", Level::kGood, model, ""});
+  findings.push_back({"jetpack", Level::kGood, jetpack_text(*release), ""});
+  findings.push_back(check_power_mode(root));
+  findings.push_back(check_clocks(root));
+  findings.push_back(check_throttling(root));
+}
+
+const char* level_name(Level level) {
+  switch (level) {
+    case Level::kGood:
+      return "good";
+    case Level::kAdvice:
+      return "advice";
+    case Level::kBad:
+      return "bad";
+  }
+  return "bad";
+}
+
+}  // namespace
+
+std::vector<Finding> examine_machine(const std::string& root) {
+  const Identity identity = read_identity(root);
+  std::vector<Finding> findings = {check_kernel(root),          check_priority(identity),
+                                   check_memory_lock(identity), check_governor(root),
+                                   check_isolated_cores(root),  check_clock_source(root)};
+  check_real_time_groups(root, findings);
+  check_serial_ports(root, identity, findings);
+  check_jetson(root, findings);
+  return findings;
+}
+
+bool real_time_can_be_promised(const std::vector<Finding>& findings) {
+  return std::none_of(findings.begin(), findings.end(),
+                      [](const Finding& finding) { return finding.level == Level::kBad; });
+}
+
+nlohmann::json findings_json(const std::vector<Finding>& findings) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Finding& finding : findings) {
+    nlohmann::json entry = {{"check", finding.check},
+                            {"level", level_name(finding.level)},
+                            {"text", finding.text},
+                            {"mend", nullptr}};
+    if (!finding.mend.empty()) entry["mend"] = finding.mend;
+    list.push_back(entry);
+  }
+  return {{"real_time", real_time_can_be_promised(findings)}, {"findings", list}};
+}
+
+int run_doctor(const std::string& root, bool json) {
+  std::error_code ignored;
+  if (!root.empty() && !fs::is_directory(root, ignored)) throw UsageError(root + " is no folder");
+  const std::vector<Finding> findings = examine_machine(root);
+  std::set<std::string> bad;
+  for (const Finding& finding : findings) {
+    std::printf("%-7s %-15s %s\n", level_name(finding.level), finding.check.c_str(),
+                finding.text.c_str());
+    if (!finding.mend.empty()) std::printf("%-7s %-15s -> %s\n", "", "", finding.mend.c_str());
+    if (finding.level == Level::kBad) bad.insert(finding.check);
+  }
+  if (bad.empty()) {
+    std::printf("Nothing found that stands against real time.\n");
+  } else {
+    std::printf("Real time cannot be promised: %s.\n", joined(bad).c_str());
+  }
+  if (json) std::printf("%s\n", json_text(findings_json(findings)).c_str());
+  return bad.empty() ? kDone : kCheckFailed;
+}
+
+}  // namespace instep

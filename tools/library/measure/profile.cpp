@@ -1,0 +1,205 @@
+#include "tools/library/measure/profile.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "tools/library/error.h"
+#include "tools/library/listen/summary.h"
+#include "tools/library/measure/bound.h"
+#include "tools/library/measure/doctor.h"
+#include "tools/library/measure/machine.h"
+#include "tools/library/measure/profile_agents.h"
+#include "tools/library/measure/real_time_profile.h"
+#include "tools/library/names.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/settings_io.h"
+
+namespace instep {
+namespace {
+
+// The executor under measurement and the time spent in each of its phases. An Executor is a table
+// of plain functions, which have no other place for what the timed one needs.
+struct Phases {
+  const Executor* executor = nullptr;
+  LatencyHistogram observe{};
+  LatencyHistogram act{};
+  LatencyHistogram learn{};
+  LatencyHistogram prepare{};
+};
+Phases phases;
+
+template <typename Phase>
+void time_phase(LatencyHistogram& histogram, const Phase& phase) {
+  const MonotonicClock clock;
+  const std::int64_t begin_ns = clock.now_ns();
+  phase();
+  histogram.record(clock.now_ns() - begin_ns);
+}
+
+Executor timed_executor(const Executor& executor) {
+  phases = {.executor = &executor};
+  Executor timed = executor;
+  timed.observe = [](const Learner& learner, const double* observation) {
+    time_phase(phases.observe, [&] { phases.executor->observe(learner, observation); });
+  };
+  timed.act = [](const Learner& learner, const float* noise) {
+    time_phase(phases.act, [&] { phases.executor->act(learner, noise); });
+  };
+  timed.learn = [](const Learner& learner, double reward, bool terminated, bool truncated,
+                   const float* noise) {
+    time_phase(phases.learn,
+               [&] { phases.executor->learn(learner, reward, terminated, truncated, noise); });
+  };
+  timed.prepare = [](const Learner& learner) {
+    time_phase(phases.prepare, [&] { phases.executor->prepare(learner); });
+  };
+  return timed;
+}
+
+std::int64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+void run_ticks(RunSession& session, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (session.loop().tick() == ControlLoop::Status::kFaulted) {
+      throw DataError("the learner's numbers are no longer finite after " +
+                      std::to_string(session.loop().steps()) + " steps; check the settings");
+    }
+  }
+}
+
+// The bound and the updates take turns, so that they meet the same machine.
+constexpr int kTurns = 10;
+constexpr int kBoundRepetitions = 40;
+
+// What the weights' share of memory traffic came to, and how near the update is to its bound.
+nlohmann::json bound_json(const Learner& learner, const Bound& bound, const LoopLatency& latency) {
+  const Traffic bytes = traffic(learner.layout, learner.schedule);
+  const auto gb_per_s = [](std::size_t count, const LatencyHistogram& histogram) {
+    return static_cast<double>(count) / static_cast<double>(histogram.quantile_ns(0.5));
+  };
+  const double memory_us = bound.memory_us();
+  const double roots_us = bound.square_root_us();
+  const double largest_us = std::max(memory_us, roots_us);
+  const double update_us = static_cast<double>(latency.update.quantile_ns(0.5)) / 1e3;
+  return {{"bound_us", largest_us},
+          {"memory_bound_us", memory_us},
+          {"square_root_bound_us", roots_us},
+          {"bound_ratio", update_us / largest_us},
+          {"bytes_touched",
+           {{"act", bytes.act},
+            {"learn", bytes.learn},
+            {"prepare", bytes.prepare},
+            {"update", bytes.update()}}},
+          {"gb_per_s",
+           {{"act", gb_per_s(bytes.act, phases.act)},
+            {"learn", gb_per_s(bytes.learn, phases.learn)},
+            {"prepare", gb_per_s(bytes.prepare, phases.prepare)},
+            {"update", gb_per_s(bytes.update(), latency.update)}}}};
+}
+
+void print_row(const char* name, const nlohmann::json& us) {
+  if (us.is_null()) return;
+  std::printf("%-24s %9.2f %9.2f %9.2f %9.2f\n", name, us.at("p50").get<double>(),
+              us.at("p99").get<double>(), us.at("p999").get<double>(), us.at("max").get<double>());
+}
+
+void print_profile(const nlohmann::json& result) {
+  const auto text = [&](const char* key) { return result.at(key).get<std::string>(); };
+  std::printf("%s, %lld updates, path %s, schedule %s, %lld bytes of state, %s\n",
+              text("task").c_str(), result.at("updates").get<long long>(), text("path").c_str(),
+              text("schedule").c_str(), result.at("state_bytes").get<long long>(),
+              text("machine").c_str());
+  std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
+  print_row("update", result.at("update_us"));
+  print_row("observation to action", result.at("observation_to_action_us"));
+  for (const char* phase : {"observe", "act", "learn", "prepare"}) {
+    print_row((std::string("  ") + phase).c_str(), result.at("phases_us").at(phase));
+  }
+  print_row("world", result.at("world_us"));
+  std::printf("%-24s %9.2f on average, world and update together\n", "processor time a step",
+              result.at("step_cpu_us").get<double>());
+  if (result.at("bound_us").is_null()) return;
+  std::printf("bound: memory %.2f, square roots %.2f; the update takes %.2f times the larger\n",
+              result.at("memory_bound_us").get<double>(),
+              result.at("square_root_bound_us").get<double>(),
+              result.at("bound_ratio").get<double>());
+}
+
+}  // namespace
+
+int run_profile(const ProfileOptions& options) {
+  if (options.rate_hz > 0.0 && options.schedule == Schedule::kThroughput) {
+    throw UsageError("--schedule throughput is for simulated time; leave it out with --rate");
+  }
+  RunConfig config;
+  config.task = options.task;
+  config.settings.learner = require_task(options.task).settings;
+  apply_set_options(config.settings, options.set);
+  config.seed = options.seed;
+  config.schedule = options.schedule.value_or(Schedule::kActFirst);
+  const BackendChoice choice =
+      choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
+  const Executor& executor = *choice.executor;
+  config.path = executor.path;
+  if (options.agents > 0) return profile_agents(options, config, choice);
+
+  const Executor timed = timed_executor(executor);
+  RunSession session(config, &timed);
+  if (!session.loop().start()) throw DataError("the first action is not finite");
+  constexpr std::int64_t kWarmUpTicks = 1000;
+  run_ticks(session, kWarmUpTicks);
+  phases = {.executor = &executor};
+  session.loop().clear_latency();
+  const Learner& learner = session.agent().learner();
+  std::optional<Bound> bound;
+  if (executor.bound != nullptr && learner.layout.algorithm == Algorithm::kAvg &&
+      !learner.layout.has_first_moments) {
+    bound.emplace(learner.layout.shape, *executor.bound);
+  }
+  std::int64_t cpu_ns = 0;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const std::int64_t began_ns = thread_cpu_ns();
+    run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
+    cpu_ns += thread_cpu_ns() - began_ns;
+    if (bound) bound->measure(kBoundRepetitions);
+  }
+
+  const LoopLatency& latency = session.loop().latency();
+  nlohmann::json result = {
+      {"task", config.task},
+      {"updates", options.updates},
+      {"update_us", percentiles_us(latency.update)},
+      {"observation_to_action_us", percentiles_us(latency.observation_to_action)},
+      {"world_us", percentiles_us(latency.world)},
+      {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(options.updates)},
+      {"wakeup_us", nullptr},
+      {"phases_us",
+       {{"observe", percentiles_us(phases.observe)},
+        {"act", percentiles_us(phases.act)},
+        {"learn", percentiles_us(phases.learn)},
+        {"prepare", percentiles_us(phases.prepare)}}},
+      {"bound_us", nullptr},
+      {"state_bytes", learner.layout.bytes},
+      {"backend", choice.backend},
+      {"path", executor.path},
+      {"schedule", schedule_name(config.schedule)},
+      {"arithmetic", format_value(config.settings, "arithmetic")},
+      {"machine", machine_text()},
+      {"doctor", findings_json(examine_machine(""))}};
+  if (bound) result.update(bound_json(learner, *bound, latency));
+  print_profile(result);
+  if (options.rate_hz > 0.0) {
+    result.update(profile_in_real_time(config, {options.rate_hz, options.seconds}));
+  }
+  if (options.json) std::printf("%s\n", json_text(result).c_str());
+  return kDone;
+}
+
+}  // namespace instep

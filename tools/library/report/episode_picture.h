@@ -1,0 +1,15 @@
+// Draws a recorded episode for the report.
+#pragma once
+
+#include <string>
+
+#include "tools/library/run/recorded_episode.h"
+
+namespace instep {
+
+// An SVG element that moves by itself, without a script, over a ground marked in metres. Where the
+// reader has asked for less motion, styles of the page (classes moving and still) leave one frame.
+// At most 300 kB for what a run records.
+std::string draw_episode(const RecordedEpisode& episode);
+
+}  // namespace instep

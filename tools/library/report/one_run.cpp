@@ -1,0 +1,463 @@
+#include "tools/library/report/one_run.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+#include "runtime/health.h"
+#include "runtime/latency_histogram.h"
+#include "tools/library/report/episode_picture.h"
+#include "tools/library/report/text.h"
+
+namespace instep {
+namespace {
+
+using nlohmann::json;
+
+// ---- Curves ----
+
+constexpr std::size_t kDotsMax = 600;
+constexpr std::size_t kCurvePoints = 300;
+
+std::string learning_curve(const ReportedRun& run) {
+  if (run.returns.empty()) {
+    return "<p class=\"note\">No episode has ended yet, so there is no learning curve.</p>\n";
+  }
+  const std::vector<Point> dots = pick(run.returns, kDotsMax);
+  const std::vector<Point> curve = known(running_mean(run, run.steps, kCurvePoints), run.steps);
+  Chart chart;
+  chart.title = "Learning curve";
+  chart.description = "Return of each episode, and their running mean, over the steps of the run";
+  chart.x_label = "steps";
+  chart.y_label = "return of an episode";
+  chart.x = step_axis(run.steps);
+  std::vector<Point> shown = dots;
+  shown.insert(shown.end(), curve.begin(), curve.end());
+  chart.y = axis_around(shown, 5);
+  chart.marks =
+      path_mark("dots", dots_path(chart, dots)) + path_mark("line", line_path(chart, curve));
+  chart.caption = dots.size() == run.returns.size()
+                      ? "Each dot is an episode."
+                      : concat({"Each dot is an episode; ", count_text(dots.size()), " of ",
+                                count_text(run.returns.size()), " are shown, evenly picked."});
+  chart.caption += " The line is the mean of the episodes that ended in the last 5 % of the steps.";
+  if (run.left_out_count > 0) {
+    chart.caption += concat(
+        {" Left out: ", count_text(run.left_out_count), " episodes whose return is not finite."});
+  }
+  return render_chart(chart);
+}
+
+// What learning on gained when the world changed.
+std::string adaptation_chart(const ReportedRun& run) {
+  const json& adaptation = run.record->adaptation;
+  if (!adaptation.is_object()) return "";
+  struct Line {
+    const char* key;
+    const char* css_class;
+    const char* name;
+  };
+  constexpr std::array<Line, 3> kLines{{{"learning", "line c0", "goes on learning"},
+                                        {"frozen_weights", "line c1", "weights frozen"},
+                                        {"frozen", "line c2", "weights and normaliser frozen"}}};
+  Chart chart;
+  chart.title = "After the world changed";
+  chart.description = "Return of the learning agent and of two frozen copies after the change";
+  chart.x_label = "steps";
+  chart.y_label = "return of an episode";
+  chart.x = step_axis(run.steps);
+  std::array<std::vector<Point>, kLines.size()> lines;
+  std::vector<Point> shown;
+  for (std::size_t i = 0; i < kLines.size(); ++i) {
+    for (const json& point : entries_at(adaptation, "points")) {
+      const auto step = number_at(point, "step");
+      const auto value = number_at(point, kLines[i].key);
+      if (step && value) lines[i].push_back({*step, *value});
+    }
+    shown.insert(shown.end(), lines[i].begin(), lines[i].end());
+  }
+  if (shown.empty()) return "";
+  chart.y = axis_around(shown, 5);
+  chart.caption = concat({"What happened: <b>", escape(text_at(adaptation, "change")),
+                          "</b>. Each line is the mean return of an agent since then:"});
+  for (std::size_t i = 0; i < kLines.size(); ++i) {
+    chart.marks += path_mark(kLines[i].css_class, line_path(chart, lines[i]));
+    chart.caption +=
+        concat({" <span class=\"swatch ", std::string_view(kLines[i].css_class).substr(5),
+                "\"></span> ", kLines[i].name, i + 1 < kLines.size() ? "," : "."});
+  }
+  return render_chart(chart);
+}
+
+std::string speed_chart(const ReportedRun& run) {
+  std::vector<Point> points;
+  for (const json& entry : entries_at(run.record->summary, "speed")) {
+    const auto step = number_at(entry, "step");
+    const auto speed = number_at(entry, "steps_per_second");
+    if (step && speed) points.push_back({*step, *speed});
+  }
+  points = pick(points, kDotsMax);
+  if (points.empty()) return "";
+  Chart chart;
+  chart.title = "Speed";
+  chart.description = "Steps per second over the steps of the run";
+  chart.x_label = "steps";
+  chart.y_label = "steps per second";
+  chart.x = step_axis(run.steps);
+  double fastest = 0;
+  for (const Point& point : points) fastest = std::max(fastest, point.value);
+  chart.y = round_axis(0, fastest, 4);
+  chart.marks = points.size() == 1 ? path_mark("dots strong", dots_path(chart, points))
+                                   : path_mark("line", line_path(chart, points));
+  chart.caption = "How fast the loop went, learning included.";
+  return render_chart(chart);
+}
+
+// ---- The histogram of update times ----
+
+struct Bar {
+  double low_us = 0;
+  double high_us = 0;
+  double count = 0;
+};
+
+constexpr int kBarsMax = 120;
+
+// The bucket a duration falls into.
+int bucket_of(double us) {
+  const auto ns = static_cast<std::int64_t>(std::min(us * 1000, 1e15) + 0.5);
+  int bucket = LatencyHistogram::kBuckets - 1;
+  while (bucket > 0 && LatencyHistogram::lower_edge_ns(bucket) > ns) --bucket;
+  return bucket;
+}
+
+// Puts so many neighbouring buckets together that at most kBarsMax bars remain. Their number is a
+// power of two, so that every bar holds whole buckets and none looks higher for holding one more.
+std::vector<Bar> read_bars(const json& summary) {
+  std::map<int, double> buckets;
+  for (const json& entry : entries_at(summary, "update_histogram")) {
+    const auto us = number_at(entry, "us");
+    const auto count = number_at(entry, "count");
+    if (us && count && *us >= 0 && *count >= 1) buckets[bucket_of(*us)] += *count;
+  }
+  if (buckets.empty()) return {};
+  int together = 1;
+  while ((buckets.rbegin()->first - buckets.begin()->first) / together >= kBarsMax) together *= 2;
+  std::map<int, double> groups;
+  for (const auto& [bucket, count] : buckets) groups[bucket / together] += count;
+  std::vector<Bar> bars;
+  for (const auto& [group, count] : groups) {
+    const auto edge_us = [&](int bucket) {
+      const std::int64_t ns = LatencyHistogram::lower_edge_ns(bucket);
+      return static_cast<double>(std::max<std::int64_t>(ns, 1)) / 1000;
+    };
+    bars.push_back({edge_us(group * together), edge_us((group + 1) * together), count});
+  }
+  return bars;
+}
+
+struct Percentile {
+  std::string_view name;
+  const char* key;
+};
+constexpr std::array<const char*, 3> kMarked{"p50", "p99", "max"};
+constexpr std::array<Percentile, 4> kPercentiles{{{"half within", "p50"},
+                                                  {"99 % within", "p99"},
+                                                  {"99.9 % within", "p999"},
+                                                  {"longest", "max"}}};
+
+// A line at each marked percentile, its label beside it in a row of its own above the bars.
+void mark_percentiles(Chart& chart, const json& percentiles) {
+  std::string lines;
+  int row = 0;
+  for (const char* mark : kMarked) {
+    const auto us = number_at(percentiles, mark);
+    if (!us || *us <= 0) continue;
+    const double place = chart.x.place(std::log10(*us));
+    lines += "M";
+    append_place(lines, place);
+    lines += concat({" 0V", std::to_string(static_cast<int>(kSide))});
+    const bool to_left = place > kSide / 2;
+    chart.labels +=
+        concat({"<span class=\"mark\" style=\"top:", chars(row * 1.5, std::chars_format::fixed, 1),
+                "em;", to_left ? "right:" : "left:", percent(to_left ? kSide - place : place),
+                "\">", mark, " ", number_text(*us), " \u00b5s</span>\n"});
+    ++row;
+  }
+  chart.marks += path_mark("marker", lines);
+}
+
+std::string update_histogram(const ReportedRun& run) {
+  const std::vector<Bar> bars = read_bars(run.record->summary);
+  if (bars.empty()) return "";
+  const json* percentiles = value_at(run.record->summary, "update_us");
+  double highest_us = bars.back().high_us;
+  double count_max = 1;
+  for (const Bar& bar : bars) count_max = std::max(count_max, bar.count);
+  if (percentiles != nullptr) {
+    highest_us = std::max(highest_us, number_at(*percentiles, "max").value_or(0));
+  }
+  Chart chart;
+  chart.title = "Time of an update";
+  chart.description = "How many updates took how long, both on logarithmic scales";
+  chart.x_label = "microseconds, logarithmic";
+  chart.y_label = "updates, logarithmic";
+  chart.x = log_axis(bars.front().low_us, highest_us);
+  const int decades = static_cast<int>(std::ceil(std::log10(count_max) - 1e-9));
+  for (int decade = 0, by = decades / 5 + 1; decade <= decades; decade += by) {
+    const double count = std::pow(10.0, decade);
+    chart.y.ticks.push_back({static_cast<double>(decade), tick_text(count, count, count)});
+  }
+  // A single update is still a visible bar, and the upper quarter is left to the labels.
+  chart.y.low = -0.3;
+  chart.y.high = chart.y.low + (std::max(decades, 1) + 0.3) / 0.74;
+  std::string path;
+  for (const Bar& bar : bars) {
+    append_point(path, chart, 'M', std::log10(bar.low_us), chart.y.low);
+    append_point(path, chart, 'L', std::log10(bar.low_us), std::log10(bar.count));
+    append_point(path, chart, 'L', std::log10(bar.high_us), std::log10(bar.count));
+    append_point(path, chart, 'L', std::log10(bar.high_us), chart.y.low);
+    path += 'Z';
+  }
+  chart.marks = path_mark("bars", path);
+  if (percentiles != nullptr) mark_percentiles(chart, *percentiles);
+  chart.caption =
+      "Half of the updates took no longer than p50, all but one in a hundred no longer than p99.";
+  return render_chart(chart);
+}
+
+// ---- Tables ----
+
+std::string row(std::string_view name, std::string_view value) {
+  return value.empty()
+             ? ""
+             : concat({"<tr><th scope=\"row\">", name, "</th><td>", value, "</td></tr>\n"});
+}
+
+std::string latency_text(const json& summary, const char* key) {
+  const json* latency = value_at(summary, key);
+  std::string text;
+  for (const Percentile& percentile : kPercentiles) {
+    const auto us = latency == nullptr ? std::nullopt : number_at(*latency, percentile.key);
+    if (!us) continue;
+    if (!text.empty()) text += ", ";
+    text += concat({percentile.name, " <b>", number_text(*us), "</b>\u00a0\u00b5s"});
+  }
+  return text;
+}
+
+std::string count_at(const json& summary, const char* key) {
+  const auto count = number_at(summary, key);
+  return count ? fixed(*count, 0) : "";
+}
+
+std::string ended_text(const json& summary) {
+  const std::string ended = text_at(summary, "ended");
+  if (ended.empty()) return "no summary: it still goes on, or was killed";
+  if (ended == "done") return "done: all steps were taken";
+  if (ended == "interrupted") return "interrupted: stopped before its last step";
+  if (ended == "faulted") return "faulted: stopped by a fault";
+  return escape(ended);
+}
+
+// What the health of the learner gave warning of, in words; nothing where it gave none.
+std::string warnings_text(const json& summary) {
+  const json* names = value_at(summary, "warnings");
+  if (names == nullptr || !names->is_array()) return "";
+  std::string text;
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    const auto warning = static_cast<HealthWarning>(bit);
+    for (const json& name : *names) {
+      if (name != health_warning_name(warning)) continue;
+      text += concat({text.empty() ? "" : "<br/>", escape(health_warning_text(warning))});
+    }
+  }
+  return text;
+}
+
+std::string facts_table(const ReportedRun& run) {
+  const json& summary = run.record->summary;
+  std::string rows = row("Ended", ended_text(summary));
+  rows += row("Warnings", warnings_text(summary));
+  rows += row("Task", escape(run.task));
+  rows += row("Algorithm", escape(run.algo));
+  rows += row("Seed", escape(run.seed));
+  rows += row("Steps", fixed(run.steps, 0));
+  rows += row("Episodes", count_text(run.record->episodes.size()));
+  rows += row("Mean return, first eighth", optional_text(run.first_eighth));
+  rows += row("Mean return, last eighth", optional_text(run.last_eighth));
+  const auto speed = number_at(summary, "steps_per_second");
+  rows += row("Steps per second", speed ? number_text(*speed) : "");
+  rows += row("Update", latency_text(summary, "update_us"));
+  rows += row("Observation to action", latency_text(summary, "observation_to_action_us"));
+  rows += row("Dropped updates", count_at(summary, "dropped_updates"));
+  rows += row("Dropped transitions", count_at(summary, "dropped_transitions"));
+  rows += row("Missed deadlines", count_at(summary, "missed_deadlines"));
+  rows += row("Exactly the algorithm", text_at(summary, "exact"));
+  rows += row("Backend", escape(text_at(summary, "backend")));
+  rows += row("Path", escape(text_at(summary, "path")));
+  rows += row("Schedule", escape(text_at(summary, "schedule")));
+  rows += row("Arithmetic", escape(text_at(summary, "arithmetic")));
+  rows += row("Machine", escape(text_at(summary, "machine")));
+  rows += row("Folder", escape(run.record->path));
+  return concat(
+      {"<section>\n<h2>The run</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
+}
+
+// "12: woke late 3, old packet 9"; what never happened is not named.
+std::string counts_text(const json& real_time, const char* total, const char* by_name) {
+  std::string text = count_at(real_time, total);
+  const json* counts = value_at(real_time, by_name);
+  if (text.empty() || counts == nullptr || !counts->is_object()) return text;
+  std::string_view between = ": ";
+  for (const auto& [name, value] : counts->items()) {
+    const auto count = number_at(*counts, name.c_str());
+    if (!count || *count == 0) continue;
+    std::string words = escape(name);
+    std::replace(words.begin(), words.end(), '_', ' ');
+    text += concat({between, words, " ", fixed(*count, 0)});
+    between = ", ";
+  }
+  return text;
+}
+
+// How punctual a run on a robot was, and what came between policy and motor.
+std::string real_time_table(const ReportedRun& run) {
+  const json* found = value_at(run.record->summary, "real_time");
+  if (found == nullptr || !found->is_object()) return "";
+  const json& real = *found;
+  const auto steal_ms = number_at(real, "steal_ms");
+  std::string rows = row("Trouble", escape(text_at(real, "trouble")));
+  rows += row("Ended while", escape(text_at(real, "ended_while")));
+  rows += row("Wake-up after the deadline", latency_text(real, "wakeup_us"));
+  rows += row("Age of the newest packet", latency_text(real, "packet_age_us"));
+  rows += row("Packet to wire", latency_text(real, "packet_to_wire_us"));
+  rows += row("Command to wire", latency_text(real, "command_to_wire_us"));
+  rows += row("Ticks not as they should be", counts_text(real, "overrun_ticks", "overruns"));
+  rows += row("Steal time", steal_ms ? duration_text(1e-3 * *steal_ms) : "");
+  rows += row("Ticks that found the learner at work", count_at(real, "late_ticks"));
+  rows += row("Transitions dropped for it", count_at(real, "transitions_dropped_late"));
+  rows += row("Ticks held", counts_text(real, "held_ticks", "holds"));
+  rows += row("Ticks of homing", count_at(real, "homing_ticks"));
+  rows += row("Faults", count_at(real, "faults"));
+  rows += row("Commands cut to the range", count_at(real, "commands_limited_range"));
+  rows += row("Commands cut to the rate", count_at(real, "commands_limited_rate"));
+  rows += row("Packets", count_at(real, "packets"));
+  rows += row("Packets with a wrong checksum", count_at(real, "checksum_errors"));
+  rows += row("Reconnections", count_at(real, "reconnects"));
+  rows += row("Stops by the I/O thread", count_at(real, "dead_man_stops"));
+  return concat(
+      {"<section>\n<h2>Real time</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
+}
+
+std::string memory_table(const ReportedRun& run) {
+  std::string rows;
+  double total = 0;
+  double padding = 0;
+  const auto line = [](const std::string& name, double bytes) {
+    return concat({"<th scope=\"row\">", name, "</th><td>", fixed(bytes, 0), "</td><td>",
+                   bytes_text(bytes), "</td></tr>\n"});
+  };
+  for (const json& entry : entries_at(run.record->summary, "memory")) {
+    const auto bytes = number_at(entry, "bytes");
+    if (!bytes) continue;
+    rows += concat({"<tr>", line(escape(text_at(entry, "name")), *bytes)});
+    total += *bytes;
+    padding += number_at(entry, "padding_bytes").value_or(0);
+  }
+  if (rows.empty()) return "";
+  const std::string note =
+      padding > 0
+          ? concat({"<p class=\"note\">Of these bytes ", fixed(padding, 0), " are padding.</p>\n"})
+          : "";
+  constexpr std::string_view kOpening =
+      "<section>\n<h2>Memory</h2>\n<table class=\"numbers\">\n<thead><tr><th "
+      "scope=\"col\">what</th>"
+      "<th scope=\"col\">bytes</th><th scope=\"col\">size</th></tr></thead>\n<tbody>\n";
+  return concat({kOpening, rows, "<tr class=\"total\">", line("total", total),
+                 "</tbody>\n</table>\n", note, "</section>\n"});
+}
+
+// ---- The page ----
+
+// "by AVG on the CPU (avx2)", as far as it is known.
+std::string means_text(const ReportedRun& run) {
+  std::string algo = run.algo;
+  for (char& c : algo) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  const std::string backend = text_at(run.record->summary, "backend");
+  const std::string path = text_at(run.record->summary, "path");
+  std::string text;
+  if (!algo.empty()) text += " by " + algo;
+  if (backend == "cpu") text += " on the CPU";
+  if (backend == "cuda") text += " on the GPU";
+  if (!path.empty()) text += concat({" (", path, ")"});
+  return text;
+}
+
+std::optional<double> loop_seconds(const ReportedRun& run) {
+  const auto speed = number_at(run.record->summary, "steps_per_second");
+  if (speed && *speed > 0) return run.steps / *speed;
+  if (run.record->episodes.empty()) return std::nullopt;
+  const double seconds = run.record->episodes.back().seconds;
+  return usable(seconds) && seconds > 0 ? std::optional(seconds) : std::nullopt;
+}
+
+// The robot at work, where the task has a body.
+std::string episode_figure(const ReportedRun& run) {
+  if (!run.record->recorded_episode) return "";
+  const RecordedEpisode& episode = *run.record->recorded_episode;
+  const double shown_s = static_cast<double>(episode.frames.size() - 1) * episode.frame_period_s;
+  std::string caption = concat({"One episode with the final weights, without learning: return <b>",
+                                number_text(episode.episode_return), "</b> in ",
+                                fixed(static_cast<double>(episode.length), 0), " steps"});
+  if (episode.terminated) caption += ", then it fell";
+  caption += episode.is_whole ? concat({". All ", duration_text(shown_s), " are shown."})
+                              : concat({". The first ", duration_text(shown_s), " are shown."});
+  return concat(
+      {"<figure>\n", draw_episode(episode), "<figcaption>", caption, "</figcaption>\n</figure>\n"});
+}
+
+}  // namespace
+
+std::string settings_block(const ReportedRun& run) {
+  if (run.record->config_text.empty()) return "";
+  return concat({"<pre>", escape(run.record->config_text), "</pre>\n"});
+}
+
+std::string headline(const ReportedRun& run) {
+  const std::string task = run.task.empty() ? "the task" : run.task;
+  const auto seconds = loop_seconds(run);
+  const std::string tail = escape(
+      concat({seconds ? concat({", in ", duration_text(*seconds)}) : "", means_text(run), "."}));
+  const std::string start =
+      concat({"In ", fixed(run.steps, 0), " steps of <em>", escape(task), "</em> "});
+  if (run.returns.empty()) return concat({start, "no episode has ended yet", tail});
+  if (run.returns.size() == 1) {
+    return concat({start, "one episode has ended, with a return of <b>",
+                   number_text(run.returns[0].value), "</b>", tail});
+  }
+  const std::string from = number_text(run.first_eighth.value_or(run.returns.front().value));
+  const std::string to = number_text(run.last_eighth.value_or(run.returns.back().value));
+  const std::string_view from_when = run.first_eighth ? "first eighth" : "first episode";
+  const std::string_view to_when = run.last_eighth ? "last eighth" : "last episode";
+  if (from == to) return concat({start, "the mean return stayed at <b>", to, "</b>", tail});
+  return concat({start, run.first_eighth && run.last_eighth ? "the mean return" : "the return",
+                 " went from <b>", from, "</b> (", from_when, ") to <b>", to, "</b> (", to_when,
+                 ")", tail});
+}
+
+std::string one_run_body(const ReportedRun& run) {
+  const std::string config = settings_block(run);
+  return concat({"<h1>", headline(run), "</h1>\n", episode_figure(run), learning_curve(run),
+                 adaptation_chart(run), speed_chart(run), update_histogram(run), facts_table(run),
+                 real_time_table(run), memory_table(run),
+                 config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
+                 config.empty() ? "" : "</section>\n"});
+}
+
+}  // namespace instep

@@ -1,0 +1,19 @@
+// The body of a report of one run.
+#pragma once
+
+#include <string>
+
+#include "tools/library/report/digest.h"
+
+namespace instep {
+
+// Everything that is known of the run, as HTML.
+std::string one_run_body(const ReportedRun& run);
+
+// One sentence in plain words: what was learnt, from how much, in how long, by what. HTML.
+std::string headline(const ReportedRun& run);
+
+// The run's config.toml as HTML; nothing where it is missing.
+std::string settings_block(const ReportedRun& run);
+
+}  // namespace instep

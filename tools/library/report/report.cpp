@@ -1,0 +1,114 @@
+#include "tools/library/report/report.h"
+
+#include <string_view>
+#include <vector>
+
+#include "tools/library/error.h"
+#include "tools/library/report/digest.h"
+#include "tools/library/report/one_run.h"
+#include "tools/library/report/several_runs.h"
+#include "tools/library/report/text.h"
+
+namespace instep {
+namespace {
+
+// The policy makes a browser refuse whatever would have to be fetched.
+constexpr std::string_view kHead = R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<style>
+:root{--paper:#fcfcfa;--ink:#1d2428;--soft:#5b676e;--grid:#e2e5e4;--rule:#c9cfcf;--main:#0e5f8c;--alert:#b3521b;
+--k0:#0e5f8c;--k1:#b3521b;--k2:#3d7a3a;--k3:#7a4b9a;--k4:#8a6d0f;--k5:#a03060}
+@media (prefers-color-scheme:dark){:root{--paper:#14181b;--ink:#e3e7e8;--soft:#9aa6ad;--grid:#262d31;--rule:#3a4348;
+--main:#6db7e4;--alert:#e8a069;--k0:#6db7e4;--k1:#e8a069;--k2:#86c583;--k3:#c39be0;--k4:#d8bd5c;--k5:#ea8fb2}}
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%}
+body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
+font-variant-numeric:tabular-nums}
+main{max-width:46rem;margin:0 auto;padding:1.5rem 1rem 3rem}
+header{color:var(--soft);display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between}
+header{border-bottom:2px solid var(--ink);padding-bottom:.4rem}
+header b{color:var(--ink);letter-spacing:.04em}
+h1{font-size:1.4rem;font-weight:400;line-height:1.4;margin:1.5rem 0 2rem;overflow-wrap:anywhere}
+h1 b{font-weight:650}
+h1 em{font-style:normal;color:var(--main)}
+h2{font-size:1rem;font-weight:650;margin:0 0 .4rem}
+figure,section{margin:2.5rem 0 0}
+.plot{position:relative;height:18rem;margin-right:1.4em;border-left:1px solid var(--soft);border-bottom:1px solid var(--soft)}
+.plot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
+.plot span{position:absolute;line-height:1.5;white-space:nowrap;color:var(--soft)}
+.y{right:100%;padding-right:.45em;transform:translateY(50%)}
+.x{top:100%;padding-top:.2em;transform:translateX(-50%)}
+.plot .mark{color:var(--ink);background:var(--paper);padding:0 .35em;margin:0 1px}
+.unit{margin:0 0 .7rem;color:var(--soft)}
+.right{text-align:right;margin:1.7rem 1.4rem .3rem 0}
+.note{margin:.8rem 0 0}
+figcaption,.note{color:var(--soft);max-width:38rem}
+path{fill:none;vector-effect:non-scaling-stroke}
+.grid{stroke:var(--grid);stroke-width:1}
+.dots{stroke:var(--main);stroke-opacity:.35;stroke-width:4.5;stroke-linecap:round}
+.strong{stroke-opacity:1;stroke-width:7}
+.line{stroke:var(--k,var(--main));stroke-width:2.5;stroke-linejoin:round}
+.thin{stroke:var(--k,var(--soft));stroke-opacity:.7;stroke-width:1.2;stroke-linejoin:round}
+.band{fill:var(--k,var(--main));fill-opacity:.18}
+.bars{fill:var(--main);fill-opacity:.75}
+.marker{stroke:var(--alert);stroke-width:1.5}
+.robot{display:block;width:100%;max-height:20rem;overflow:hidden}
+.robot path{vector-effect:none;stroke-linecap:round}
+.robot .limb{stroke:var(--main);stroke-opacity:.8}
+.robot .far{stroke:var(--soft)}
+.robot .floor{stroke:var(--soft);stroke-width:12}
+.robot .grid{stroke:var(--soft);stroke-width:12}
+.robot text{fill:var(--soft);font-size:120px;text-anchor:middle}
+.still{display:none}
+@media (prefers-reduced-motion:reduce){.moving{display:none}.still{display:inline}}
+figcaption b{color:var(--ink)}
+.c0{--k:var(--k0)}.c1{--k:var(--k1)}.c2{--k:var(--k2)}.c3{--k:var(--k3)}.c4{--k:var(--k4)}.c5{--k:var(--k5)}
+.swatch{display:inline-block;width:1em;height:.25em;vertical-align:middle;background:var(--k)}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--grid);font-weight:400;
+overflow-wrap:anywhere}
+thead th{color:var(--soft);border-bottom-color:var(--rule);overflow-wrap:normal}
+tr>:last-child{padding-right:0}
+.facts th{color:var(--soft);width:38%}
+.facts b{font-weight:400}
+.numbers td,.numbers thead th+th{text-align:right}
+.numbers td{white-space:nowrap}
+.runs th,.runs td{overflow-wrap:break-word}
+.runs tbody th{min-width:6.5rem}
+.total th,.total td{border-top:1px solid var(--ink);font-weight:650}
+pre{margin:0;padding:.8rem;border:1px solid var(--rule);font:1rem/1.45 ui-monospace,"SF Mono",Menlo,Consolas,monospace;
+white-space:pre-wrap;overflow-wrap:anywhere}
+summary{padding:.5rem 0;cursor:pointer}
+@media (max-width:48rem){
+.runs thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
+.runs tr{display:grid;grid-template-columns:1fr 1fr;gap:.3rem 1rem;padding:.8rem 0;border-bottom:1px solid var(--rule)}
+.runs th,.runs td{display:block;border:0;padding:0;overflow-wrap:anywhere}
+.runs th{grid-column:1/-1;font-weight:650}
+.runs tr>*{min-width:0}
+.runs td::before{content:attr(data-label);display:block;color:var(--soft)}
+}
+</style>
+)";
+
+}  // namespace
+
+std::string render_report(std::span<const RunRecord> runs) {
+  if (runs.empty()) throw UsageError("a report needs at least one run");
+  std::vector<ReportedRun> digests;
+  for (const RunRecord& record : runs) digests.push_back(digest(record));
+  const bool one = runs.size() == 1;
+  const std::string subject = one ? digests[0].name : count_text(runs.size()) + " runs";
+  const std::string task = grouped_by_task(digests).size() == 1 ? digests[0].task : "";
+  return concat({kHead, "<title>instep: ", escape(task), task.empty() ? "" : ", ", escape(subject),
+                 "</title>\n</head>\n<body>\n<main>\n<header><b>instep</b><span>", escape(subject),
+                 "</span></header>\n", one ? one_run_body(digests[0]) : several_runs_body(digests),
+                 "</main>\n</body>\n</html>\n"});
+}
+
+}  // namespace instep

@@ -1,0 +1,52 @@
+// A run folder as `train` leaves it behind, read back for `report`, `resume` and tests.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tools/library/run/recorded_episode.h"
+
+namespace instep {
+
+// One line of episodes.csv: a finished episode.
+struct Episode {
+  std::uint64_t number = 0;  // column `episode`
+  std::uint64_t step = 0;    // steps of the whole run when it ended; never falls from line to line
+  double return_sum = 0;     // column `return`: sum of the rewards
+  std::uint64_t length = 0;  // steps
+  bool terminated = false;   // false: truncated
+  double seconds = 0;        // since the loop began
+};
+
+// What a run folder holds. A run that goes on or was killed has no summary yet: `summary` is then
+// null.
+// clang-tidy takes the move of a json value for one that may throw; it is noexcept.
+// NOLINTNEXTLINE(bugprone-exception-escape)
+struct RunRecord {
+  std::string path;         // the folder as it was given
+  std::string config_text;  // config.toml, empty where it is missing
+  std::vector<Episode> episodes;
+  nlohmann::json summary;     // summary.json: an object, or null
+  nlohmann::json adaptation;  // of a run whose world changed: an object, or null
+  std::optional<RecordedEpisode> recorded_episode;  // episode.json, where there is one
+};
+
+// Reads episodes.csv. A last line without its newline is still being written (or was when the run
+// was killed) and is left out. Throws IoError if the file cannot be read, DataError with the number
+// of the line if one is damaged.
+std::vector<Episode> read_episodes(const std::string& path);
+
+// Reads a run folder. Throws IoError if the folder or a file in it cannot be read, DataError if it
+// is not a run folder (it has neither config.toml nor episodes.csv) or a file in it is damaged.
+RunRecord read_run_record(const std::string& folder);
+
+// Mean return of the episodes that ended in (first_step, last_step]; none if no episode did.
+// `episodes` is in order of step.
+std::optional<double> mean_return_between(std::span<const Episode> episodes,
+                                          std::uint64_t first_step, std::uint64_t last_step);
+
+}  // namespace instep

@@ -1,0 +1,150 @@
+#include "tools/library/run/adaptation.h"
+
+#include <charconv>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "runtime/policy.h"
+#include "tools/library/error.h"
+#include "tools/library/report/run_record.h"
+#include "tools/library/run/eval.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/settings_io.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kPoints = 40;
+
+// A whole text as a number; none when it is anything else.
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// The episodes of a copy that does not learn, as the run's own episodes.csv would have them.
+std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string& folder,
+                                     const WorldChange& change, std::int64_t steps,
+                                     bool adapts_normalizer) {
+  const std::string before = folder + '/' + WorldChange::kFolder;
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, before, false);
+  RunSession session(config);
+  session.load(checkpoint, before + "/checkpoint");
+  apply_change(change, session.world());
+  Policy policy(session.agent().learner(), *session.agent().config().executor, adapts_normalizer);
+  std::vector<Episode> episodes;
+  const auto actor = [&](const double* observation, std::uint64_t at) {
+    return draw_action(policy, session.task().action_dim, config.seed, at, observation);
+  };
+  std::int64_t step = change.step;
+  int cut_in_a_row = 0;  // a world that lets nothing begin any more ends the comparison
+  for (std::uint64_t i = 0; step < steps && cut_in_a_row < kCutEpisodesMax; ++i) {
+    const EpisodeResult result = run_episode(session.world(), config.seed, i, actor);
+    cut_in_a_row = result.is_cut ? cut_in_a_row + 1 : 0;
+    if (result.length == 0) continue;
+    step += result.length;
+    episodes.push_back({.number = i + 1,
+                        .step = static_cast<std::uint64_t>(step),
+                        .return_sum = result.episode_return,
+                        .length = static_cast<std::uint64_t>(result.length),
+                        .terminated = result.terminated});
+  }
+  return episodes;
+}
+
+nlohmann::json or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+}  // namespace
+
+WorldChange parse_change(const std::string& text) {
+  WorldChange change;
+  change.text = text;
+  change.step = -1;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const std::size_t equals = word.find('=');
+    const std::string what = word.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "1" : word.substr(equals + 1);
+    if (what == "at") {
+      const auto step = parse_number<std::int64_t>(value);
+      if (!step || *step < 0) {
+        throw UsageError("--change: at=" + value + ": must be a step, from 0 on");
+      }
+      change.step = *step;
+      continue;
+    }
+    const auto number = parse_number<double>(value);
+    if (!number) throw UsageError("--change: " + word + ": must be a name, = and a number");
+    change.values.emplace_back(what, *number);
+  }
+  if (change.step < 0 || change.values.empty()) {
+    throw UsageError("--change '" + printable(text) +
+                     "': write when and what, as in 'at=100000 left_wheel=0.6'");
+  }
+  return change;
+}
+
+WorldChange read_change(const std::string& path) {
+  std::ifstream file(path);
+  std::string text;
+  std::getline(file, text);
+  try {
+    return parse_change(text);
+  } catch (const UsageError& error) {
+    throw DataError(path + ": is damaged (" + error.what() + ')');
+  }
+}
+
+void check_change(const WorldChange& change, const TaskInfo& task) {
+  const auto world = task.make();
+  for (const auto& [what, value] : change.values) {
+    if (world->change(what, value)) continue;
+    throw UsageError("--change: task " + std::string(task.name) + " has no '" + printable(what) +
+                     "' that could become " + std::to_string(value) +
+                     "; create_mover has left_wheel, right_wheel (0 to 1.5), sensor_swap (0, 1) "
+                     "and delay (0 to 6 steps)");
+  }
+}
+
+void apply_change(const WorldChange& change, Environment& world) {
+  for (const auto& [what, value] : change.values) static_cast<void>(world.change(what, value));
+}
+
+nlohmann::json compare_with_frozen(const RunConfig& config, const std::string& folder,
+                                   const WorldChange& change, std::int64_t steps) {
+  struct Curve {
+    const char* name;
+    std::vector<Episode> episodes;
+  };
+  const Curve curves[] = {{"learning", read_episodes(folder + "/episodes.csv")},
+                          {"frozen_weights", frozen_episodes(config, folder, change, steps, true)},
+                          {"frozen", frozen_episodes(config, folder, change, steps, false)}};
+  const auto mean = [](const Curve& curve, std::int64_t first, std::int64_t last) {
+    return or_null(mean_return_between(curve.episodes, static_cast<std::uint64_t>(first),
+                                       static_cast<std::uint64_t>(last)));
+  };
+  nlohmann::json result = {{"change", change.text}, {"at", change.step}, {"steps", steps}};
+  const std::int64_t after = steps - change.step;
+  for (std::int64_t i = 0; i < kPoints; ++i) {
+    const std::int64_t first = change.step + after * i / kPoints;
+    const std::int64_t last = change.step + after * (i + 1) / kPoints;
+    nlohmann::json point = {{"step", last}};
+    for (const Curve& curve : curves) point[curve.name] = mean(curve, first, last);
+    result["points"].push_back(point);
+  }
+  for (const Curve& curve : curves) {
+    result[std::string(curve.name) + "_end"] = mean(curve, steps - after / 10, steps);
+  }
+  const std::int64_t before = change.step - change.step / 10;
+  result["before"] = mean(curves[0], before, change.step);
+  return result;
+}
+
+}  // namespace instep

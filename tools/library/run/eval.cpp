@@ -1,0 +1,173 @@
+#include "tools/library/run/eval.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+#include "runtime/clock.h"
+#include "runtime/memory.h"
+#include "tools/library/error.h"
+#include "tools/library/names.h"
+#include "tools/library/run/real_time.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/session.h"
+#include "tools/library/run/settings_io.h"
+#include "tools/library/run/training_run.h"
+
+namespace instep {
+namespace {
+
+void print_episode(std::size_t number, const EpisodeResult& result) {
+  std::printf("episode %zu: return %.3f, %lld steps\n", number, result.episode_return,
+              static_cast<long long>(result.length));
+  std::fflush(stdout);
+}
+
+// The policy as an actor of run_episode().
+auto actor_of(Policy& policy, const TaskInfo& task, std::uint64_t seed,
+              const EvalOptions& options) {
+  return [&policy, &options, seed, action_dim = task.action_dim](const double* observation,
+                                                                 std::uint64_t step) {
+    constexpr float kNoNoise[kActionDimMax] = {};
+    return options.deterministic ? policy.act(observation, kNoNoise)
+                                 : draw_action(policy, action_dim, seed, step, observation);
+  };
+}
+
+std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Environment& world,
+                                    std::uint64_t seed, const EvalOptions& options) {
+  const auto actor = actor_of(policy, task, seed, options);
+  std::vector<EpisodeResult> results;
+  for (std::uint64_t number = 0; results.size() < static_cast<std::size_t>(options.episodes);) {
+    const auto result = run_whole_episode(world, seed, number, actor);
+    if (!result) throw IoError(cut_episodes_text());
+    results.push_back(*result);
+    print_episode(results.size() - 1, results.back());
+  }
+  return results;
+}
+
+// The loop has a thread of its own; the caller's looks at keys and Ctrl-C, and tells.
+std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, const TaskInfo& task,
+                                       std::uint64_t seed, const EvalOptions& options) {
+  const auto actor = actor_of(policy, task, seed, options);
+  std::vector<EpisodeResult> results(static_cast<std::size_t>(options.episodes));
+  std::atomic<std::size_t> done{0};
+  std::atomic<bool> is_over{false};
+  bool has_given_up = false;
+  take_real_time_rights();
+  device.link().start();
+  std::thread loop([&] {
+    const int ignored = become_realtime("instep-loop", kLoopPriority);
+    static_cast<void>(ignored);
+    seal();
+    for (std::uint64_t number = 0; done < results.size() && !has_given_up;) {
+      const auto result = run_whole_episode(device.world(), seed, number, actor);
+      if (result) results[done++] = *result;
+      has_given_up = !result;
+    }
+    device.world().stop();
+    unseal();
+    is_over = true;
+  });
+  const KeyWatch keys;
+  const MonotonicClock clock;
+  std::size_t told = 0;
+  for (bool is_last = false; !is_last;) {
+    sleep_until(clock.now_ns() + 50'000'000);
+    is_last = is_over;  // asked before the last episodes are told
+    keys.poll(device.signals());
+    if (is_stop_requested()) device.signals().stop = true;
+    for (; told < done; ++told) print_episode(told, results[told]);
+  }
+  loop.join();
+  device.link().stop();
+  const RobotEnd end = device.world().end();
+  const std::string trouble = trouble_text(device, end, device.session());
+  if (!trouble.empty()) throw IoError(trouble);
+  if (has_given_up && end == RobotEnd::kNone) throw IoError(cut_episodes_text());
+  results.resize(told);
+  return results;
+}
+
+void print_results(const std::vector<EpisodeResult>& results, const RunConfig& config,
+                   std::int64_t step, std::uint64_t seed, const EvalOptions& options) {
+  const auto count = static_cast<double>(results.size());
+  double sum = 0.0;
+  for (const EpisodeResult& result : results) sum += result.episode_return;
+  const double mean = sum / count;
+  double sum_squares = 0.0;
+  for (const EpisodeResult& result : results) {
+    sum_squares += (result.episode_return - mean) * (result.episode_return - mean);
+  }
+  const double deviation = results.size() > 1 ? std::sqrt(sum_squares / (count - 1.0)) : 0.0;
+  std::printf("step %lld of %s: ", static_cast<long long>(step), config.task.c_str());
+  if (results.empty()) {
+    std::printf("no whole episode\n");
+  } else {
+    std::printf("mean return %.3f, standard deviation %.3f over %zu episodes\n", mean, deviation,
+                results.size());
+  }
+  if (!options.json) return;
+  const nlohmann::json result = {
+      {"task", config.task},
+      {"step", step},
+      {"episodes", results.size()},
+      {"mean_return", results.empty() ? nlohmann::json(nullptr) : nlohmann::json(mean)},
+      {"std_return", results.size() > 1 ? nlohmann::json(deviation) : nlohmann::json(nullptr)},
+      {"seed", seed},
+      {"deterministic", options.deterministic}};
+  std::printf("%s\n", result.dump().c_str());
+}
+
+}  // namespace
+
+Random evaluation_random(std::uint64_t seed, Stream stream) {
+  return {seed, static_cast<std::uint32_t>(stream) + kEvaluationStreams};
+}
+
+const float* draw_action(Policy& policy, int action_dim, std::uint64_t seed, std::uint64_t step,
+                         const double* observation) {
+  float noise[kActionDimMax] = {};
+  evaluation_random(seed, Stream::kExploration).normal(step, noise, action_dim);
+  return policy.act(observation, noise);
+}
+
+std::string cut_episodes_text() {
+  return std::to_string(kCutEpisodesMax) +
+         " episodes in a row were cut, because the robot was held or lost: see that nothing holds "
+         "it and that its cable sits (instep watch DEVICE shows what it says)";
+}
+
+int run_eval(const EvalOptions& options) {
+  if (options.episodes < 1) throw UsageError("--episodes must be at least 1");
+  require_run_folder(options.run);
+  RunConfig config = read_config_toml(options.run + "/config.toml");
+  // Another machine may lack the path the run was made with; evaluation claims no bits.
+  const Arithmetic arithmetic = config.settings.learner.arithmetic;
+  if (find_any_executor(config.path, arithmetic) == nullptr)
+    config.path = choose_executor("", arithmetic).path;
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, options.run, false);
+  RunSession session(config);
+  session.load(checkpoint, options.run + "/checkpoint");
+  const TaskInfo& task = session.task();
+  const std::uint64_t seed = options.seed.value_or(config.seed);
+  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  std::vector<EpisodeResult> results;
+  if (options.device.empty()) {
+    results = evaluate(policy, task, session.world(), seed, options);
+  } else {
+    // Whoever stops the robot finds this process by the port, so before it is open.
+    install_stop_handler();
+    const auto device = open_device(task, {.device = options.device});
+    results = evaluate_on(*device, policy, task, seed, options);
+  }
+  print_results(results, config, checkpoint.step(), seed, options);
+  return kDone;
+}
+
+}  // namespace instep

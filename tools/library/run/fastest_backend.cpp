@@ -1,0 +1,98 @@
+#include "tools/library/run/fastest_backend.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/agent.h"
+#include "runtime/clock.h"
+#include "runtime/cuda/cuda_learner.h"
+#include "tools/library/names.h"
+#include "tools/library/run/child_runs.h"
+
+namespace instep {
+namespace {
+
+constexpr std::size_t kWarmUp = 20;
+constexpr std::size_t kUpdates = 200;
+constexpr std::int64_t kMostNs = 2'000'000'000;  // a path that needs longer is not the fastest
+
+// The median of a whole tick; nothing when the learner went on on the CPU, or was too slow.
+std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
+  const std::uint64_t fallbacks = cuda_health().fallbacks;
+  const MonotonicClock clock;
+  Agent agent(config);
+  const Random random{config.seed, static_cast<std::uint32_t>(Stream::kTaskEvents)};
+  std::vector<double> observation(static_cast<std::size_t>(config.shape.observation_dim));
+  std::array<std::int64_t, kUpdates> times{};
+  random.normal(0, observation.data(), config.shape.observation_dim);
+  agent.begin_episode(observation.data());
+  agent.update();
+  const std::int64_t start_ns = clock.now_ns();
+  for (std::size_t i = 0; i < kWarmUp + kUpdates; ++i) {
+    random.normal(i + 1, observation.data(), config.shape.observation_dim);
+    const std::int64_t begin_ns = clock.now_ns();
+    agent.sense(observation.data(), 0.1, false, false);
+    agent.update();
+    const std::int64_t end_ns = clock.now_ns();
+    if (i >= kWarmUp) times[i - kWarmUp] = end_ns - begin_ns;
+    if (end_ns - start_ns > kMostNs || cuda_health().fallbacks != fallbacks) return std::nullopt;
+  }
+  std::nth_element(times.begin(), times.begin() + kUpdates / 2, times.end());
+  return times[kUpdates / 2];
+}
+
+// For a process that ends with its answer.
+BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& settings,
+                              Schedule schedule) {
+  BackendChoice best = choose_backend("cpu", "", settings.arithmetic);
+  std::string problem;
+  const auto gpu = cuda_executors(settings.arithmetic, problem);
+  if (gpu.empty()) return best;
+  // A learner that falls back says so, and what goes on on the CPU is the measurement only.
+  static_cast<void>(std::freopen("/dev/null", "w", stderr));
+  AgentConfig config;
+  config.shape = shape;
+  config.settings = settings;
+  config.schedule = schedule;
+  config.executor = best.executor;
+  std::optional<std::int64_t> best_ns = measure_ns(config);
+  std::printf("backend auto: %s %.1f us an update", std::string(best.executor->path).c_str(),
+              static_cast<double>(best_ns.value_or(kMostNs)) * 1e-3);
+  for (const Executor* executor : gpu) {
+    config.executor = executor;
+    const std::optional<std::int64_t> time_ns = measure_ns(config);
+    if (!time_ns) {
+      std::printf(", %s too slow or failing", std::string(executor->path).c_str());
+      continue;
+    }
+    std::printf(", %s %.1f us", std::string(executor->path).c_str(),
+                static_cast<double>(*time_ns) * 1e-3);
+    if (!best_ns || *time_ns < *best_ns) {
+      best = {"cuda", executor};
+      best_ns = time_ns;
+    }
+  }
+  std::printf("; taking %s\n", std::string(best.executor->path).c_str());
+  return best;
+}
+
+}  // namespace
+
+BackendNames find_backend(const BackendRequest& request, const Shape& shape,
+                          const LearnerSettings& settings, Schedule schedule) {
+  const std::string names = answer_of_child([&] {
+    BackendChoice choice = choose_backend(request.backend, request.path, settings.arithmetic);
+    if (request.measures && request.backend == "auto" && request.path.empty()) {
+      choice = fastest_backend(shape, settings, schedule);
+    }
+    return std::string(choice.backend) + ' ' + std::string(choice.executor->path);
+  });
+  const std::size_t space = names.find(' ');
+  return {names.substr(0, space), names.substr(space + 1)};
+}
+
+}  // namespace instep

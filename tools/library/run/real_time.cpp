@@ -1,0 +1,416 @@
+#include "tools/library/run/real_time.h"
+
+#include <poll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "tools/library/error.h"
+#include "tools/library/listen/summary.h"
+
+namespace instep {
+namespace {
+
+constexpr std::uint32_t kTicksBetweenMax = 8192;  // that the writer may be behind
+constexpr std::size_t kOverrunsListedMax = 1000;
+constexpr std::string_view kCauseNames[kOverrunCauses] = {"woke_late", "computed_late",
+                                                          "learner_late", "old_packet"};
+constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "link_lost"};
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------
+// The device
+
+RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
+    : task_(std::move(task)), options_(options) {
+  const int descriptor = task_.kit.port.open(options.device.c_str());
+  if (descriptor < 0) {
+    const int error = -descriptor;
+    throw IoError(task_.kit.open_trouble != nullptr
+                      ? task_.kit.open_trouble(options.device, error)
+                      : options.device + ": cannot be opened: " + std::strerror(error));
+  }
+  guardian_ =
+      std::make_unique<Guardian>(descriptor, options.device, task_.kit.port, task_.kit.stop_bytes);
+  link_ = std::make_unique<RealtimeLink>(*task_.kit.session, descriptor, options.device,
+                                         task_.kit.port, guardian_.get());
+  world_ = std::make_unique<RobotWorld>(*task_.kit.task, *link_, signals_,
+                                        RobotWorldConfig{.period_ns = task_.period_ns,
+                                                         .observation_dim = task_.observation_dim,
+                                                         .is_phase_locked = options.is_phase_locked,
+                                                         .is_dry_run = options.is_dry_run,
+                                                         .has_state = false});
+  shape_ = {task_.observation_dim, task_.action_dim, task_.kit.task->limits().count};
+  ticks_ = std::make_unique<TickRing>(shape_.frame_bytes(), kTicksBetweenMax);
+  recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
+}
+
+std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options) {
+  if (task.make_robot == nullptr) {
+    throw UsageError("--device: task " + std::string(task.name) +
+                     " has no robot; it runs on simulated time");
+  }
+  RealTimeTask real_time{task.make_robot(), task.observation_dim, task.action_dim,
+                         std::llround(task.period_s * 1e9)};
+  return std::make_unique<RealTimeDevice>(std::move(real_time), options);
+}
+
+void take_real_time_rights() {
+  const std::string missing = missing_rights();
+  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
+  if (lock_memory() != 0 && missing.empty()) {
+    std::fprintf(stderr, "instep: warning: memory cannot be locked: ticks may wait for pages\n");
+  }
+}
+
+const char* status_text(RobotStatus status) {
+  static_assert(RobotWorldConfig{}.link_loss_max_ns == 600'000'000'000);
+  switch (status) {
+    case RobotStatus::kRunning:
+      return "";
+    case RobotStatus::kConnecting:
+      return "no answer yet: waiting up to 10 min";
+    case RobotStatus::kHoming:
+      return "homing";
+    case RobotStatus::kHeld:
+      return "held";
+    case RobotStatus::kLinkLost:
+      return "link lost: waiting up to 10 min";
+    case RobotStatus::kFaulted:
+      return "faulted";
+  }
+  return "";
+}
+
+std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
+  const std::string where = "--device " + device.options().device + ": ";
+  switch (end) {
+    case RobotEnd::kNone:
+    case RobotEnd::kStopped:
+      return "";
+    case RobotEnd::kLinkFailed: {
+      if (device.link().has_lost_guardian()) {
+        return where +
+               "the guardian process, which stops the robot when this program dies, has died "
+               "itself; the robot was stopped: start again (train goes on with --resume)";
+      }
+      const std::string error = session.error();
+      return where + (error.empty() ? "the robot does not answer; is it switched on and connected?"
+                                    : error);
+    }
+    case RobotEnd::kHomingFailed:
+      return where +
+             "the robot did not reach its start several times in a row; free it, see that its "
+             "wheels touch the ground, and start again (train goes on with --resume)";
+  }
+  return "";
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Keys
+
+namespace {
+
+// Of the terminal, to put back; a signal handler finds no object.
+termios terminal_before{};
+volatile std::sig_atomic_t is_terminal_changed = 0;
+
+}  // namespace
+
+void restore_terminal() {
+  if (is_terminal_changed == 0) return;
+  is_terminal_changed = 0;
+  const int error = errno;  // of whatever a signal interrupted
+  // A shell that has put this process into the background has its own settings there by now.
+  if (tcgetpgrp(STDIN_FILENO) == getpgrp()) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+  errno = error;
+}
+
+KeyWatch::KeyWatch() {
+  termios settings{};
+  // In the background the keys are somebody else's, and touching the terminal would stop the run.
+  const bool is_terminal = isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
+                           tcgetattr(STDIN_FILENO, &settings) == 0;
+  if (!is_terminal) return;
+  terminal_before = settings;
+  is_terminal_changed = 1;
+  // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z and Ctrl-\ are keys like any
+  // other: they must hold the robot, and not stop or kill the program that moves it.
+  settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  settings.c_cc[VSUSP] = settings.c_cc[VQUIT] = _POSIX_VDISABLE;
+  tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+}
+
+KeyWatch::~KeyWatch() {
+  restore_terminal();
+}
+
+void KeyWatch::poll(RobotSignals& signals) const {
+  pollfd wanted{STDIN_FILENO, POLLIN, 0};
+  while (is_terminal_changed != 0 && ::poll(&wanted, 1, 0) == 1) {
+    char key = 0;
+    if (read(STDIN_FILENO, &key, 1) != 1) return;
+    const bool must_hold = key != 'c';
+    if (must_hold != signals.hold.load()) {
+      std::fprintf(stderr, must_hold ? "\nheld; press c to go on\n" : "\ngoing on\n");
+    }
+    signals.hold = must_hold;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Ticks
+
+TickStore::TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder)
+    : shape_(shape), identity_(identity), folder_(folder) {}
+
+TickStore::~TickStore() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
+  parts_.push_back({.step = step, .snapshot = {snapshot.begin(), snapshot.end()}});
+  if (!has_record) return;
+  const std::string name =
+      folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
+  // A run that was killed before its next checkpoint comes by the same step again.
+  path_ = name;
+  for (int i = 2; std::filesystem::exists(path_); ++i) path_ = name + '-' + std::to_string(i);
+  file_ = std::fopen(path_.c_str(), "wb");
+  const std::vector<std::uint8_t> header =
+      record_header({shape_, identity_, step, parts_.back().snapshot, {}});
+  if (file_ == nullptr || std::fwrite(header.data(), 1, header.size(), file_) != header.size()) {
+    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
+  }
+}
+
+void TickStore::add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot) {
+  for (Part& part : parts_) {
+    if (part.step == step) part.snapshot.assign(snapshot.begin(), snapshot.end());
+  }
+}
+
+// Makes room first: a record that begins later is still one, but not one with a gap.
+void TickStore::keep(std::span<const std::uint8_t> frame) {
+  while (bytes_kept_ + frame.size() > kBytesMax && bytes_kept_ > 0) {
+    Part& oldest = parts_.front();
+    bytes_kept_ -= oldest.frames.size();
+    if (parts_.size() > 1) {
+      parts_.pop_front();
+    } else {
+      oldest.frames = {};
+      oldest.is_too_long = true;
+    }
+  }
+  Part& newest = parts_.back();
+  if (newest.is_too_long) return;
+  newest.frames.insert(newest.frames.end(), frame.begin(), frame.end());
+  bytes_kept_ += frame.size();
+}
+
+void TickStore::take(TickRing& ring) {
+  for (auto frame = ring.front(); !frame.empty(); frame = ring.front()) {
+    const TickHead head = tick_head(frame);
+    keep(frame);
+    if (file_ != nullptr && std::fwrite(frame.data(), 1, frame.size(), file_) != frame.size()) {
+      throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
+    }
+    ring.pop();
+    if ((head.flags & kTickSnapshot) == 0) continue;
+    // The last whole part and the one before it reach back by one to two checkpoints.
+    parts_.push_back({.step = static_cast<std::int64_t>(head.step)});
+    while (parts_.size() > 3 || parts_.front().is_too_long) {
+      bytes_kept_ -= parts_.front().frames.size();
+      parts_.pop_front();
+    }
+  }
+  // Not left to this process's memory, which a kill would take along.
+  if (file_ != nullptr && std::fflush(file_) != 0) {
+    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
+  }
+}
+
+std::string TickStore::dump() const {
+  const auto first = std::find_if(parts_.begin(), parts_.end(),
+                                  [](const Part& part) { return !part.snapshot.empty(); });
+  if (first == parts_.end() || first->is_too_long) {
+    return "no fault.rec was written: too many ticks have passed since the last checkpoint; a "
+           "smaller checkpoint_every keeps them";
+  }
+  const std::string path = folder_ + "/fault.rec";
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) return path + ": cannot be written: " + std::strerror(errno);
+  const std::vector<std::uint8_t> header =
+      record_header({shape_, identity_, first->step, first->snapshot, {}});
+  bool is_written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
+  for (auto part = first; part != parts_.end(); ++part) {
+    is_written = is_written && std::fwrite(part->frames.data(), 1, part->frames.size(), file) ==
+                                   part->frames.size();
+  }
+  is_written = std::fclose(file) == 0 && is_written;
+  if (!is_written) return path + ": cannot be written: " + std::strerror(errno);
+  return "the ticks before the fault are in " + path + "; `instep replay " + path + '`';
+}
+
+void OverrunTable::start() {
+  steal_at_begin_ns_ = steal_ns_ = steal_time_ns();
+}
+
+void OverrunTable::take(TickMonitor& monitor) {
+  const std::int64_t steal_ns = steal_time_ns();
+  const double steal_ms = static_cast<double>(steal_ns - steal_ns_) * 1e-6;
+  steal_ns_ = steal_ns;
+  Overrun overrun;
+  while (monitor.next_overrun(&overrun)) {
+    if (rows_.size() < kOverrunsListedMax) rows_.push_back({overrun, steal_ms});
+  }
+}
+
+nlohmann::json OverrunTable::to_json(const RealtimeCounters& counters) const {
+  nlohmann::json by_cause;
+  for (int i = 0; i < kOverrunCauses; ++i) {
+    by_cause[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
+  }
+  nlohmann::json listed = nlohmann::json::array();
+  for (const Row& row : rows_) {
+    nlohmann::json names = nlohmann::json::array();
+    for (int i = 0; i < kOverrunCauses; ++i) {
+      if ((row.overrun.causes & (1U << i)) != 0) names.push_back(kCauseNames[i]);
+    }
+    listed.push_back({{"step", row.overrun.step},
+                      {"late_us", static_cast<double>(row.overrun.late_ns) * 1e-3},
+                      {"packet_age_us", static_cast<double>(row.overrun.packet_age_ns) * 1e-3},
+                      {"steal_ms", row.steal_ms},
+                      {"causes", names}});
+  }
+  return {{"overrun_ticks", counters.overrun_ticks},
+          {"overruns", by_cause},
+          {"overruns_listed", listed},
+          {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6}};
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The run
+
+RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device,
+                         const RunConfig& config, std::uint64_t identity, const std::string& folder,
+                         std::span<std::uint8_t> snapshot, const RunSink& sink)
+    : agent_(agent),
+      device_(device),
+      snapshot_(snapshot),
+      sink_(sink),
+      store_(device.shape(), identity, folder),
+      loop_(loop, agent, device.world(), &device.recording(), device.signals(),
+            {.self = this,
+             .updated =
+                 [](void* self, const Learner& learner) {
+                   static_cast<RealTimeRun*>(self)->add_update(learner);
+                 }},
+            snapshot,
+            {.period_ns = device.period_ns(),
+             .steps = config.steps,
+             .snapshot_every = config.settings.checkpoint_every}) {
+  device.recording().set_agent(agent);
+  loop.save_snapshot(snapshot);
+  store_.begin(loop.steps(), snapshot, device.options().has_record);
+}
+
+RealTimeRun::~RealTimeRun() {
+  stop();
+}
+
+void RealTimeRun::start() {
+  take_real_time_rights();
+  overruns_.start();
+  device_.link().start();
+  loop_.start();
+}
+
+// In the learner's thread: the writer may not look at the learner, which is never at rest.
+void RealTimeRun::add_update(const Learner& learner) {
+  sampler_.add_tick(learner);
+  if (sampler_.ticks() >= sink_.updates_per_sample) health_.write(sampler_.sample(learner));
+}
+
+void RealTimeRun::poll() {
+  keys_.poll(device_.signals());
+  store_.take(device_.ticks());
+  EpisodeRecord episode;
+  while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
+  overruns_.take(loop_.monitor());
+  HealthSample health;
+  if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
+  const std::int64_t step = loop_.snapshot_step();
+  if (step < 0) return;
+  store_.add_snapshot(step, snapshot_);
+  sink_.checkpoint(sink_.self, step);
+  loop_.release_snapshot();
+}
+
+void RealTimeRun::stop() {
+  device_.signals().stop = true;
+  loop_.join();
+  device_.link().stop();
+}
+
+void RealTimeRun::finish() {
+  stop();
+  poll();
+  trouble_ = trouble_text(device_, device_.world().end(), device_.session());
+  if (!trouble_.empty()) std::fprintf(stderr, "instep: %s\n", trouble_.c_str());
+  if (is_faulted()) {
+    std::fprintf(stderr, "instep: %s\n", store_.dump().c_str());
+  }
+}
+
+bool RealTimeRun::is_faulted() const {
+  return loop_.is_faulted() && device_.world().end() != RobotEnd::kStopped;
+}
+
+nlohmann::json RealTimeRun::to_json() const {
+  const RealtimeCounters& counters = loop_.counters();
+  const RobotWorldCounters& world = device_.world().counters();
+  const LinkCounters& link = device_.session().counters();
+  const LateLearning& late = agent_.late_learning();
+  // Without what it was waiting for.
+  std::string ended_while = status_text(device_.world().status());
+  ended_while.erase(std::min(ended_while.find(':'), ended_while.size()));
+  nlohmann::json holds;
+  for (int i = 0; i < kHoldCauses; ++i) {
+    holds[std::string(kHoldNames[i])] = world.holds[static_cast<std::size_t>(i)];
+  }
+  nlohmann::json result = {
+      {"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
+      {"ended_while", ended_while.empty() ? nlohmann::json(nullptr) : nlohmann::json(ended_while)},
+      {"exact", late.ticks == 0},
+      {"wakeup_us", percentiles_us(counters.wakeup)},
+      {"packet_age_us", percentiles_us(counters.packet_age)},
+      {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
+      {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
+      {"missed_deadlines", world.missed_periods},
+      {"late_ticks", late.ticks},
+      {"transitions_dropped_late", late.transitions_dropped},
+      {"holds", holds},
+      {"faults", world.faults},
+      {"episodes_lost", loop_.episodes_lost()},
+      {"homing_ticks", world.homing_ticks},
+      {"held_ticks", world.held_ticks},
+      {"commands_limited_range", world.commands_limited_range},
+      {"commands_limited_rate", world.commands_limited_rate},
+      {"packets", link.packets},
+      {"checksum_errors", link.checksum_errors},
+      {"bytes_skipped", link.bytes_skipped},
+      {"reconnects", link.reconnects},
+      {"dead_man_stops", link.dead_man_stops}};
+  result.update(overruns_.to_json(counters));
+  return result;
+}
+
+}  // namespace instep

@@ -1,0 +1,111 @@
+#include "tools/library/run/run_folder.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "runtime/file.h"
+#include "tools/library/error.h"
+
+namespace instep {
+namespace {
+
+std::string local_time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
+  return text;
+}
+
+[[noreturn]] void throw_io_error(const std::string& path, const std::string& reason) {
+  throw IoError(path + ": " + reason);
+}
+
+}  // namespace
+
+void require_run_folder(const std::string& folder) {
+  std::error_code error;
+  if (std::filesystem::exists(folder + "/config.toml", error)) return;
+  if (std::filesystem::exists(folder + "/episodes.csv", error)) return;
+  if (error) throw_io_error(folder, "cannot be looked into: " + error.message());
+  throw UsageError(folder + (std::filesystem::exists(folder, error)
+                                 ? ": is not a run's folder: no run was started in it"
+                                 : ": no such folder; give a run's folder"));
+}
+
+bool is_kept_copy(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path path = fs::canonical(folder, error);
+  const std::string name = path.filename().string();
+  return !error && (name == "best" || name == "before_change") &&
+         fs::exists(path.parent_path() / "config.toml", error);
+}
+
+void make_folders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw_io_error(path, "cannot be made: " + error.message());
+}
+
+std::string make_run_folder(const std::string& out, const RunConfig& config) {
+  if (!out.empty()) {
+    std::error_code error;
+    if (std::filesystem::exists(out, error) && !std::filesystem::is_directory(out, error)) {
+      throw UsageError("--out " + out + ": is not a folder");
+    }
+    make_folders(out);
+    const bool is_empty = std::filesystem::is_empty(out, error);
+    if (error) throw_io_error(out, "cannot be looked into: " + error.message());
+    if (!is_empty) {
+      throw UsageError(
+          "--out " + out +
+          ": is not empty; choose another folder, or continue the run in it with --resume " + out);
+    }
+    return out;
+  }
+  const std::string base = "runs/" + config.task;
+  make_folders(base);
+  const std::string name = base + '/' + local_time_text() + "-s" + std::to_string(config.seed);
+  // Two runs of one second: the folder that could be made is ours.
+  for (int attempt = 1; attempt < 1000; ++attempt) {
+    std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
+    std::error_code error;
+    if (std::filesystem::create_directory(folder, error)) return folder;
+    if (error) throw_io_error(folder, "cannot be made: " + error.message());
+  }
+  throw_io_error(name, "a thousand folders of this name exist");
+}
+
+void write_file(const std::string& name, const std::string& contents) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(name, ignored);
+  // A device, a pipe or a folder would be gone for good.
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    throw UsageError(name + ": is not a regular file, which alone is replaced; name another file");
+  }
+  // What a link points to is replaced, not the link.
+  const bool is_link_to_file = fs::exists(status) && fs::is_symlink(name, ignored);
+  const std::string path = is_link_to_file ? fs::canonical(name).string() : name;
+  const std::string temporary = path + ".new";
+  std::remove(temporary.c_str());
+  File file;
+  int error = file.open(temporary, File::Mode::kCreate);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(contents.data());
+  if (error == 0) error = file.write_at({bytes, contents.size()}, 0);
+  if (error == 0) error = file.sync();
+  if (error == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  const std::string folder = fs::path(path).parent_path().string();
+  if (error == 0) error = sync_folder(folder.empty() ? "." : folder);
+  if (error != 0) {
+    std::remove(temporary.c_str());
+    throw_io_error(name, std::string("cannot be written: ") + std::strerror(error));
+  }
+}
+
+}  // namespace instep

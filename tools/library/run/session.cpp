@@ -1,0 +1,162 @@
+#include "tools/library/run/session.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "runtime/hash.h"
+#include "tools/library/error.h"
+#include "tools/library/names.h"
+#include "tools/library/report/run_record.h"
+#include "tools/library/run/run_folder.h"
+
+namespace instep {
+namespace {
+
+// Of what, beside the settings, decides a run's bits.
+std::uint64_t identity_hash(const RunConfig& config) {
+  return hash_text(config.task + '\n' + std::to_string(config.seed),
+                   settings_hash(config.settings));
+}
+
+CheckpointIdentity identity_of(const RunConfig& config) {
+  const TaskInfo& task = require_task(config.task);
+  const LearnerSettings& settings = config.settings.learner;
+  return {{task.observation_dim, task.action_dim, settings.hidden},
+          settings.algorithm,
+          identity_hash(config)};
+}
+
+// Episodes and summaries come with checkpoints: one that is not there beside them was there once.
+std::string lost_text(const std::string& folder, const char* state) {
+  const bool has_best = std::filesystem::exists(folder + "/best/checkpoint");
+  return std::string(": is ") + state +
+         ", though episodes or a summary are recorded beside it; what it held is lost and the run "
+         "cannot be continued: start a new one" +
+         (has_best ? ", from the best weights with --init " + folder + "/best" : "");
+}
+
+}  // namespace
+
+const TaskInfo& require_task(std::string_view name) {
+  const TaskInfo* task = find_task(name);
+  if (task == nullptr) {
+    std::vector<std::string_view> names;
+    for (const TaskInfo& known : all_tasks()) names.push_back(known.name);
+    throw UsageError("unknown task '" + printable(name) + "'" + did_you_mean(name, names, ";") +
+                     " `instep tasks` lists them");
+  }
+  if (task->make == nullptr) {
+    throw UsageError("task '" + std::string(name) +
+                     "' is not available: " + std::string(task->missing));
+  }
+  return *task;
+}
+
+RunSession::RunSession(const RunConfig& config, const Executor* executor)
+    : config_(config), task_(require_task(config.task)), own_world_(task_.make()) {
+  world_ = own_world_.get();
+  make_agent_and_loop(executor);
+}
+
+RunSession::RunSession(const RunConfig& config, Environment& robot)
+    : config_(config), task_(require_task(config.task)), world_(&robot) {
+  make_agent_and_loop(nullptr);
+}
+
+void RunSession::make_agent_and_loop(const Executor* executor) {
+  const LearnerSettings& settings = config_.settings.learner;
+  AgentConfig agent;
+  agent.shape = {task_.observation_dim, task_.action_dim, settings.hidden};
+  agent.settings = settings;
+  agent.schedule = config_.schedule;
+  agent.executor =
+      executor != nullptr ? executor : &choose_executor(config_.path, settings.arithmetic);
+  agent.seed = config_.seed;
+  agent.learns_apart = is_on_robot() && settings.algorithm == Algorithm::kAvg;
+  if (agent.learns_apart && agent.executor->act_apart == nullptr) {
+    throw UsageError("path " + std::string(agent.executor->path) +
+                     ": on a robot the CPU learns beside the loop; use --backend cpu");
+  }
+  agent_ = std::make_unique<Agent>(agent);
+  loop_ = std::make_unique<ControlLoop>(
+      *agent_, *world_, clock_,
+      Random{config_.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});
+}
+
+CheckpointIdentity RunSession::identity() const {
+  return identity_of(config_);
+}
+
+void RunSession::load(const CheckpointFile& checkpoint, const std::string& path) {
+  require_same_run(checkpoint, path, config_);
+  const bool must_begin_anew =
+      is_on_robot() || checkpoint.snapshot().size() != loop_->snapshot_bytes();
+  const bool is_loaded = must_begin_anew
+                             ? loop_->load_learner(checkpoint.snapshot(), checkpoint.step())
+                             : loop_->load_snapshot(checkpoint.snapshot(), checkpoint.step());
+  if (!is_loaded) {
+    throw DataError(path + ": its contents do not fit task " + config_.task);
+  }
+}
+
+void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
+                      const RunConfig& config) {
+  if (checkpoint.identity() == identity_of(config)) return;
+  throw DataError(path +
+                  ": belongs to a run with another task, seed or settings than config.toml " +
+                  "beside it says; restore the config.toml it was made with");
+}
+
+bool has_results(const std::string& folder) {
+  const std::string path = folder + "/episodes.csv";
+  return std::filesystem::exists(folder + "/summary.json") ||
+         (std::filesystem::exists(path) && !read_episodes(path).empty());
+}
+
+void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable) {
+  const std::string path = folder + "/checkpoint";
+  switch (checkpoint.open(path, writable)) {
+    case CheckpointStatus::kOk:
+      return;
+    case CheckpointStatus::kOkButNewestDamaged:
+      std::fprintf(
+          stderr,
+          "instep: warning: %s: a damaged checkpoint was found, probably the newest; going on from "
+          "the other one, of step %lld\n",
+          path.c_str(), static_cast<long long>(checkpoint.step()));
+      return;
+    case CheckpointStatus::kSystemError:
+      if (checkpoint.error() == EWOULDBLOCK) {
+        throw IoError(path +
+                      ": another process is training in this folder; wait for it or stop it");
+      }
+      if (checkpoint.error() == ENOENT && has_results(folder)) {
+        throw DataError(path + lost_text(folder, "missing"));
+      }
+      if (checkpoint.error() == ENOENT) {
+        throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
+      }
+      throw IoError(path + ": cannot be opened" + (writable ? " for writing: " : ": ") +
+                    std::strerror(checkpoint.error()));
+    case CheckpointStatus::kNothingYet:
+      if (is_kept_copy(folder)) throw DataError(path + ": the run has kept nothing here yet");
+      if (has_results(folder)) throw DataError(path + lost_text(folder, "empty"));
+      throw DataError(path +
+                      ": the run ended before its first checkpoint was complete; start it "
+                      "again with train --resume " +
+                      folder);
+    case CheckpointStatus::kNotACheckpoint:
+      throw DataError(path + ": is not a checkpoint of instep, or has been cut short");
+    case CheckpointStatus::kOtherVersion:
+      throw DataError(path + ": has format version " + std::to_string(checkpoint.found_version()) +
+                      ", this program reads version " + std::to_string(kCheckpointVersion) +
+                      "; use the program that wrote it");
+    case CheckpointStatus::kBothDamaged:
+      throw DataError(path + ": both checkpoints in it are damaged; the run cannot be continued");
+  }
+}
+
+}  // namespace instep

@@ -1,0 +1,467 @@
+#include "tools/library/run/training_run.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "runtime/initial_weights.h"
+#include "runtime/memory.h"
+#include "tools/library/error.h"
+#include "tools/library/report/report.h"
+#include "tools/library/report/run_record.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/settings_io.h"
+
+namespace instep {
+namespace {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+constexpr std::int64_t kEventPoints = 500;        // of a whole run
+constexpr std::int64_t kEventIntervalMin = 1000;  // steps
+
+double wall_time_s() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+}  // namespace
+
+// Nobody reading the progress any more is no reason to stop. Who presses Ctrl-C twice wants the end
+// at once; the other signals come twice by themselves, to a group of processes and from the parent.
+void install_stop_handler() {
+  std::signal(SIGPIPE, SIG_IGN);
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    stop_requested = 1;
+    restore_terminal();  // a second one leaves no time for it
+  };
+  for (const int name : {SIGINT, SIGTERM, SIGHUP}) {
+    action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
+    struct sigaction before {};
+    sigaction(name, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it
+  }
+}
+
+bool is_stop_requested() {
+  return stop_requested != 0;
+}
+
+TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
+                         const RunStart& start_from)
+    : config_(config),
+      folder_(folder),
+      device_(start_from.device),
+      session_(device_ == nullptr ? RunSession(config) : RunSession(config, device_->recording())),
+      checkpoint_(config.settings.checkpoint_every, start_from.operations),
+      best_(0, start_from.operations),
+      before_change_(0, start_from.operations),
+      log_(start_from.operations),
+      event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
+      speed_(config.steps),
+      progress_(config.task, config.seed, config.steps) {
+  snapshot_.resize(session_.loop().snapshot_bytes());
+  take_change(start_from);
+  if (start_from.is_resumed) {
+    resume();
+  } else {
+    start(start_from.init);
+  }
+  first_step_ = session_.loop().steps();
+}
+
+void TrainingRun::check(int error, const char* file) const {
+  if (error == 0) return;
+  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + advice());
+}
+
+// What a file that cannot be written means for the run.
+std::string TrainingRun::advice() const {
+  std::string kept;
+  if (checkpoint_.step() >= 0) {
+    kept =
+        "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
+  }
+  return kept + ": make room or mend the medium, then go on with --resume " + folder_;
+}
+
+void TrainingRun::start(const std::string& init) {
+  if (!init.empty()) take_weights(init);
+  const std::string config = write_config_toml(config_);
+  if (init.empty()) write_file(folder_ + "/config.toml", config);
+  if (change_ && change_->step == 0) change_world();
+  // The checkpoint first: it takes the folder for this process.
+  check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
+        "checkpoint");
+  std::filesystem::remove(folder_ + "/episodes.csv");
+  check(log_.create(folder_ + "/episodes.csv"), "episodes.csv");
+  // A robot's first episode begins with homing, in the loop's own thread.
+  if (device_ == nullptr && !session_.loop().start())
+    throw DataError("the first action is not finite; nothing was learnt");
+  check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
+  checkpoint();
+  // Only the checkpoint knows these weights: before it stands, --resume must not find a run.
+  if (!init.empty()) write_file(folder_ + "/config.toml", config);
+  open_events(0);
+}
+
+std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& wanted) {
+  require_run_folder(init);
+  RunConfig config = read_config_toml(init + "/config.toml");
+  config.path.clear();  // weights are weights, whatever computed them
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, init, false);
+  auto other = std::make_unique<RunSession>(config);
+  other->load(checkpoint, init + "/checkpoint");
+  const Layout& layout = other->agent().learner().layout;
+  const TaskInfo& task = require_task(wanted.task);
+  const LearnerSettings& settings = wanted.settings.learner;
+  const Shape shape = {task.observation_dim, task.action_dim, settings.hidden};
+  if (!(layout.shape == shape) || layout.algorithm != settings.algorithm) {
+    throw UsageError("--init " + init +
+                     ": its learner has other sizes or another algorithm than this run's");
+  }
+  return other;
+}
+
+// A new run from another's weights and normaliser; its optimiser, statistics of rewards and
+// counters start afresh.
+void TrainingRun::take_weights(const std::string& init) {
+  const std::unique_ptr<RunSession> other = open_init(init, config_);
+  copy_weights(other->agent().learner(), session_.agent().learner());
+}
+
+// A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
+bool TrainingRun::has_nothing_yet() {
+  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
+  const bool is_missing =
+      status == CheckpointStatus::kNothingYet ||
+      (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
+  // The results come second: after a crash the last lines of episodes.csv may be torn, and a
+  // checkpoint knows which ones count.
+  return is_missing && !has_results(folder_);
+}
+
+void TrainingRun::open_events(std::int64_t step) {
+  const std::string path = folder_ + '/' + std::string(EventFile::kName);
+  check(events_.open_at(path, step, wall_time_s()), "the event file");
+}
+
+void TrainingRun::resume() {
+  if (has_nothing_yet()) {
+    std::filesystem::remove(folder_ + "/checkpoint");
+    start("");
+    return;
+  }
+  open_checkpoint(checkpoint_, folder_, true);
+  if (checkpoint_.identity() == session_.identity() &&
+      checkpoint_.snapshot().size() != snapshot_.size()) {
+    throw UsageError("--resume " + folder_ +
+                     ": a run on a robot goes on with --time real and --device, one in simulation "
+                     "without; --init takes the weights over from one to the other");
+  }
+  session_.load(checkpoint_, folder_ + "/checkpoint");
+  if (config_.steps < checkpoint_.step()) {
+    throw UsageError("--steps " + std::to_string(config_.steps) + ": the run has already made " +
+                     std::to_string(checkpoint_.step()) + "; --steps is the total");
+  }
+  // The episode that a robot was in when it was left has been closed as truncated.
+  const EpisodeRecord& cut = session_.loop().last_episode();
+  const std::int64_t whole_episodes = session_.loop().state().episodes - (cut.episode > 0 ? 1 : 0);
+  const int error = log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), whole_episodes);
+  if (error == EBADMSG) {
+    throw DataError(folder_ +
+                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
+  }
+  if (error == ENOENT) {
+    throw DataError(folder_ +
+                    "/episodes.csv: is missing, and a run goes on only with its episodes; restore "
+                    "it, or start a new run from these weights with --init " +
+                    folder_);
+  }
+  check(error, "episodes.csv");
+  earlier_seconds_ = log_.last_seconds();
+  if (cut.episode > 0) {
+    check(log_.add(cut, earlier_seconds_), "episodes.csv");
+    check(log_.flush(), "episodes.csv");
+  }
+  for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
+    health_.add_episode(episode.return_sum);
+    if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
+  }
+  open_events(checkpoint_.step());
+  write_file(folder_ + "/config.toml", write_config_toml(config_));
+  std::error_code ignored;
+  for (const char* stale : {"/summary.json", "/report.html", "/episode.json"}) {
+    std::filesystem::remove(folder_ + stale, ignored);
+  }
+}
+
+double TrainingRun::seconds() const {
+  return earlier_seconds_ + static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9;
+}
+
+// Episodes first: a checkpoint must never count an episode that the file has not.
+void TrainingRun::checkpoint() {
+  check(log_.sync(), "episodes.csv");
+  session_.loop().save_snapshot(snapshot_);
+  write_checkpoint(session_.loop().steps());
+}
+
+void TrainingRun::write_checkpoint(std::int64_t step) {
+  check(checkpoint_.write(step, snapshot_), "checkpoint");
+  check(events_.flush(), "the event file");
+  if (health_.take_new_best()) check(best_.write(step, snapshot_), "best/checkpoint");
+}
+
+// What happens to the world is kept beside the run, so that --resume knows it.
+void TrainingRun::take_change(const RunStart& start_from) {
+  const std::string path = folder_ + '/' + WorldChange::kName;
+  if (!start_from.is_resumed && !start_from.change.empty()) {
+    change_ = parse_change(start_from.change);
+    write_file(path, start_from.change + '\n');
+  } else if (std::filesystem::exists(path)) {
+    change_ = read_change(path);
+  }
+  if (change_) check_change(*change_, session_.task());
+}
+
+// The run as it was before its world changed: a run folder of its own, as best/ is.
+void TrainingRun::open_before_change() {
+  const std::string folder = folder_ + '/' + WorldChange::kFolder;
+  make_folders(folder);
+  write_file(folder + "/config.toml", write_config_toml(config_));
+  std::filesystem::remove(folder + "/checkpoint");
+  check(before_change_.create(folder + "/checkpoint", session_.identity(), snapshot_.size()),
+        "before_change/checkpoint");
+}
+
+void TrainingRun::change_world() {
+  if (change_->step > 0) {
+    session_.loop().save_snapshot(snapshot_);
+    check(before_change_.write(change_->step, snapshot_), "before_change/checkpoint");
+  }
+  apply_change(*change_, session_.world());
+}
+
+// best/ is a run folder of its own as far as eval and --init go: the configuration and a
+// checkpoint. Both are made before the loop, which allocates nothing and opens no file.
+void TrainingRun::open_best() {
+  const std::string folder = folder_ + "/best";
+  const std::string path = folder + "/checkpoint";
+  make_folders(folder);
+  write_file(folder + "/config.toml", write_config_toml(config_));
+  const CheckpointStatus status = best_.open(path, true);
+  const bool is_whole =
+      status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
+  // What an earlier part of this run kept stands until there is better.
+  const bool stands = is_whole && best_.identity() == session_.identity() &&
+                      best_.step() <= first_step_ && best_.snapshot().size() == snapshot_.size();
+  if (!stands) {
+    std::filesystem::remove(path);
+    check(best_.create(path, session_.identity(), snapshot_.size()), "best/checkpoint");
+  }
+  // A run that was killed between its last checkpoint and the copy of it here.
+  const std::int64_t interval_begin = first_step_ - config_.settings.checkpoint_every;
+  if (best_since_step_ > std::max(best_.step(), interval_begin)) {
+    check(best_.write(first_step_, checkpoint_.snapshot()), "best/checkpoint");
+  }
+}
+
+// Leaves no folder where nothing was kept.
+void TrainingRun::close_best() {
+  std::error_code ignored;
+  if (best_.step() < 0) std::filesystem::remove_all(folder_ + "/best", ignored);
+}
+
+void TrainingRun::finish_episode(const EpisodeRecord& episode) {
+  check(log_.add(episode, seconds()), "episodes.csv");
+  progress_.add_return(episode.episode_return);
+  health_.add_episode(episode.episode_return);
+  ++episodes_since_point_.count;
+  episodes_since_point_.return_sum += episode.episode_return;
+  episodes_since_point_.length_sum += static_cast<double>(episode.length);
+}
+
+// One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
+void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns) {
+  health_.add_sample(health);
+  std::array<Scalar, EventFile::kScalarsMax> scalars;
+  std::size_t count = 0;
+  const auto add = [&](std::string_view tag, double value) {
+    scalars[count++] = {tag, static_cast<float>(value)};
+  };
+  const EpisodeMeans& episodes = episodes_since_point_;
+  if (episodes.count > 0) {
+    add("episode/return", episodes.return_sum / static_cast<double>(episodes.count));
+    add("episode/length", episodes.length_sum / static_cast<double>(episodes.count));
+  }
+  add("policy/entropy", health.entropy);
+  add("policy/clamped_share", health.clamped_share);
+  add("policy/saturated_share", health.saturated_share);
+  add("critic/q", health.q_value);
+  add("critic/td_error_rms", health.td_error_rms);
+  add("critic/td_error_scale", health.td_error_scale);
+  add("critic/feature_norm", health.critic_feature_norm);
+  add("actor/feature_norm", health.actor_feature_norm);
+  add("actor/update_ratio", health.actor_update_ratio);
+  add("actor/weight_norm", health.actor_weight_norm);
+  if (now_ns > event_ns_) {
+    add("run/steps_per_second",
+        static_cast<double>(step - event_step_) * 1e9 / static_cast<double>(now_ns - event_ns_));
+  }
+  const double wall_time = wall_time_at_begin_s_ + static_cast<double>(now_ns - begin_ns_) * 1e-9;
+  check(events_.add(step, wall_time, {scalars.data(), count}), "the event file");
+  episodes_since_point_ = {};
+  event_ns_ = now_ns;
+  event_step_ = step;
+  progress_.set_warnings(health_.warnings());
+}
+
+void TrainingRun::loop() {
+  ControlLoop& loop = session_.loop();
+  const std::int64_t every = config_.settings.checkpoint_every;
+  while (loop.steps() < config_.steps && stop_requested == 0) {
+    if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
+    const ControlLoop::Status status = loop.tick();
+    const std::int64_t now_ns = clock_.now_ns();
+    if (status != ControlLoop::Status::kRunning) finish_episode(loop.last_episode());
+    if (status == ControlLoop::Status::kFaulted) {
+      is_faulted_ = true;
+      return;
+    }
+    sampler_.add_tick(session_.agent().learner());
+    speed_.add(loop.steps(), now_ns);
+    progress_.update(loop.steps(), now_ns);
+    if (loop.steps() % event_interval_ == 0) {
+      session_.agent().fetch();
+      add_events(sampler_.sample(session_.agent().learner()), loop.steps(), now_ns);
+    }
+    if (loop.steps() % every == 0) checkpoint();
+  }
+}
+
+// This thread is the writer: it does everything that may wait, while the loop has its own thread.
+void TrainingRun::loop_on_robot() {
+  const RunSink sink = {.self = this,
+                        .episode =
+                            [](void* self, const EpisodeRecord& episode) {
+                              static_cast<TrainingRun*>(self)->finish_episode(episode);
+                            },
+                        .checkpoint =
+                            [](void* self, std::int64_t step) {
+                              auto* run = static_cast<TrainingRun*>(self);
+                              run->check(run->log_.sync(), "episodes.csv");
+                              run->write_checkpoint(step);
+                            },
+                        .health =
+                            [](void* self, std::int64_t step, const HealthSample& health) {
+                              auto* run = static_cast<TrainingRun*>(self);
+                              run->add_events(health, step, run->clock_.now_ns());
+                            },
+                        .updates_per_sample = event_interval_};
+  RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
+                  session_.identity().settings_hash, folder_, snapshot_, sink);
+  run.start();
+  constexpr std::int64_t kPollNs = 20'000'000;
+  while (!run.is_over()) {
+    sleep_until(clock_.now_ns() + kPollNs);
+    if (stop_requested != 0) device_->signals().stop = true;
+    run.poll();
+    progress_.set_state(status_text(device_->world().status()));
+    speed_.add(run.steps(), clock_.now_ns());
+    progress_.update(run.steps(), clock_.now_ns());
+  }
+  run.finish();
+  is_faulted_ = run.is_faulted();
+  real_time_ = run.to_json();
+}
+
+nlohmann::json TrainingRun::run() {
+  open_best();
+  if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
+  begin_ns_ = event_ns_ = clock_.now_ns();
+  event_step_ = first_step_;
+  wall_time_at_begin_s_ = wall_time_s();
+  speed_.start(first_step_, begin_ns_);
+  progress_.start(first_step_, begin_ns_);
+  seal();
+  try {
+    device_ == nullptr ? loop() : loop_on_robot();
+  } catch (...) {
+    unseal();
+    throw;
+  }
+  unseal();
+  end_ns_ = clock_.now_ns();
+  progress_.finish(session_.loop().steps(), end_ns_);
+  // A faulted learner is kept out of the checkpoint: the last good one stands.
+  if (is_faulted_) {
+    check(log_.sync(), "episodes.csv");
+  } else if (session_.loop().steps() != checkpoint_.step()) {
+    checkpoint();
+  }
+  check(events_.flush(), "the event file");
+  close_best();
+  return write_results();
+}
+
+// What is told about the run. It learnt what it learnt even where there is no room for this.
+nlohmann::json TrainingRun::write_results() {
+  const nlohmann::json summary = summarize();
+  try {
+    write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+    const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
+    if (is_changed && !is_faulted_) {
+      std::fprintf(stderr, "comparing with frozen copies, which make as many steps each...\n");
+      const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
+      write_file(folder_ + '/' + WorldChange::kResultName, json_text(adaptation, 2) + '\n');
+    }
+    record_picture();
+    const RunRecord record = read_run_record(folder_);
+    write_file(folder_ + "/report.html", render_report({&record, 1}));
+  } catch (const IoError& error) {
+    throw IoError(error.what() + advice());
+  }
+  return summary;
+}
+
+// Comes last of all: the policy takes the learner's tapes for its own, and the world is reset.
+void TrainingRun::record_picture() {
+  if (is_faulted_) return;
+  const auto episode = record_episode(session_, config_.seed);
+  if (episode) write_file(folder_ + '/' + RecordedEpisode::kName, to_text(*episode));
+}
+
+nlohmann::json TrainingRun::summarize() {
+  const std::int64_t steps = session_.loop().steps();
+  RunSummary summary;
+  summary.config = config_;
+  summary.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
+  summary.steps = steps;
+  summary.episodes = session_.loop().state().episodes;
+  summary.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
+                                 ? static_cast<double>(steps - first_step_) * 1e9 /
+                                       static_cast<double>(end_ns_ - begin_ns_)
+                                 : 0.0;
+  summary.learner = &session_.agent().learner();
+  summary.latency = &session_.loop().latency();
+  summary.snapshot_bytes = snapshot_.size();
+  summary.speed = &speed_;
+  summary.folder = folder_;
+  summary.warnings = health_.warnings_ever();
+  nlohmann::json result = to_json(summary);
+  if (device_ != nullptr) {
+    result["real_time"] = real_time_;
+    result["missed_deadlines"] = real_time_.at("missed_deadlines");
+    result["exact"] = real_time_.at("exact");
+  }
+  return result;
+}
+
+}  // namespace instep

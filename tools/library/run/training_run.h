@@ -1,0 +1,109 @@
+// One training run: the loop, and everything it leaves in its folder.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/health.h"
+#include "tools/library/listen/episode_log.h"
+#include "tools/library/listen/event_file.h"
+#include "tools/library/listen/progress.h"
+#include "tools/library/listen/summary.h"
+#include "tools/library/run/adaptation.h"
+#include "tools/library/run/real_time.h"
+#include "tools/library/run/session.h"
+
+namespace instep {
+
+// From now on Ctrl-C (or SIGTERM, SIGHUP) asks runs to stop after their tick; a second Ctrl-C
+// kills.
+void install_stop_handler();
+bool is_stop_requested();
+
+// How a run begins, beside its configuration.
+struct RunStart {
+  bool is_resumed = false;  // the folder holds the run to go on with
+  std::string change{};     // of the world, on the way: see WorldChange; or empty
+  std::string init{};  // run folder whose weights and normaliser a new run starts from; or empty
+  FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
+  RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
+};
+
+// Opens the run that --init names and makes sure that its learner has the sizes and the algorithm
+// of `config`'s. Throws CommandError.
+std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& config);
+
+// The mean return and length of the episodes since the last point of the event file.
+struct EpisodeMeans {
+  std::int64_t count = 0;
+  double return_sum = 0.0;
+  double length_sum = 0.0;
+};
+
+// A run in its folder. The constructor writes the first files of a new run, or reads those of a
+// resumed one; both throw CommandError.
+class TrainingRun {
+ public:
+  TrainingRun(const RunConfig& config, const std::string& folder, const RunStart& start);
+
+  // Runs to the configured number of steps or until asked to stop, and completes the folder.
+  // Answers the summary.
+  nlohmann::json run();
+
+ private:
+  void start(const std::string& init);
+  void take_weights(const std::string& init);
+  bool has_nothing_yet();
+  void resume();
+  void open_events(std::int64_t step);
+  void loop();
+  void loop_on_robot();
+  void finish_episode(const EpisodeRecord& episode);
+  void add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns);
+  void checkpoint();
+  void write_checkpoint(std::int64_t step);
+  void take_change(const RunStart& start);
+  void open_before_change();
+  void change_world();
+  void open_best();
+  void close_best();
+  void check(int error, const char* file) const;
+  std::string advice() const;
+  double seconds() const;
+  void record_picture();
+  nlohmann::json write_results();
+  nlohmann::json summarize();
+
+  RunConfig config_;
+  std::string folder_;
+  RealTimeDevice* device_;
+  RunSession session_;
+  CheckpointFile checkpoint_;
+  CheckpointFile best_;
+  std::optional<WorldChange> change_;
+  CheckpointFile before_change_;
+  EpisodeLog log_;
+  EventFile events_;
+  HealthSampler sampler_;  // of a run on simulated time
+  Health health_;
+  EpisodeMeans episodes_since_point_;
+  std::int64_t event_interval_ = 1;
+  std::int64_t event_ns_ = 0;
+  std::int64_t event_step_ = 0;
+  std::vector<std::uint8_t> snapshot_;
+  SpeedRecord speed_;
+  Progress progress_;
+  MonotonicClock clock_;
+  std::int64_t first_step_ = 0;
+  std::int64_t best_since_step_ = -1;  // of a resumed run: when its best episodes had ended
+  std::int64_t begin_ns_ = 0;
+  std::int64_t end_ns_ = 0;
+  double earlier_seconds_ = 0.0;
+  double wall_time_at_begin_s_ = 0.0;
+  bool is_faulted_ = false;
+  nlohmann::json real_time_;  // of a run on a robot
+};
+
+}  // namespace instep
