@@ -1,8 +1,10 @@
 #include "tools/library/check/safetensors.h"
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <limits>
+#include <set>
 
 #include "tools/library/error.h"
 
@@ -13,6 +15,10 @@ constexpr std::uint64_t kHeaderBytesMax = 100'000'000;  // the format's own limi
 constexpr std::uint64_t kFileBytesMax = 4'000'000'000;
 
 std::vector<std::uint8_t> read_bytes(const std::string& path) {
+  // A pipe without a writer would never open.
+  if (std::error_code error; !std::filesystem::is_regular_file(path, error)) {
+    throw DataError(path + ": is not a regular file of at most 4 GB");
+  }
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) throw DataError(path + ": cannot be opened: " + std::strerror(errno));
   const std::streamoff end = file.tellg();
@@ -82,6 +88,37 @@ Tensor read_tensor(const std::string& where, const nlohmann::json& entry,
   return tensor;
 }
 
+// JSON that names no key twice in one object: the parser would keep the last one, silently.
+nlohmann::json parse_strictly(std::string_view text) {
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  const auto callback = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    if (event == nlohmann::json::parse_event_t::object_start) keys.emplace_back();
+    if (event == nlohmann::json::parse_event_t::object_end) keys.pop_back();
+    if (event != nlohmann::json::parse_event_t::key) return true;
+    const auto name = value.get<std::string>();
+    if (!keys.back().insert(name).second) throw DataError("the key '" + name + "' stands twice");
+    return true;
+  };
+  return nlohmann::json::parse(text, callback);
+}
+
+// Two tensors of the same bytes are one that was renamed.
+void check_overlap(const nlohmann::json& header) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") continue;
+    const auto& offsets = entry.at("data_offsets");
+    ranges.emplace_back(offsets.at(0).get<std::uint64_t>(), offsets.at(1).get<std::uint64_t>());
+  }
+  std::sort(ranges.begin(), ranges.end());
+  for (std::size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].first < ranges[i - 1].second) {
+      throw DataError("two tensors share the bytes from " + std::to_string(ranges[i].first) +
+                      " on");
+    }
+  }
+}
+
 }  // namespace
 
 const Tensor& TensorFile::at(const std::string& name, std::size_t count) const {
@@ -108,15 +145,17 @@ TensorFile read_safetensors(const std::string& path) {
   try {
     // As char: the standard promises no std::char_traits of another type, and libc++ has none.
     const auto* const text = reinterpret_cast<const char*>(bytes.data());
-    const auto header = nlohmann::json::parse(text + sizeof header_bytes, text + data_start);
+    const nlohmann::json header =
+        parse_strictly({text + sizeof header_bytes, static_cast<std::size_t>(header_bytes)});
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
         file.format = entry.value("format", "");
-        file.config = nlohmann::json::parse(entry.value("config", "{}"));
+        file.config = parse_strictly(entry.value("config", "{}"));
       } else {
         file.tensors[name] = read_tensor(path + ": tensor " + name, entry, bytes, data_start);
       }
     }
+    check_overlap(header);
   } catch (const nlohmann::json::exception& error) {
     throw DataError(path + ": damaged header: " + error.what());
   }

@@ -18,6 +18,7 @@ void finish(VerifyResult& result, const WorstError& worst) {
   result.worst = worst.ratio();
   result.tensor = worst.tensor();
   result.step = worst.step();
+  result.compared = worst.count();
   result.pass = worst.ratio() <= 1.0;
 }
 
@@ -60,6 +61,7 @@ nlohmann::json to_json(const VerifyResult& result) {
                                                                      : nlohmann::json()},
       {"tensor", text_or_null(result.tensor)},
       {"step", result.was_compared() ? nlohmann::json(result.step) : nlohmann::json()},
+      {"compared", result.compared},
       {"problem", text_or_null(result.problem)},
       {"pass", result.pass}};
 }
@@ -70,10 +72,10 @@ void print(const VerifyResult& result) {
     std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
     return;
   }
-  std::printf("%s  %-8s %-10s worst %.3g of tolerance (%s, step %lld)  %s\n",
+  std::printf("%s  %-8s %-10s %7lld numbers, worst %.3g of tolerance (%s, step %lld)  %s\n",
               result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(),
-              result.worst, result.tensor.c_str(), static_cast<long long>(result.step),
-              result.file.c_str());
+              static_cast<long long>(result.compared), result.worst, result.tensor.c_str(),
+              static_cast<long long>(result.step), result.file.c_str());
   if (!result.problem.empty()) {
     std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
   }
@@ -120,16 +122,21 @@ int run_verify(const VerifyOptions& options) {
   }
   nlohmann::json files = nlohmann::json::array();
   int failed = 0;
+  std::int64_t compared = 0;
   for (const std::string& file : options.files) {
     for (const VerifyResult& result : verify_file(file, options)) {
       print(result);
       files.push_back(to_json(result));
+      compared += result.compared;
       if (!result.pass) ++failed;
     }
   }
-  std::printf("%zu comparisons, %d failed\n", files.size(), failed);
+  std::printf("%zu comparisons of %lld numbers, %d failed\n", files.size(),
+              static_cast<long long>(compared), failed);
   if (options.json) {
-    std::printf("%s\n", json_text({{"files", files}, {"pass", failed == 0}}).c_str());
+    std::printf(
+        "%s\n",
+        json_text({{"files", files}, {"compared", compared}, {"pass", failed == 0}}).c_str());
   }
   return failed == 0 ? kDone : kCheckFailed;
 }

@@ -30,7 +30,8 @@ struct VerifyResult {
   double worst = 0.0;
   std::string tensor;  // where it was; empty when nothing could be compared
   std::int64_t step = 0;
-  std::string problem;  // why the file could not be compared; empty when it was
+  std::int64_t compared = 0;  // how many numbers
+  std::string problem;        // why the file could not be compared; empty when it was
   bool pass = false;
 
   bool was_compared() const { return !tensor.empty(); }

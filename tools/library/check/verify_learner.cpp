@@ -10,10 +10,17 @@
 #include "tools/library/error.h"
 
 namespace instep {
+namespace {
+
+constexpr std::int64_t kStepsMax = 100'000'000;
+constexpr std::uint64_t kSizeMax = 1'000'000;
+
+}  // namespace
 
 void WorstError::compare(double ours, double truth, double tolerance, const std::string& tensor,
                          std::int64_t step) {
   ++count_;
+  ++counts_[tensor];
   const double error = std::fabs(ours - truth);
   double ratio = error == 0.0 ? 0.0 : error / tolerance;
   if (!std::isfinite(ratio) || !(tolerance >= 0.0)) ratio = std::numeric_limits<double>::infinity();
@@ -21,6 +28,22 @@ void WorstError::compare(double ours, double truth, double tolerance, const std:
     ratio_ = ratio;
     tensor_ = tensor;
     step_ = step;
+  }
+}
+
+std::int64_t WorstError::count(const std::string& tensor) const {
+  const auto found = counts_.find(tensor);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+void require_compared(const std::vector<GoldenTensor>& tensors, const TensorFile& file,
+                      const WorstError& worst) {
+  for (const GoldenTensor& tensor : tensors) {
+    if (tensor.use == GoldenUse::kInput || !tensor.is_compared) continue;
+    const auto demanded = static_cast<std::int64_t>(file.tensors.at(tensor.name).values.size());
+    if (worst.count(tensor.name) == demanded) continue;
+    throw DataError("tensor " + tensor.name + ": " + std::to_string(worst.count(tensor.name)) +
+                    " of its " + std::to_string(demanded) + " numbers were compared");
   }
 }
 
@@ -75,6 +98,7 @@ class Replay {
  private:
   std::size_t size(int count) const { return static_cast<std::size_t>(count); }
   void load_initial_weights();
+  void check_file();
   const double* observation(const std::string& name, std::int64_t row) const;
   static void fill_noise(void* self, Stream stream, std::uint64_t step, float* out, int count);
 
@@ -93,7 +117,9 @@ class Replay {
 
   const TensorFile& file_;
   WorstError& worst_;
-  int steps_ = 0;
+  std::int64_t steps_ = 0;
+  std::vector<std::int64_t> checkpoints_;  // updates after which weights are compared
+  std::vector<GoldenTensor> tensors_;      // that the file holds
   AgentConfig config_;
   std::unique_ptr<Agent> agent_;
   // Tapes of the transition that was learnt from last: where update() left them.
@@ -101,10 +127,16 @@ class Replay {
   const float* critic_tape_ = nullptr;
 };
 
+// A size; out of range, and so refused later, where the number is not a whole one.
+int whole(const nlohmann::json& number) {
+  const bool is_size = number.is_number_unsigned() && number.get<std::uint64_t>() <= kSizeMax;
+  return is_size ? number.get<int>() : -1;
+}
+
 AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Executor& executor) {
   AgentConfig config;
   try {
-    config.shape = {c.at("n").get<int>(), c.at("m").get<int>(), c.at("hidden").get<int>()};
+    config.shape = {whole(c.at("n")), whole(c.at("m")), whole(c.at("hidden"))};
     const auto algorithm = c.at("algo").get<std::string>();
     if (algorithm != "avg" && algorithm != "iac")
       throw DataError("config: unknown algo " + algorithm);
@@ -134,24 +166,68 @@ AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Execut
   return config;
 }
 
+// The counts of updates after which the file has weights.
+std::vector<std::int64_t> read_checkpoints(const nlohmann::json& config, std::int64_t steps) {
+  const auto found = config.find("checkpoints");
+  if (found == config.end() || !found->is_array()) {
+    throw DataError("config: checkpoints must be a list of counts of updates");
+  }
+  std::vector<std::int64_t> checkpoints;
+  for (const auto& count : *found) {
+    const bool is_count = count.is_number_unsigned() && count.get<std::uint64_t>() >= 1 &&
+                          count.get<std::uint64_t>() <= static_cast<std::uint64_t>(steps);
+    if (!is_count) throw DataError("config: checkpoints must be counts from 1 to steps");
+    checkpoints.push_back(count.get<std::int64_t>());
+  }
+  std::sort(checkpoints.begin(), checkpoints.end());
+  if (std::adjacent_find(checkpoints.begin(), checkpoints.end()) != checkpoints.end()) {
+    throw DataError("config: checkpoints names one count twice");
+  }
+  return checkpoints;
+}
+
+// How many episodes end: as often an observation after a reset is needed.
+std::int64_t count_ends(const TensorFile& file, std::int64_t steps) {
+  const auto& terminated = file.at("in/terminated", static_cast<std::size_t>(steps)).values;
+  const auto& truncated = file.at("in/truncated", static_cast<std::size_t>(steps)).values;
+  std::int64_t ends = 0;
+  for (std::size_t i = 0; i < terminated.size(); ++i) {
+    for (const double flag : {terminated[i], truncated[i]}) {
+      if (flag != 0.0 && flag != 1.0) {
+        throw DataError("in/terminated and in/truncated must be 0 or 1");
+      }
+    }
+    if (terminated[i] != 0.0 || truncated[i] != 0.0) ++ends;
+  }
+  return ends;
+}
+
 Replay::Replay(const TensorFile& file, Schedule schedule, const Executor& executor,
                WorstError& worst)
     : file_(file), worst_(worst), config_(read_config(file.config, schedule, executor)) {
-  steps_ = file.config.value("steps", 0);
-  if (steps_ < 1) throw DataError("config: steps must be at least 1");
-  const auto t = size(steps_);
-  const auto n = size(config_.shape.observation_dim);
-  const auto m = size(config_.shape.action_dim);
-  file.at("in/obs0", n);
-  file.at("in/next_obs", t * n);
-  file.at("in/reward", t);
-  file.at("in/terminated", t);
-  file.at("in/truncated", t);
-  file.at("in/eps", t * m);
-  if (config_.settings.algorithm == Algorithm::kAvg) file.at("in/eps_next", t * m);
+  check_file();
   agent_ = std::make_unique<Agent>(config_);
   agent_->set_noise_source({this, fill_noise});
   load_initial_weights();
+}
+
+// Everything that may be wrong with the file itself.
+void Replay::check_file() {
+  steps_ = golden_number(file_, "steps", 1, kStepsMax);
+  checkpoints_ = read_checkpoints(file_.config, steps_);
+  const LearnerSettings& settings = config_.settings;
+  std::vector<GoldenTensor> wanted = golden_tensors({.shape = config_.shape,
+                                                     .algorithm = settings.algorithm,
+                                                     .observation_norm = settings.observation_norm,
+                                                     .has_first_moments = settings.beta1 > 0.0,
+                                                     .steps = steps_,
+                                                     .checkpoints = checkpoints_});
+  const std::int64_t resets = count_ends(file_, steps_);
+  wanted.push_back({.name = "in/reset_obs",
+                    .shape = {resets, config_.shape.observation_dim},
+                    .use = GoldenUse::kInput,
+                    .group = resets == 0 ? "in/reset_obs" : ""});
+  tensors_ = check_golden_tensors(file_, wanted);
 }
 
 void Replay::load_initial_weights() {
@@ -162,7 +238,7 @@ void Replay::load_initial_weights() {
                         float* weights) {
     std::fill_n(weights, network.floats, 0.0F);
     for (const NamedArray& array : named_arrays(network, hidden, heads)) {
-      const Tensor& tensor = file_.at(prefix + array.name, size(array.rows * array.columns));
+      const Tensor& tensor = file_.tensors.at(prefix + array.name);
       for (int i = 0; i < array.rows; ++i) {
         for (int j = 0; j < array.columns; ++j) {
           weights[array.index(i, j)] =
@@ -191,30 +267,17 @@ void Replay::fill_noise(void* self, Stream stream, std::uint64_t step, float* ou
 }
 
 const double* Replay::observation(const std::string& name, std::int64_t row) const {
-  const auto n = config_.shape.observation_dim;
-  const auto found = file_.tensors.find(name);
-  if (found == file_.tensors.end() ||
-      found->second.values.size() < size(n) * static_cast<std::size_t>(row + 1)) {
-    throw DataError("tensor " + name + " has no row " + std::to_string(row));
-  }
-  return found->second.values.data() + static_cast<std::size_t>(row) * size(n);
+  return file_.tensors.at(name).values.data() + row * config_.shape.observation_dim;
 }
 
 double Replay::tolerance(const std::string& name, std::int64_t step) const {
-  const auto found = file_.tensors.find("tol/" + name);
-  if (found == file_.tensors.end() || found->second.values.empty()) {
-    throw DataError("tensor tol/" + name + " is missing");
-  }
-  const auto& values = found->second.values;
-  return values[values.size() == 1 ? 0
-                                   : std::min(static_cast<std::size_t>(step), values.size() - 1)];
+  const auto& values = file_.tensors.at("tol/" + name).values;
+  return values[values.size() == 1 ? 0 : static_cast<std::size_t>(step)];
 }
 
 void Replay::compare_array(const std::string& name, const float* ours, int count, std::int64_t t) {
-  const auto found = file_.tensors.find(name);
-  if (found == file_.tensors.end()) return;
   const std::size_t columns = size(count);
-  const Tensor& truth = file_.at(name, size(steps_) * columns);
+  const Tensor& truth = file_.tensors.at(name);
   for (std::size_t i = 0; i < columns; ++i) {
     worst_.compare(static_cast<double>(ours[i]),
                    truth.values[static_cast<std::size_t>(t) * columns + i], tolerance(name, t),
@@ -223,13 +286,8 @@ void Replay::compare_array(const std::string& name, const float* ours, int count
 }
 
 void Replay::compare_scalar(const std::string& name, double ours, std::int64_t t) {
-  const auto found = file_.tensors.find(name);
-  if (found == file_.tensors.end()) return;
-  if (found->second.values.size() != size(steps_)) {
-    throw DataError("tensor " + name + " does not hold a number a step");
-  }
-  worst_.compare(ours, found->second.values[static_cast<std::size_t>(t)], tolerance(name, t), name,
-                 t);
+  worst_.compare(ours, file_.tensors.at(name).values[static_cast<std::size_t>(t)],
+                 tolerance(name, t), name, t);
 }
 
 // Everything reported for update t.
@@ -278,7 +336,6 @@ void Replay::compare_gradient(const std::string& prefix, const NetworkLayout& ne
                           : is_second ? tape.d_hidden2
                                       : tape.d_hidden1;
     const std::size_t x = is_head ? tape.feature : is_second ? tape.hidden1 : tape.input;
-    file_.at(prefix + array.name, size(array.rows * array.columns));
     for (int i = 0; i < array.rows; ++i) {
       for (int j = 0; j < array.columns; ++j) {
         const float input = array.name[0] == 'b' ? 1.0F : data[x + size(j)];
@@ -305,7 +362,7 @@ void Replay::compare_network(const std::string& prefix, const NetworkLayout& net
   for (const NamedArray& array : named_arrays(network, config_.shape.hidden_dim, heads)) {
     const std::string name = prefix + array.name;
     if (!file_.tensors.contains(name)) continue;
-    const Tensor& tensor = file_.at(name, size(array.rows * array.columns));
+    const Tensor& tensor = file_.tensors.at(name);
     const double allowed = tolerance(name, 0);
     for (int i = 0; i < array.rows; ++i) {
       for (int j = 0; j < array.columns; ++j) {
@@ -343,7 +400,6 @@ void Replay::compare_final() {
                     steps_);
   }
   const auto compare = [&](const std::string& name, const std::vector<double>& ours) {
-    if (!file_.tensors.contains(name)) return;
     const Tensor& tensor = file_.at(name, ours.size());
     for (std::size_t i = 0; i < ours.size(); ++i) {
       worst_.compare(ours[i], tensor.values[i], tolerance(name, 0), name, steps_);
@@ -376,7 +432,6 @@ std::vector<std::uint8_t> Replay::run() {
   const auto& rewards = file_.tensors.at("in/reward").values;
   const auto& terminated = file_.tensors.at("in/terminated").values;
   const auto& truncated = file_.tensors.at("in/truncated").values;
-  const auto checkpoints = file_.config.value("checkpoints", std::vector<std::int64_t>{});
   const Learner& learner = agent_->learner();
   std::int64_t resets = 0;
   begin_episode("in/obs0", 0);
@@ -400,7 +455,7 @@ std::vector<std::uint8_t> Replay::run() {
     compare_step(t);
     if (t == 0) compare_first_gradient();
     const bool has_prepared = !is_last && !is_terminated && !is_truncated;
-    if (std::find(checkpoints.begin(), checkpoints.end(), t + 1) != checkpoints.end()) {
+    if (std::binary_search(checkpoints_.begin(), checkpoints_.end(), t + 1)) {
       compare_weights("ckpt/" + std::to_string(t + 1) + "/", t + 1, has_prepared);
     }
     if (is_terminated || is_truncated) {
@@ -411,6 +466,7 @@ std::vector<std::uint8_t> Replay::run() {
   }
   agent_->flush();
   compare_final();
+  require_compared(tensors_, file_, worst_);
   return {learner.block, learner.block + learner.layout.bytes};
 }
 

@@ -16,6 +16,9 @@ constexpr double kGrownTolerance = 1e-6;
 constexpr std::int64_t kExactSteps = 20;
 constexpr std::int64_t kGrownSteps = 40;
 
+constexpr std::int64_t kStepsMax = 100'000'000;
+constexpr double kPeriodTolerance_s = 1e-9;
+
 // Tolerance of a state at step k, or 0 where no claim is made.
 double state_tolerance(std::int64_t k, bool is_chaotic) {
   if (k <= kExactSteps) return kExactTolerance;
@@ -34,6 +37,7 @@ class TaskReplay {
   void run();
 
  private:
+  void check_file();
   void compare(const std::string& name, const double* ours, std::size_t count, std::int64_t row,
                double tolerance, std::int64_t step);
   void begin_episode(std::int64_t episode);
@@ -48,13 +52,24 @@ class TaskReplay {
   std::vector<double> observation_;
 };
 
+// Episodes restart where they terminate, and nowhere else: [0, one after each terminated step].
+std::vector<double> episode_starts(const std::vector<double>& terminated) {
+  std::vector<double> starts = {0.0};
+  for (std::size_t t = 0; t + 1 < terminated.size(); ++t) {
+    if (terminated[t] != 0.0) starts.push_back(static_cast<double>(t + 1));
+  }
+  return starts;
+}
+
 TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file), worst_(worst) {
+  double period_s = 0.0;
   try {
     name_ = file.config.at("task").get<std::string>();
-    steps_ = file.config.at("steps").get<std::int64_t>();
+    period_s = file.config.at("dt").get<double>();
   } catch (const nlohmann::json::exception& error) {
     throw DataError(std::string("damaged config: ") + error.what());
   }
+  steps_ = golden_number(file, "steps", 1, kStepsMax);
   is_chaotic_ = name_ == "HalfCheetah" || name_ == "Ant";
   task_ = make_mujoco_task(name_);
   if (task_ == nullptr) {
@@ -62,24 +77,42 @@ TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file),
         "task " + name_ +
         " is unknown, or this build has no MuJoCo (install libmujoco-dev and build again)");
   }
-  if (steps_ < 1) throw DataError("config: steps must be at least 1");
-  const auto t = static_cast<std::size_t>(steps_);
-  observation_.resize(static_cast<std::size_t>(task_->observation_dim()));
-  file.at("action", t * static_cast<std::size_t>(task_->control_dim()));
-  file.at("obs", t * observation_.size());
-  file.at("reward", t);
-  file.at("terminated", t);
-  file.at("qpos", t * task_->qpos().size());
-  file.at("qvel", t * task_->qvel().size());
-  const auto found = file.tensors.find("episode_start");
-  if (found == file.tensors.end() || found->second.values.empty() ||
-      found->second.values[0] != 0.0) {
-    throw DataError("tensor episode_start is missing or does not begin with 0");
+  if (!(std::fabs(period_s - task_->period_s()) < kPeriodTolerance_s)) {
+    throw DataError("config: dt is not the control period of " + name_ + ", " +
+                    std::to_string(task_->period_s()) + " s");
   }
-  const std::size_t episodes = found->second.values.size();
-  file.at("reset_qpos", episodes * task_->qpos().size());
-  file.at("reset_qvel", episodes * task_->qvel().size());
-  file.at("reset_obs", episodes * observation_.size());
+  observation_.resize(static_cast<std::size_t>(task_->observation_dim()));
+  check_file();
+}
+
+// The tensors, their shapes, and that the episodes begin where they must.
+void TaskReplay::check_file() {
+  const auto found = file_.tensors.find("terminated");
+  if (found == file_.tensors.end()) throw DataError("lacks the tensor terminated");
+  const std::vector<double> starts = episode_starts(found->second.values);
+  const auto episodes = static_cast<std::int64_t>(starts.size());
+  const auto positions = static_cast<std::int64_t>(task_->qpos().size());
+  const auto velocities = static_cast<std::int64_t>(task_->qvel().size());
+  const std::int64_t observation_dim = task_->observation_dim();
+  std::vector<GoldenTensor> wanted;
+  const auto want = [&](const char* name, std::vector<std::int64_t> shape) {
+    wanted.push_back({.name = name, .shape = std::move(shape), .has_tolerance = false});
+  };
+  want("episode_start", {episodes});
+  want("reset_qpos", {episodes, positions});
+  want("reset_qvel", {episodes, velocities});
+  want("reset_obs", {episodes, observation_dim});
+  want("action", {steps_, task_->control_dim()});
+  want("obs", {steps_, observation_dim});
+  want("qpos", {steps_, positions});
+  want("qvel", {steps_, velocities});
+  want("reward", {steps_});
+  want("terminated", {steps_});
+  check_golden_tensors(file_, wanted);
+  if (file_.tensors.at("episode_start").values != starts) {
+    throw DataError(
+        "tensor episode_start: episodes must begin at 0 and after each terminated step");
+  }
 }
 
 void TaskReplay::compare(const std::string& name, const double* ours, std::size_t count,

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -270,22 +271,229 @@ TEST(Verify, RefusesInputsThatAreNotFinite) {
   }
 }
 
-TEST(Verify, NoticesAnEndOfAnEpisodeThatIsNotTheTasks) {
-  if (!has_mujoco()) GTEST_SKIP() << "this build has no MuJoCo";
-  const TemporaryFolder folder;
-  const std::string path = folder / "changed.safetensors";
-  std::string file = read_text(kGolden + "/mujoco/Hopper_0.safetensors");
+// Flips the flag `terminated` of one step.
+std::string with_other_end(std::string file, std::size_t step) {
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
   const auto header = nlohmann::json::parse(file.substr(8, header_bytes));
   const auto at = header.at("terminated").at("data_offsets").at(0).get<std::uint64_t>();
-  file[8 + header_bytes + at] ^= 1;
-  write_text(path, file);
+  file[8 + header_bytes + at + step] ^= 1;
+  return file;
+}
+
+TEST(Verify, NoticesAnEndOfAnEpisodeThatIsNotTheTasks) {
+  if (!has_mujoco()) GTEST_SKIP() << "this build has no MuJoCo";
+  const TemporaryFolder folder;
+  const std::string path = folder / "changed.safetensors";
+  const std::string file = read_text(kGolden + "/mujoco/Hopper_0.safetensors");
+  write_text(path, with_other_end(file, 199));  // the last step: no episode begins after it
   for (const VerifyResult& result : verify_file(path, {})) {
     EXPECT_FALSE(result.pass);
     EXPECT_EQ(result.tensor, "terminated");
-    EXPECT_EQ(result.step, 0);
+    EXPECT_EQ(result.step, 199);
   }
+  write_text(path, with_other_end(file, 0));  // and no episode begins at step 1
+  for (const VerifyResult& result : verify_file(path, {})) {
+    EXPECT_FALSE(result.pass);
+    EXPECT_NE(result.problem.find("episode_start"), std::string::npos) << result.problem;
+  }
+}
+
+// One result, a failure that compared nothing and says why with that word.
+void expect_refused(const std::string& contents, const std::string& word, const std::string& what) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "mutilated.safetensors";
+  write_text(path, contents);
+  const std::vector<VerifyResult> results = verify_file(path, {});
+  ASSERT_EQ(results.size(), 1U) << what;
+  EXPECT_FALSE(results[0].pass) << what;
+  EXPECT_FALSE(results[0].was_compared()) << what;
+  EXPECT_EQ(results[0].compared, 0) << what;
+  EXPECT_NE(results[0].problem.find(word), std::string::npos) << what << ": " << results[0].problem;
+}
+
+std::vector<std::string> all_tensors(const std::string& file) {
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  const auto header = nlohmann::json::parse(file.substr(8, header_bytes));
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : header.items()) {
+    if (name != "__metadata__") names.push_back(name);
+  }
+  return names;
+}
+
+// A file that lacks one tensor of what algorithm and settings imply shows less than it says.
+TEST(Verify, DemandsEveryTensorThatTheConfigurationImplies) {
+  std::vector<std::string> files = {"/avg/combo_111", "/avg/iac_011", "/avg/combo_000"};
+  if (has_mujoco()) files.push_back("/mujoco/Ant_0");
+  for (const std::string& golden : files) {
+    const std::string file = read_text(kGolden + golden + ".safetensors");
+    int demanded = 0;
+    for (const std::string& name : all_tensors(file)) {
+      if (golden == "/avg/iac_011" && name == "in/eps_next") continue;  // IAC draws none
+      if (golden == "/avg/combo_000" && name.find("_m/") != std::string::npos) continue;  // beta1 0
+      expect_refused(with_header(file, [&](auto& header) { header.erase(name); }), name,
+                     golden + " without " + name);
+      ++demanded;
+    }
+    EXPECT_GE(demanded, 10) << golden;
+  }
+}
+
+TEST(Verify, RefusesAFileWithAlmostNothingInIt) {
+  const std::string file = read_text(kGolden + "/avg/combo_111.safetensors");
+  expect_refused(with_header(file,
+                             [](auto& header) {
+                               for (auto it = header.begin(); it != header.end();) {
+                                 const std::string& name = it.key();
+                                 const bool is_cut = name.find("out/") != name.npos ||
+                                                     name.find("grad1/") != name.npos ||
+                                                     name.find("final/actor") != name.npos;
+                                 it = is_cut ? header.erase(it) : std::next(it);
+                               }
+                             }),
+                 "lacks 112 of the tensors", "without what was computed");
+}
+
+// What a test of refused files changes in a header, and a word of the answer.
+struct Mutilation {
+  const char* word;
+  std::function<void(nlohmann::json&)> edit;
+};
+
+void rename_tensor(nlohmann::json& header, const char* from, const char* to) {
+  header[to] = header[from];
+  header.erase(from);
+}
+
+TEST(Verify, RefusesNamesShapesAndCountsThatDoNotFitTheConfiguration) {
+  const std::vector<Mutilation> mutilations = {
+      {"out/q", [](auto& header) { rename_tensor(header, "out/q", "out/q_value"); }},
+      {"share", [](auto& header) { header["out/q_value"] = header["out/q"]; }},
+      {"ckpt/50/actor/b1",
+       [](auto& header) { rename_tensor(header, "ckpt/50/actor/b1", "ckpt/2/actor/b1"); }},
+      {"init/critic/w1",
+       [](auto& header) {
+         header["init/critic/w1"]["shape"] = {5, 16};
+       }},
+      {"final/scale",
+       [](auto& header) {
+         header["final/scale"]["shape"] = {3, 4};
+       }},
+      {"in/next_obs",
+       [](auto& header) {
+         header["in/next_obs"]["shape"] = {4, 100};
+       }},
+      {"share", [](auto& header) { header["tol/out/q"] = header["tol/final/G"]; }},
+      {"tol/out/q", [](auto& header) { std::swap(header["tol/out/q"], header["tol/final/G"]); }},
+      {"in/reset_obs",
+       [](auto& header) {
+         header["in/reset_obs"]["shape"] = {2, 8};
+       }},
+      {"in/terminated", [](auto& header) { edit_config(header, "steps", 99); }},
+      {"steps", [](auto& header) { edit_config(header, "steps", 100.5); }},
+      {"steps", [](auto& header) { edit_config(header, "steps", -100); }},
+      {"hidden", [](auto& header) { edit_config(header, "hidden", 16.25); }},
+      {"checkpoints", [](auto& header) { edit_config(header, "checkpoints", nullptr); }},
+      {"checkpoints",
+       [](auto& header) {
+         edit_config(header, "checkpoints", {1, 50, 101});
+       }},
+      {"checkpoints",
+       [](auto& header) {
+         edit_config(header, "checkpoints", {0, 1, 50});
+       }},
+      {"checkpoints",
+       [](auto& header) {
+         edit_config(header, "checkpoints", {1, 50, 50});
+       }},
+      {"ckpt/60/",
+       [](auto& header) {
+         edit_config(header, "checkpoints", {1, 50, 60});
+       }},
+      {"ckpt/50/", [](auto& header) { edit_config(header, "checkpoints", {1}); }},
+      {"final/norm", [](auto& header) { edit_config(header, "obs_norm", false); }},
+      {"out/next_action", [](auto& header) { edit_config(header, "algo", "iac"); }},
+  };
+  const std::string file = read_text(kGolden + "/avg/combo_111.safetensors");
+  for (std::size_t i = 0; i < mutilations.size(); ++i) {
+    expect_refused(with_header(file, mutilations[i].edit), mutilations[i].word,
+                   "mutilation " + std::to_string(i));
+  }
+  if (!has_mujoco()) return;
+  const std::vector<Mutilation> of_tasks = {
+      {"reward", [](auto& header) { rename_tensor(header, "reward", "rewards"); }},
+      {"obs",
+       [](auto& header) {
+         header["obs"]["shape"] = {11, 200};
+       }},
+      {"episode_start",
+       [](auto& header) {
+         header["episode_start"]["shape"] = {1, 1};
+       }},
+      {"steps", [](auto& header) { edit_config(header, "steps", 0); }},
+      {"shape", [](auto& header) { edit_config(header, "steps", 100); }},
+      {"dt", [](auto& header) { edit_config(header, "dt", 0.01); }},
+      {"Hoppper", [](auto& header) { edit_config(header, "task", "Hoppper"); }},
+      {"", [](auto& header) { edit_config(header, "task", "Walker2d"); }},
+  };
+  const std::string robot = read_text(kGolden + "/mujoco/Hopper_0.safetensors");
+  for (std::size_t i = 0; i < of_tasks.size(); ++i) {
+    expect_refused(with_header(robot, of_tasks[i].edit), of_tasks[i].word,
+                   "task mutilation " + std::to_string(i));
+  }
+}
+
+// Sets the first number of a tensor of doubles.
+std::string with_number(std::string file, const std::string& name, double value) {
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  const auto header = nlohmann::json::parse(file.substr(8, header_bytes));
+  const auto at = header.at(name).at("data_offsets").at(0).get<std::uint64_t>();
+  std::memcpy(file.data() + 8 + header_bytes + at, &value, sizeof value);
+  return file;
+}
+
+// Tolerances that would let anything pass, or nothing; and truth that is no number.
+TEST(Verify, RefusesTolerancesAndNumbersThatShowNothing) {
+  const std::string file = read_text(kGolden + "/avg/combo_111.safetensors");
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const char* name : {"tol/out/q", "tol/final/actor/w1", "tol/grad1/critic/b_o"}) {
+    for (const double tolerance : {0.0, -1.0, 1e3, infinity, -infinity, std::nan("")}) {
+      expect_refused(with_number(file, name, tolerance), name, std::to_string(tolerance));
+    }
+  }
+  for (const char* name : {"out/q", "out/sigma", "ckpt/1/actor/w1", "final/G", "in/eps"}) {
+    for (const double value : {std::nan(""), infinity, -infinity}) {
+      expect_refused(with_number(file, name, value), name, std::to_string(value));
+    }
+  }
+}
+
+// JSON's parser would silently keep the last of two.
+TEST(Verify, RefusesAHeaderThatNamesATensorTwice) {
+  std::string file = read_text(kGolden + "/avg/combo_111.safetensors");
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  std::string header = file.substr(8, header_bytes);
+  const std::string twice = "\"out/q\":" + nlohmann::json::parse(header).at("out/mu").dump() + ",";
+  header.insert(1, twice);
+  header_bytes = header.size();
+  std::string edited(sizeof header_bytes, '\0');
+  std::memcpy(edited.data(), &header_bytes, sizeof header_bytes);
+  expect_refused(edited + header + file.substr(8 + header_bytes - twice.size()), "twice", "twice");
+}
+
+TEST(Verify, SaysHowManyNumbersItCompared) {
+  const CommandResult result =
+      run_command({"verify", kGolden + "/avg/iac_000.safetensors", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result;
+  const auto json = nlohmann::json::parse(result.last_line());
+  EXPECT_EQ(json.at("compared"), json.at("files").at(0).at("compared"));
+  const auto compared = json.at("compared").get<std::int64_t>();
+  EXPECT_EQ(compared, 7888);  // counted from the shapes in the file's header
+  EXPECT_NE(result.out.find(std::to_string(compared) + " numbers"), std::string::npos) << result;
 }
 
 TEST(Verify, JsonHasThePromisedKeys) {
@@ -293,8 +501,8 @@ TEST(Verify, JsonHasThePromisedKeys) {
       run_command({"verify", kGolden + "/avg/iac_000.safetensors", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result;
   const auto file = nlohmann::json::parse(result.last_line()).at("files").at(0);
-  for (const char* key :
-       {"file", "kind", "schedule", "backend", "path", "worst", "tensor", "step", "pass"}) {
+  for (const char* key : {"file", "kind", "schedule", "backend", "path", "worst", "tensor", "step",
+                          "compared", "pass"}) {
     EXPECT_TRUE(file.contains(key)) << key;
   }
 }
