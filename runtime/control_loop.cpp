@@ -78,6 +78,10 @@ std::size_t ControlLoop::snapshot_bytes() const {
   return sizeof state_ + world_.state_bytes() + agent_.learner().layout.bytes;
 }
 
+std::size_t ControlLoop::bytes_without_world() const {
+  return sizeof state_ + agent_.learner().layout.bytes;
+}
+
 void ControlLoop::save_outer_state(std::span<std::uint8_t> out) const {
   std::memcpy(out.data(), &state_, sizeof state_);
   world_.save_state(out.subspan(sizeof state_, world_.state_bytes()));
@@ -98,9 +102,7 @@ bool ControlLoop::request_snapshot(std::span<std::uint8_t> out) {
 
 bool ControlLoop::load_state_and_block(std::span<const std::uint8_t> in, std::int64_t steps) {
   const Learner& learner = agent_.learner();
-  const std::size_t inner_bytes = sizeof state_ + learner.layout.bytes;
-  const bool fits = in.size() == snapshot_bytes() || in.size() == inner_bytes;
-  if (!fits || steps < 0) return false;
+  if (in.size() < bytes_without_world() || steps < 0) return false;
   const auto block = in.last(learner.layout.bytes);
   LoopState loop_state;
   LearnerState learner_state;

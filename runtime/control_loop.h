@@ -82,6 +82,7 @@ class ControlLoop {
   // and the learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off
   // first.
   std::size_t snapshot_bytes() const;
+  std::size_t bytes_without_world() const;  // of a robot's, whose world is not in it
   void save_snapshot(std::span<std::uint8_t> out);
 
   // The same where the agent learns apart: `out` is whole when the agent's hook says so, and must
@@ -92,9 +93,10 @@ class ControlLoop {
   // task and learner.
   [[nodiscard]] bool load_snapshot(std::span<const std::uint8_t> in, std::int64_t steps);
 
-  // The same without the world's state, whether the snapshot has one or not: no file can bring a
-  // robot back to where it was. The open transition is dropped, the episode that was running
-  // closed as truncated (last_episode(), when it had a step). start() then opens the next one.
+  // The same without the world's state, whether the snapshot has none, this world's or that of
+  // another version of it: no file can bring a robot back to where it was. The open transition is
+  // dropped, the episode that was running closed as truncated (last_episode(), when it had a step).
+  // start() then opens the next one.
   [[nodiscard]] bool load_learner(std::span<const std::uint8_t> in, std::int64_t steps);
 
  private:

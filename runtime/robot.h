@@ -9,6 +9,7 @@
 // RobotWorld is the same on real and on simulated time; only the link differs.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -155,6 +156,9 @@ struct CommandLimits {
   std::array<double, Command::kValuesMax> upper{};
   std::array<double, Command::kValuesMax> rate_max{};  // change per second; infinity: no limit
   std::int64_t packet_age_max_ns = 0;  // older sensors: hold, and the tick carries no step
+  // The values are positions: a robot that is to stand is sent its own pose (kMove) and not kStop.
+  // Else they are velocities.
+  bool are_positions = false;
 };
 
 enum class Homing : std::uint8_t { kContinues, kDone, kFailed };
@@ -178,6 +182,11 @@ class RobotTask {
   virtual ~RobotTask() = default;
 
   virtual const CommandLimits& limits() const = 0;
+  // The values of a kMove at which the robot stands where it is now: overwrites
+  // values[limits().count]. For positions the pose that was last measured, NaN where none is known.
+  virtual void standing_values(std::span<double> values) const {
+    std::fill(values.begin(), values.end(), 0.0);
+  }
 
   // Every packet, in order, in every state.
   virtual void take(const Packet& packet) = 0;

@@ -1,6 +1,7 @@
 #include "runtime/robot_world.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -21,11 +22,12 @@ struct SavedState {
   std::int64_t packet_ns = 0;
   std::int64_t link_lost_ns = 0;
   std::int64_t homing_failures = 0;
+  std::int64_t last_kind = 0;
   Pacer::State pacer;
   std::array<double, Command::kValuesMax> last_values{};
 };
 static_assert(sizeof(Pacer::State) == 40);
-static_assert(sizeof(SavedState) == 48 + 40 + 8 * Command::kValuesMax);
+static_assert(sizeof(SavedState) == 56 + 40 + 8 * Command::kValuesMax);
 
 }  // namespace
 
@@ -62,20 +64,54 @@ RobotStatus RobotWorld::status_now() const {
   return link_lost_ns_ >= 0 ? RobotStatus::kLinkLost : RobotStatus::kHeld;
 }
 
-void RobotWorld::post(Command command) {
-  last_limit_flags_ = limiter_.apply(&command);
-  if ((last_limit_flags_ & kLimitedRange) != 0) ++counters_.commands_limited_range;
-  if ((last_limit_flags_ & kLimitedRate) != 0) ++counters_.commands_limited_rate;
-  if ((last_limit_flags_ & kNotFinite) != 0) {
-    ++counters_.commands_not_finite;
-    on(SafetyEvent::kFault);
-  }
+void RobotWorld::send_to_link(const Command& command, std::uint32_t limit_flags) {
+  last_limit_flags_ = limit_flags;
   last_command_ = command;
   if (!config_.is_dry_run) link_.post(command);
 }
 
+void RobotWorld::post(Command command) {
+  if (task_.limits().are_positions && command.kind == Command::kMove &&
+      last_command_.kind != Command::kMove) {
+    // Whatever moved the robot before, its way begins where it is; from nowhere there is none.
+    if (!measure_pose()) return post_stop();
+    limiter_.stand_still();
+  }
+  is_pose_known_ = false;
+  const std::uint32_t flags = limiter_.apply(&command);
+  if ((flags & kLimitedRange) != 0) ++counters_.commands_limited_range;
+  if ((flags & kLimitedRate) != 0) ++counters_.commands_limited_rate;
+  if ((flags & kNotFinite) == 0) return send_to_link(command, flags);
+  ++counters_.commands_not_finite;
+  on(SafetyEvent::kFault);
+  post_stop();
+  last_limit_flags_ = flags;
+}
+
+// The pose of a task of positions, as measured last.
+bool RobotWorld::measure_pose() {
+  const std::span<double> pose(pose_.data(), static_cast<std::size_t>(task_.limits().count));
+  task_.standing_values(pose);
+  is_pose_known_ = std::all_of(pose.begin(), pose.end(), [](double v) { return std::isfinite(v); });
+  if (is_pose_known_) limiter_.set_standing(pose);
+  return is_pose_known_;
+}
+
+// Velocities stop. Positions are held where the robot was when it was first to stand: a pose that
+// is measured anew in each tick would sink under a load. It is sent as it is, beyond the limits
+// too. One that nobody measures now is no place to stand: the robot may have been moved.
 void RobotWorld::post_stop() {
-  post(Command{});
+  const bool is_measured = has_packet_ && link_lost_ns_ < 0 && !is_stale();
+  if (!is_measured) is_pose_known_ = false;
+  const bool has_pose =
+      task_.limits().are_positions && is_measured && (is_pose_known_ || measure_pose());
+  if (!has_pose) {
+    Command stop;
+    const std::uint32_t flags = limiter_.apply(&stop);
+    return send_to_link(stop, flags);
+  }
+  limiter_.stand_still();
+  send_to_link({.kind = Command::kMove, .count = task_.limits().count, .values = pose_}, 0);
 }
 
 void RobotWorld::count_tick() {
@@ -113,6 +149,10 @@ void RobotWorld::wait_for_tick() {
   counters_.missed_periods += static_cast<std::uint64_t>(pacer_.advance(tick_ns_));
 }
 
+bool RobotWorld::is_stale() const {
+  return !has_packet_ || tick_ns_ - packet_ns_ > task_.limits().packet_age_max_ns;
+}
+
 // Whether there is a reason to stand still now.
 bool RobotWorld::must_hold() {
   const bool is_lost = link_.state() != LinkState::kReady;
@@ -121,9 +161,8 @@ bool RobotWorld::must_hold() {
   } else if (link_lost_ns_ < 0) {
     link_lost_ns_ = tick_ns_;
   }
-  const bool is_stale = !has_packet_ || tick_ns_ - packet_ns_ > task_.limits().packet_age_max_ns;
   const bool is_key = signals_.hold.load(std::memory_order_relaxed);
-  if (!is_lost && !is_stale && !is_key) return false;
+  if (!is_lost && !is_stale() && !is_key) return false;
   // Waiting for a device to speak for the first time interrupts nothing.
   const bool interrupts = safety_ == SafetyState::kRunning || safety_ == SafetyState::kHoming;
   if (interrupts && has_packet_) {
@@ -236,6 +275,7 @@ void RobotWorld::save_state(std::span<std::uint8_t> out) const {
                             .packet_ns = packet_ns_,
                             .link_lost_ns = link_lost_ns_,
                             .homing_failures = homing_failures_,
+                            .last_kind = last_command_.kind,
                             .pacer = pacer_.state(),
                             .last_values = limiter_.last_values()};
   std::memcpy(out.data(), &saved, sizeof saved);
@@ -249,7 +289,8 @@ bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
   // Snapshots are taken inside an episode, before or after its next command has gone out.
   if (saved.safety != static_cast<std::int64_t>(SafetyState::kRunning) || saved.is_sent < 0 ||
       saved.is_sent > 1 || saved.has_packet != 1 || saved.homing_failures < 0 ||
-      saved.homing_failures > config_.homing_failures_max || saved.pacer.is_started != 1) {
+      saved.homing_failures > config_.homing_failures_max || saved.pacer.is_started != 1 ||
+      saved.last_kind < 0 || saved.last_kind > 255) {
     return false;
   }
   if (!task_.load_state(in.subspan(sizeof saved))) return false;
@@ -259,6 +300,7 @@ bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
   packet_ns_ = saved.packet_ns;
   link_lost_ns_ = saved.link_lost_ns;
   homing_failures_ = static_cast<int>(saved.homing_failures);
+  last_command_.kind = static_cast<std::uint8_t>(saved.last_kind);
   pacer_.set_state(saved.pacer);
   limiter_.set_last_values(saved.last_values);
   return true;

@@ -117,11 +117,14 @@ class RobotWorld final : public Environment {
 
  private:
   void wait_for_tick();
+  bool is_stale() const;
   bool must_hold();
   void on(SafetyEvent event);
   RobotStatus status_now() const;
   void post(Command command);
+  void send_to_link(const Command& command, std::uint32_t limit_flags);
   void post_stop();
+  bool measure_pose();
   bool must_end();
   void home(const Random& random, std::uint64_t step);
   void count_tick();
@@ -146,6 +149,9 @@ class RobotWorld final : public Environment {
   std::int64_t tick_ns_ = 0;
   std::int64_t packet_ns_ = 0;
   std::int64_t link_lost_ns_ = -1;  // since when the link is not ready; -1: it is
+  // Of a task of positions: where the robot is held, while it is.
+  std::array<double, Command::kValuesMax> pose_{};
+  bool is_pose_known_ = false;
   Packet packet_;
 };
 

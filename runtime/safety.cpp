@@ -15,14 +15,15 @@ Limiter::Limiter(const CommandLimits& limits, double period_s)
     is_valid = limits.lower[i] <= limits.upper[i] && limits.rate_max[i] > 0.0;
   }
   if (!is_valid) throw std::invalid_argument("command limits contradict themselves");
+  for (std::size_t i = 0; i < static_cast<std::size_t>(limits.count); ++i) {
+    standing_[i] = std::clamp(0.0, limits.lower[i], limits.upper[i]);
+  }
   stand_still();
 }
 
-// A device that stands still is at the value nearest to zero.
-void Limiter::stand_still() {
-  for (std::size_t i = 0; i < static_cast<std::size_t>(limits_.count); ++i) {
-    last_[i] = std::clamp(0.0, limits_.lower[i], limits_.upper[i]);
-  }
+void Limiter::set_standing(std::span<const double> values) {
+  INSTEP_CHECK(values.size() == static_cast<std::size_t>(limits_.count));
+  std::copy(values.begin(), values.end(), standing_.begin());
 }
 
 std::uint32_t Limiter::apply(Command* command) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "runtime/robot.h"
 
@@ -57,7 +58,7 @@ enum LimitFlag : std::uint32_t {
 };
 
 // Puts one command after another through a task's limits. kMove is limited; any other kind passes,
-// as long as its values are numbers, and counts as standing still for the next one's rate.
+// as long as its values are numbers, and the next kMove's rate starts from standing still.
 class Limiter {
  public:
   // `period_s`: the time for which a command stands, which the rate limits refer to. Throws
@@ -68,15 +69,19 @@ class Limiter {
   // kMove must have limits.count values.
   std::uint32_t apply(Command* command);
 
+  // The values at which the robot stands, [limits.count], from now on; at first those nearest to 0.
+  void set_standing(std::span<const double> values);
+  // The next rate limit starts from there.
+  void stand_still() { last_ = standing_; }
+
   // The values that the next rate limit starts from.
   const std::array<double, Command::kValuesMax>& last_values() const { return last_; }
   void set_last_values(const std::array<double, Command::kValuesMax>& values) { last_ = values; }
 
  private:
-  void stand_still();
-
   CommandLimits limits_;
   double period_s_;
+  std::array<double, Command::kValuesMax> standing_{};
   std::array<double, Command::kValuesMax> last_{};
 };
 

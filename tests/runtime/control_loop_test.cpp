@@ -401,6 +401,15 @@ TEST(ControlLoop, RefusesASnapshotThatDoesNotFit) {
   std::vector<std::uint8_t> longer = saved;
   longer.push_back(0);
   EXPECT_FALSE(rig.loop.load_snapshot(longer, 1));
+  // The learner alone fits any world.
+  const auto world_end =
+      saved.end() - static_cast<std::ptrdiff_t>(rig.agent.learner().layout.bytes);
+  std::vector<std::uint8_t> other_world(saved.begin(), world_end);
+  other_world.resize(other_world.size() + 24);
+  other_world.insert(other_world.end(), world_end, saved.end());
+  EXPECT_TRUE(rig.loop.load_learner(other_world, 1));
+  EXPECT_FALSE(
+      rig.loop.load_learner(std::span(saved).first(rig.loop.bytes_without_world() - 1), 1));
   rig.world.refuses_state = true;
   EXPECT_FALSE(rig.loop.load_snapshot(saved, 1));
   rig.world.refuses_state = false;

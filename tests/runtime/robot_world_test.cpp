@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
+#include <vector>
 
 #include "allocation_count.h"
 #include "scripted_robot.h"
@@ -203,6 +205,168 @@ INSTANTIATE_TEST_SUITE_P(
                     HoldCase{HoldCause::kLinkLost,
                              [](Rig& rig) { rig.link.link_state = LinkState::kLost; },
                              [](Rig& rig) { rig.link.link_state = LinkState::kReady; }}));
+
+// A joint that is told positions, at 1.5 rad, and may move by 0.04 rad a tick.
+struct PositionRig {
+  PositionRig() {
+    task.command_limits.are_positions = true;
+    task.command_limits.lower = {-3.0, -3.0};
+    task.command_limits.upper = {3.0, 3.0};
+    task.command_limits.rate_max.fill(4.0);
+    task.homing_value = 1.6;
+    link.takes_positions = true;
+    link.position = 1.5;
+    world.emplace(task, link, signals,
+                  RobotWorldConfig{.period_ns = kPeriodNs,
+                                   .observation_dim = ScriptedRobotTask::kObservationDim,
+                                   .is_phase_locked = false});
+  }
+
+  void reset() { world->reset(kRandom, 0, observation); }
+  Outcome step(float to) {
+    const float action[2] = {to, 0.0F};
+    return world->step(action, observation);
+  }
+  const Command& last() const { return link.commands.back(); }
+  // Every position that it was sent since, one after the other, is at most one tick away.
+  void expect_no_jump(std::size_t first, double from) const {
+    for (std::size_t i = first; i < link.commands.size(); ++i) {
+      const Command& command = link.commands[i];
+      if (command.kind != Command::kMove) continue;
+      EXPECT_NEAR(command.values[0], from, 0.0401) << i;
+      from = command.values[0];
+    }
+  }
+
+  ScriptedLink link;
+  ScriptedRobotTask task;
+  RobotSignals signals;
+  double observation[ScriptedRobotTask::kObservationDim] = {};
+  std::optional<RobotWorld> world;
+};
+
+TEST(RobotWorldPositions, BeginWhereTheRobotIs) {
+  PositionRig rig;
+  rig.reset();
+  EXPECT_TRUE(is_stop(rig.link.commands[0])) << "no pose is known yet";
+  EXPECT_EQ(rig.link.commands[1].kind, Command::kMove);
+  rig.expect_no_jump(1, 1.5);
+  for (int i = 0; i < 20; ++i) rig.step(2.0F);
+  rig.expect_no_jump(1, 1.5);
+  EXPECT_EQ(rig.last().values[0], 2.0);
+}
+
+TEST(RobotWorldPositions, StandStillAtTheLastMeasuredPose) {
+  PositionRig rig;
+  rig.reset();
+  rig.step(1.5F);
+  rig.link.sag_per_packet = 1e-4;
+  rig.signals.hold = true;
+  const Outcome outcome = rig.step(2.0F);
+  ASSERT_TRUE(outcome.carries_no_step);
+  const double pose = rig.task.position;
+  const std::size_t first = rig.link.commands.size();
+  EXPECT_EQ(rig.last().kind, Command::kMove);
+  EXPECT_EQ(rig.last().values[0], pose);
+  // As long as it is held it is the same pose, and does not sink with what is measured.
+  std::size_t ticks = 0;
+  class Releasing final : public RobotLink {
+   public:
+    Releasing(PositionRig& rig, std::size_t& ticks) : rig_(rig), ticks_(ticks) {}
+    std::int64_t now_ns() const override { return rig_.link.now_ns(); }
+    void post(const Command& command) override { rig_.link.post(command); }
+    void wait_until(std::int64_t deadline_ns) override {
+      if (++ticks_ == 50) rig_.signals.hold = false;
+      rig_.link.wait_until(deadline_ns);
+    }
+    bool next_packet(Packet* out) override { return rig_.link.next_packet(out); }
+    LinkState state() const override { return rig_.link.state(); }
+
+   private:
+    PositionRig& rig_;
+    std::size_t& ticks_;
+  };
+  Releasing link(rig, ticks);
+  RobotWorld world(rig.task, link, rig.signals,
+                   {.period_ns = kPeriodNs, .observation_dim = 3, .is_phase_locked = false});
+  world.reset(kRandom, 0, rig.observation);
+  std::size_t held = 0;
+  for (std::size_t i = first; i < rig.link.commands.size(); ++i) {
+    const Command& command = rig.link.commands[i];
+    if (command.kind != Command::kMove || i > first + 49) continue;
+    EXPECT_NEAR(command.values[0], pose, 2e-3) << i;
+    EXPECT_EQ(command.values[0], rig.link.commands[first + 1].values[0]) << i;
+    ++held;
+  }
+  EXPECT_GE(held, 48U);
+  rig.expect_no_jump(first, pose);
+}
+
+TEST(RobotWorldPositions, AreSentAsTheyAreBeyondTheLimits) {
+  PositionRig rig;
+  rig.reset();
+  rig.step(1.5F);
+  rig.link.position = 3.2;  // somebody has pushed it
+  rig.link.is_jammed = true;
+  rig.signals.hold = true;
+  rig.step(2.9F);
+  EXPECT_EQ(rig.last().values[0], 3.2);
+}
+
+TEST(RobotWorldPositions, StandWhereTheyWereAfterACommandThatIsNoNumber) {
+  PositionRig rig;
+  rig.reset();
+  rig.step(1.5F);
+  rig.task.gain = std::nan("");
+  rig.link.is_jammed = true;
+  EXPECT_TRUE(rig.step(1.0F).carries_no_step);
+  EXPECT_EQ(rig.world->safety(), SafetyState::kFaulted);
+  EXPECT_EQ(rig.last().kind, Command::kMove);
+  EXPECT_EQ(rig.last().values[0], rig.task.position);
+}
+
+// Whoever has lost sight of the robot does not know where it stands: no old pose is sent, neither
+// then nor when it is back.
+TEST(RobotWorldPositions, AreNotHeldAtAPoseThatNobodyMeasures) {
+  for (const bool is_lost : {false, true}) {
+    PositionRig rig;
+    rig.reset();
+    for (int i = 0; i < 10; ++i) rig.step(1.6F);
+    if (is_lost) rig.link.link_state = LinkState::kLost;
+    rig.link.is_silent = true;
+    Outcome outcome;
+    for (int i = 0; i < 4 && !outcome.carries_no_step; ++i) outcome = rig.step(1.6F);
+    ASSERT_TRUE(outcome.carries_no_step);
+    EXPECT_TRUE(is_stop(rig.last()));
+    rig.link.wait_until(rig.link.now + 5 * kPeriodNs);
+    rig.link.position = 0.3;
+    rig.link.link_state = LinkState::kReady;
+    rig.link.is_silent = false;
+    const std::size_t first = rig.link.commands.size();
+    rig.reset();
+    rig.step(1.0F);
+    rig.expect_no_jump(first, 0.3);
+  }
+}
+
+TEST(RobotWorldPositions, GoOnFromASavedState) {
+  PositionRig rig;
+  rig.reset();
+  for (int i = 0; i < 3; ++i) rig.step(2.0F);
+  std::vector<std::uint8_t> state(rig.world->state_bytes());
+  rig.world->save_state(state);
+  PositionRig fresh;
+  fresh.link.now = rig.link.now;
+  fresh.link.next_packet_ns = rig.link.next_packet_ns;
+  fresh.link.position = rig.link.position;
+  fresh.link.sequence = rig.link.sequence;
+  ASSERT_TRUE(fresh.world->load_state(state));
+  for (int i = 0; i < 10; ++i) {
+    rig.step(2.0F);
+    fresh.step(2.0F);
+    EXPECT_EQ(fresh.last().values[0], rig.last().values[0]) << i;
+  }
+}
 
 TEST(RobotWorld, HomesAfterTheRobotsOwnFault) {
   Rig rig;

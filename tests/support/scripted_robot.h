@@ -2,6 +2,7 @@
 // follows the commanded velocity, and whatever faults the script asks for.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -11,19 +12,22 @@
 
 namespace instep {
 
-// Simulated time. The device integrates the last kMove's first value, and reports its position (a
-// double) in each packet.
+// Simulated time. The device integrates the last kMove's first value, or goes there where values
+// are positions, and reports its position (a double) in each packet.
 class ScriptedLink final : public RobotLink {
  public:
   std::int64_t now_ns() const override { return now; }
   void post(const Command& command) override {
     commands.push_back(command);
-    velocity = command.kind == Command::kMove ? command.values[0] : 0.0;
+    const bool is_move = command.kind == Command::kMove;
+    if (takes_positions && is_move && !is_jammed) position = command.values[0];
+    velocity = is_move && !takes_positions ? command.values[0] : 0.0;
   }
   void wait_until(std::int64_t deadline_ns) override {
     waits.push_back(deadline_ns);
     while (next_packet_ns <= deadline_ns + late_ns) {
       position += velocity * static_cast<double>(packet_interval_ns) * 1e-9;
+      position -= sag_per_packet;
       if (!is_silent) queue_packet(next_packet_ns);
       next_packet_ns += packet_interval_ns;
     }
@@ -51,6 +55,9 @@ class ScriptedLink final : public RobotLink {
   std::int64_t next_packet_ns = 1'000'000'000;
   double position = 0.0;
   double velocity = 0.0;
+  bool takes_positions = false;
+  bool is_jammed = false;       // goes to no position
+  double sag_per_packet = 0.0;  // under a load
   bool is_silent = false;
   LinkState link_state = LinkState::kReady;
   std::uint32_t sequence = 0;
@@ -74,6 +81,10 @@ class ScriptedRobotTask final : public RobotTask {
   }
 
   const CommandLimits& limits() const override { return command_limits; }
+  void standing_values(std::span<double> values) const override {
+    RobotTask::standing_values(values);
+    if (command_limits.are_positions) values[0] = packets > 0 ? position : std::nan("");
+  }
   void take(const Packet& packet) override {
     ++packets;
     std::memcpy(&position, packet.bytes.data(), sizeof position);
@@ -88,7 +99,7 @@ class ScriptedRobotTask final : public RobotTask {
     if (homing_fails) return Homing::kFailed;
     if (homing_ticks_left == 0) return Homing::kDone;
     --homing_ticks_left;
-    *command = {.kind = Command::kMove, .count = 2, .values = {-0.5, 0.0}};
+    *command = {.kind = Command::kMove, .count = 2, .values = {homing_value, 0.0}};
     return Homing::kContinues;
   }
   void first_observation(double* observation) override { write(observation); }
@@ -117,6 +128,7 @@ class ScriptedRobotTask final : public RobotTask {
 
   CommandLimits command_limits;
   double gain = 1.0;
+  double homing_value = -0.5;
   double position = 0.0;
   Sensed next;
   int packets = 0;

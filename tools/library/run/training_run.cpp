@@ -161,6 +161,13 @@ void TrainingRun::resume() {
   open_checkpoint(checkpoint_, folder_, true);
   if (checkpoint_.identity() == session_.identity() &&
       checkpoint_.snapshot().size() != snapshot_.size()) {
+    const bool is_robots = checkpoint_.snapshot().size() == session_.loop().bytes_without_world();
+    if (!is_robots && !session_.is_on_robot()) {
+      throw UsageError("--resume " + folder_ +
+                       ": another version of this program made it, with another simulated robot; "
+                       "start a new run from its weights with --init " +
+                       folder_);
+    }
     throw UsageError("--resume " + folder_ +
                      ": a run on a robot goes on with --time real and --device, one in simulation "
                      "without; --init takes the weights over from one to the other");
