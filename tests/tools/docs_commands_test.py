@@ -9,6 +9,7 @@
 # script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
 # docs/adding_a_task.md has a test of its own, tutorial_test.sh, which runs its commands in a fresh tree.
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -106,8 +107,13 @@ def simulate_robot(link):
 
 
 def run_simulator(words):
-    """It runs until Ctrl-C."""
-    simulator = simulate_robot("another_robot")
+    """It runs until Ctrl-C. A controller's ports are taken at an address that nobody else uses."""
+    if "--address" in words:
+        words[words.index("--address") + 1] = f"127.121.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}"
+        simulator = subprocess.Popen([command, *words], cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        simulator.stdout.readline()
+    else:
+        simulator = simulate_robot("another_robot")
     simulator.send_signal(signal.SIGINT)
     if simulator.wait(timeout=20) != 0:
         failures.append(f"instep {' '.join(words)}: exit code {simulator.returncode}")

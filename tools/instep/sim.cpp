@@ -20,6 +20,7 @@
 #include "drivers/create2/fault_schedule.h"
 #include "drivers/create2/simulator_on_port.h"
 #include "runtime/clock.h"
+#include "tools/instep/sim_ur.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -221,9 +222,17 @@ void catch_signals() {
 }  // namespace
 
 int run_sim(const SimOptions& options) {
-  if (options.device != "create2") {
-    throw UsageError("sim " + options.device + ": there is one simulated device, create2");
+  const bool is_ur = options.device == "ur";
+  if (!is_ur && options.device != "create2") {
+    throw UsageError("sim " + options.device + ": the simulated devices are create2 and ur");
   }
+  if (is_ur && (options.address.empty() || !options.link.empty() || options.is_strict)) {
+    throw UsageError("sim ur needs --address IP, as 127.0.0.1, and takes no --link or --strict");
+  }
+  if (!is_ur && !options.address.empty()) {
+    throw UsageError("sim create2 takes --link PATH, not --address");
+  }
+  if (is_ur) return run_ur_sim(options);
   if (options.link.empty()) {
     throw UsageError("sim create2 needs --link PATH: where the robot's port is to appear");
   }

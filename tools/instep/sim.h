@@ -1,4 +1,4 @@
-// The sim command: a device that is not there, behind a real file.
+// The sim command: a simulated device behind a real file or real sockets.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,11 @@
 namespace instep {
 
 struct SimOptions {
-  std::string device;      // "create2"
-  std::string link;        // where the pseudo-terminal is to be found
-  bool is_strict = false;  // forgives nothing that a robot and its adapter would not
+  std::string device;         // "create2" or "ur"
+  std::string link;           // create2: where the pseudo-terminal is to be found
+  std::string address;        // ur: the IPv4 address whose ports are the controller's
+  std::string model = "cb3";  // ur: or "e-series"
+  bool is_strict = false;     // forgives nothing that a robot and its adapter would not
   std::uint64_t seed = 0;
   std::optional<std::uint64_t> fault_seed;  // a schedule of faults, without end
 };

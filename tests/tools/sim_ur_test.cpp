@@ -1,0 +1,193 @@
+// The simulated UR5 in a process of its own, seen through its sockets.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "command.h"
+#include "drivers/ur/rtde.h"
+
+namespace instep {
+namespace {
+
+// Nobody else's, so that tests may run side by side.
+std::string own_address() {
+  const int process = getpid();
+  return "127.122." + std::to_string(process / 256 % 256) + "." + std::to_string(1 + process % 254);
+}
+
+class Socket {
+ public:
+  // Tries for some seconds: the simulator has to start first.
+  Socket(const std::string& address, int port, int attempts = 1000) {
+    sockaddr_in place{};
+    place.sin_family = AF_INET;
+    place.sin_port = htons(static_cast<std::uint16_t>(port));
+    inet_pton(AF_INET, address.c_str(), &place.sin_addr);
+    for (int i = 0; i < attempts; ++i) {
+      descriptor_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (connect(descriptor_, reinterpret_cast<sockaddr*>(&place), sizeof place) == 0) return;
+      close(descriptor_);
+      descriptor_ = -1;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  ~Socket() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  bool is_open() const { return descriptor_ >= 0; }
+  void send_bytes(std::span<const std::uint8_t> bytes) const {
+    EXPECT_EQ(send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void send_text(const std::string& text) const {
+    send_bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  }
+  // What comes next; empty at the end or after ten seconds.
+  std::vector<std::uint8_t> receive() const {
+    pollfd event{descriptor_, POLLIN, 0};
+    std::array<std::uint8_t, 4096> bytes{};
+    if (poll(&event, 1, 10'000) != 1) return {};
+    const ssize_t count = recv(descriptor_, bytes.data(), bytes.size(), 0);
+    return {bytes.begin(), bytes.begin() + std::max<ssize_t>(count, 0)};
+  }
+  std::string line() const {
+    std::string text;
+    while (text.empty() || text.back() != '\n') {
+      const auto bytes = receive();
+      if (bytes.empty()) return text;
+      text.append(bytes.begin(), bytes.end());
+    }
+    return text;
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+// Sets port 30004 up and counts packages.
+int packages_from(const Socket& socket, int most) {
+  RtdeWriter writer;
+  socket.send_bytes(writer.begin(RtdeMessageType::kProtocolVersion).u16(2).finish());
+  writer.begin(RtdeMessageType::kSetupOutputs).f64(500.0).text("timestamp,actual_q");
+  socket.send_bytes(writer.finish());
+  socket.send_bytes(writer.begin(RtdeMessageType::kStart).finish());
+  RtdeParser parser;
+  int count = 0;
+  while (count < most) {
+    const auto bytes = socket.receive();
+    if (bytes.empty()) break;
+    std::span<const std::uint8_t> rest(bytes);
+    while (!rest.empty()) {
+      rest = rest.subspan(parser.push(rest));
+      for (RtdeMessage message; parser.next(&message);) {
+        count += message.type == RtdeMessageType::kData ? 1 : 0;
+      }
+    }
+  }
+  return count;
+}
+
+TEST(SimUrCommand, ServesSeveralClientsOnAllItsPorts) {
+  const std::string address = own_address();
+  RunningCommand simulator({"sim", "ur", "--address", address, "--model", "e-series"});
+  const Socket first(address, 30004);
+  ASSERT_TRUE(first.is_open());
+  const Socket second(address, 30004);
+  EXPECT_GE(packages_from(first, 100), 100);
+  EXPECT_GE(packages_from(second, 20), 20);
+  const Socket dashboard(address, 29999);
+  EXPECT_EQ(dashboard.line(), "Connected: Universal Robots Dashboard Server\n");
+  dashboard.send_text("robotmode\n");
+  EXPECT_EQ(dashboard.line(), "Robotmode: RUNNING\n");
+  for (const int port : {30001, 30002, 30003}) {
+    EXPECT_FALSE(Socket(address, port).receive().empty()) << port;
+  }
+  dashboard.send_text("quit\n");
+  EXPECT_EQ(dashboard.line(), "Disconnected\n");
+  EXPECT_TRUE(dashboard.receive().empty());
+  // Nobody can have the address twice.
+  const CommandResult again = run_command({"sim", "ur", "--address", address});
+  EXPECT_EQ(again.exit_code, 3) << again;
+  simulator.send(SIGINT);
+  const CommandResult result = simulator.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.out.find("own lateness: p50"), std::string::npos) << result;
+}
+
+// What the command prints when it is told `words` on its stdin.
+std::string said_to(const std::string& words) {
+  RunningCommand simulator(
+      {"-c", "exec \"$0\" sim ur --address \"$1\" <<\\END\n" + words + "\nquit\nEND\n",
+       INSTEP_COMMAND, own_address()},
+      "/bin/sh");
+  const CommandResult result = simulator.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  return result.out;
+}
+
+TEST(SimUrCommand, TakesWordsAndNumbers) {
+  const std::string all = said_to(
+      "protect\nplace 1 2 3 4 5 6\nplace 1 2\nslider 2\ndelay x\nstatus now\ndance\nslider 0.5\n"
+      "press\nrelease\nrestart");
+  EXPECT_NE(all.find("RUNNING, PROTECTIVE_STOP"), std::string::npos) << all;
+  EXPECT_NE(all.find("joints 1.0000 2.0000"), std::string::npos);
+  EXPECT_NE(all.find("'place 1 2': must be"), std::string::npos);
+  EXPECT_NE(all.find("'slider 2': must be"), std::string::npos);
+  EXPECT_NE(all.find("'delay x': must be"), std::string::npos);
+  EXPECT_NE(all.find("'status now': nothing may follow"), std::string::npos);
+  EXPECT_NE(all.find("unknown word 'dance'"), std::string::npos);
+  EXPECT_NE(all.find("slider 0.50"), std::string::npos);
+  EXPECT_NE(all.find("ROBOT_EMERGENCY_STOP"), std::string::npos);
+}
+
+TEST(SimUrCommand, RefusesConnectionsWhileItsControllerIsOff) {
+  const std::string address = own_address();
+  RunningCommand simulator({"-c",
+                            "(sleep 0.3; echo restart; sleep 10) | exec \"$0\" sim ur --address "
+                            "\"$1\"",
+                            INSTEP_COMMAND, address},
+                           "/bin/sh");
+  const Socket before(address, 30004);
+  ASSERT_TRUE(before.is_open());
+  EXPECT_TRUE(before.receive().empty());  // nothing was asked for: this is the end
+  EXPECT_FALSE(Socket(address, 30004, 1).is_open());
+  EXPECT_TRUE(Socket(address, 30004).is_open());
+  const Socket dashboard(address, 29999);
+  dashboard.line();
+  dashboard.send_text("robotmode\n");
+  EXPECT_EQ(dashboard.line(), "Robotmode: BOOTING\n");
+  simulator.send(SIGTERM);
+  simulator.wait();
+}
+
+TEST(SimUrCommand, WrongUseIsSaid) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"sim", "ur"},
+        {"sim", "ur", "--link", "x"},
+        {"sim", "ur", "--address", "localhost"},
+        {"sim", "ur", "--address", "127.0.0.1", "--model", "ur3"},
+        {"sim", "ur", "--address", "127.0.0.1", "--strict"},
+        {"sim", "create2", "--address", "127.0.0.1"},
+        {"sim", "create2"},
+        {"sim", "toaster"}}) {
+    const CommandResult result = run_command(words);
+    EXPECT_EQ(result.exit_code, 2) << result;
+    EXPECT_FALSE(result.error.empty());
+  }
+}
+
+}  // namespace
+}  // namespace instep
