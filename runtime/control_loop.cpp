@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/check.h"
+
 namespace instep {
 namespace {
 
@@ -85,6 +87,13 @@ std::size_t ControlLoop::bytes_without_world() const {
 void ControlLoop::save_outer_state(std::span<std::uint8_t> out) const {
   std::memcpy(out.data(), &state_, sizeof state_);
   world_.save_state(out.subspan(sizeof state_, world_.state_bytes()));
+}
+
+std::int64_t ControlLoop::episodes_in(std::span<const std::uint8_t> snapshot) {
+  LoopState state;
+  INSTEP_CHECK(snapshot.size() >= sizeof state);
+  std::memcpy(&state, snapshot.data(), sizeof state);
+  return state.episodes;
 }
 
 void ControlLoop::save_snapshot(std::span<std::uint8_t> out) {

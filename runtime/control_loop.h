@@ -78,6 +78,9 @@ class ControlLoop {
   std::int64_t steps() const { return static_cast<std::int64_t>(agent_.step()); }
   const LoopState& state() const { return state_; }
 
+  // How many episodes a snapshot counts.
+  static std::int64_t episodes_in(std::span<const std::uint8_t> snapshot);
+
   // Everything that decides what the loop does next, for checkpoints: its own state, the world's
   // and the learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off
   // first.

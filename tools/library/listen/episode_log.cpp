@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <charconv>
 #include <fstream>
+#include <limits>
 
 #include "tools/library/error.h"
 #include "tools/library/report/run_record.h"
@@ -43,6 +44,8 @@ int EpisodeLog::open_at(const std::string& path, std::int64_t step, std::int64_t
       at = parsed.ptr + 1;
     }
     if (fields[0] != episode || fields[1] > step) return EBADMSG;
+    last_episode_ = fields[0];
+    last_step_ = fields[1];
     bytes += static_cast<std::int64_t>(line.size()) + 1;
     const std::size_t comma = line.rfind(',');
     std::from_chars(line.data() + comma + 1, end, last_seconds_);
@@ -53,6 +56,23 @@ int EpisodeLog::open_at(const std::string& path, std::int64_t step, std::int64_t
 }
 
 int EpisodeLog::add(const EpisodeRecord& record, double seconds) {
+  if (const int error = fill_up(record.episode - 1, seconds)) return error;
+  last_episode_ = record.episode;
+  last_step_ = record.step;
+  return add_line(record, seconds);
+}
+
+int EpisodeLog::fill_up(std::int64_t episodes, double seconds) {
+  while (last_episode_ < episodes) {
+    const EpisodeRecord unknown = {.episode = ++last_episode_,
+                                   .step = last_step_,
+                                   .episode_return = std::numeric_limits<double>::quiet_NaN()};
+    if (const int error = add_line(unknown, seconds)) return error;
+  }
+  return 0;
+}
+
+int EpisodeLog::add_line(const EpisodeRecord& record, double seconds) {
   if (buffered_bytes_ + kLineBytesMax > buffer_.size()) {
     if (const int error = flush()) return error;
   }

@@ -25,7 +25,12 @@ class EpisodeLog {
   // be whole and in order up to there; EBADMSG otherwise.
   [[nodiscard]] int open_at(const std::string& path, std::int64_t step, std::int64_t episodes);
 
+  // Episodes that are missing before this one get a line each, as in fill_up().
   [[nodiscard]] int add(const EpisodeRecord& record, double seconds);
+  // Adds a line with a return of nan for every episode up to that number that never came: the
+  // writer of a loop on real time may be too far behind. --resume needs each episode that a
+  // checkpoint counts.
+  [[nodiscard]] int fill_up(std::int64_t episodes, double seconds);
   [[nodiscard]] int flush();
   [[nodiscard]] int sync();  // flush, and wait for the medium
 
@@ -35,11 +40,15 @@ class EpisodeLog {
  private:
   static constexpr std::size_t kLineBytesMax = 160;
 
+  [[nodiscard]] int add_line(const EpisodeRecord& record, double seconds);
+
   File file_;
   std::int64_t file_bytes_ = 0;
   std::array<char, 64 * 1024> buffer_{};
   std::size_t buffered_bytes_ = 0;
   double last_seconds_ = 0.0;
+  std::int64_t last_episode_ = 0;
+  std::int64_t last_step_ = 0;
 };
 
 }  // namespace instep

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -164,10 +165,15 @@ std::optional<double> mean_return_between(std::span<const Episode> episodes,
   };
   const auto first = std::upper_bound(episodes.begin(), episodes.end(), first_step, ends_by);
   const auto last = std::upper_bound(first, episodes.end(), last_step, ends_by);
-  if (first >= last) return std::nullopt;
   double sum = 0;
-  for (auto episode = first; episode != last; ++episode) sum += episode->return_sum;
-  return sum / static_cast<double>(last - first);
+  std::size_t count = 0;
+  for (auto episode = first; episode < last; ++episode) {
+    if (!std::isfinite(episode->return_sum)) continue;
+    sum += episode->return_sum;
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  return sum / static_cast<double>(count);
 }
 
 }  // namespace instep

@@ -16,7 +16,7 @@ namespace instep {
 struct Episode {
   std::uint64_t number = 0;  // column `episode`
   std::uint64_t step = 0;    // steps of the whole run when it ended; never falls from line to line
-  double return_sum = 0;     // column `return`: sum of the rewards
+  double return_sum = 0;     // column `return`: sum of the rewards; nan where it is not known
   std::uint64_t length = 0;  // steps
   bool terminated = false;   // false: truncated
   double seconds = 0;        // since the loop began
@@ -44,7 +44,8 @@ std::vector<Episode> read_episodes(const std::string& path);
 // is not a run folder (it has neither config.toml nor episodes.csv) or a file in it is damaged.
 RunRecord read_run_record(const std::string& folder);
 
-// Mean return of the episodes that ended in (first_step, last_step]; none if no episode did.
+// Mean return of the episodes that ended in (first_step, last_step]; none if no episode did. Those
+// whose return is not finite are left out.
 // `episodes` is in order of step.
 std::optional<double> mean_return_between(std::span<const Episode> episodes,
                                           std::uint64_t first_step, std::uint64_t last_step);

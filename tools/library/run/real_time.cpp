@@ -339,7 +339,11 @@ void RealTimeRun::add_update(const Learner& learner) {
   if (sampler_.ticks() >= sink_.updates_per_sample) health_.write(sampler_.sample(learner));
 }
 
+// The snapshot's step is read before the rings are emptied: every tick and episode that it counts
+// was pushed before it was published. The other way round an episode that ended in between would be
+// in the checkpoint and not yet in episodes.csv, and a power cut then would leave them so.
 void RealTimeRun::poll() {
+  const std::int64_t step = loop_.snapshot_step();
   keys_.poll(device_.signals());
   store_.take(device_.ticks());
   EpisodeRecord episode;
@@ -347,7 +351,6 @@ void RealTimeRun::poll() {
   overruns_.take(loop_.monitor());
   HealthSample health;
   if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
-  const std::int64_t step = loop_.snapshot_step();
   if (step < 0) return;
   store_.add_snapshot(step, snapshot_);
   sink_.checkpoint(sink_.self, step);

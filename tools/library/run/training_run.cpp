@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -198,6 +199,7 @@ void TrainingRun::resume() {
     check(log_.flush(), "episodes.csv");
   }
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
+    if (!std::isfinite(episode.return_sum)) continue;
     health_.add_episode(episode.return_sum);
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
@@ -213,14 +215,15 @@ double TrainingRun::seconds() const {
   return earlier_seconds_ + static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9;
 }
 
-// Episodes first: a checkpoint must never count an episode that the file has not.
 void TrainingRun::checkpoint() {
-  check(log_.sync(), "episodes.csv");
   session_.loop().save_snapshot(snapshot_);
   write_checkpoint(session_.loop().steps());
 }
 
+// Episodes first: a checkpoint must never count an episode that the file has not.
 void TrainingRun::write_checkpoint(std::int64_t step) {
+  check(log_.fill_up(ControlLoop::episodes_in(snapshot_), seconds()), "episodes.csv");
+  check(log_.sync(), "episodes.csv");
   check(checkpoint_.write(step, snapshot_), "checkpoint");
   check(events_.flush(), "the event file");
   if (health_.take_new_best()) check(best_.write(step, snapshot_), "best/checkpoint");
@@ -362,9 +365,7 @@ void TrainingRun::loop_on_robot() {
                             },
                         .checkpoint =
                             [](void* self, std::int64_t step) {
-                              auto* run = static_cast<TrainingRun*>(self);
-                              run->check(run->log_.sync(), "episodes.csv");
-                              run->write_checkpoint(step);
+                              static_cast<TrainingRun*>(self)->write_checkpoint(step);
                             },
                         .health =
                             [](void* self, std::int64_t step, const HealthSample& health) {

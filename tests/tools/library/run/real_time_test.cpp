@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -159,17 +160,16 @@ TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
   }
 }
 
-// A robot that gets stuck after its first episode.
-class StuckTask final : public RobotTask {
+// A robot of which a test changes one thing.
+class WrappedTask : public RobotTask {
  public:
   const CommandLimits& limits() const override { return inner_.limits(); }
   void take(const Packet& packet) override { inner_.take(packet); }
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override {
-    ++homings_;
     inner_.begin_homing(random, step, now_ns);
   }
-  Homing home(std::int64_t, Command*) override {
-    return homings_ > 1 ? Homing::kFailed : Homing::kDone;
+  Homing home(std::int64_t now_ns, Command* command) override {
+    return inner_.home(now_ns, command);
   }
   void first_observation(double* observation) override { inner_.first_observation(observation); }
   void to_command(const float* action, Command* command) override {
@@ -182,8 +182,117 @@ class StuckTask final : public RobotTask {
 
  private:
   LoopbackTask inner_{8, 2, 1000 * kMs};
+};
+
+// Gets stuck after its first episode.
+class StuckTask final : public WrappedTask {
+ public:
+  void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override {
+    ++homings_;
+    WrappedTask::begin_homing(random, step, now_ns);
+  }
+  Homing home(std::int64_t, Command*) override {
+    return homings_ > 1 ? Homing::kFailed : Homing::kDone;
+  }
+
+ private:
   int homings_ = 0;
 };
+
+// Its episodes have 50 steps.
+class ShortTask final : public WrappedTask {
+ public:
+  Sensed sense(double* observation) override {
+    Sensed sensed = WrappedTask::sense(observation);
+    sensed.truncated = ++steps_ % 50 == 0;
+    return sensed;
+  }
+
+ private:
+  int steps_ = 0;
+};
+
+// The writer, delayed where it matters: between the moment it has emptied the loop's rings and the
+// one in which it looks at a snapshot, an episode ends and a snapshot is taken.
+struct DelayedWriter {
+  RealTimeRun* run = nullptr;
+  std::span<const std::uint8_t> snapshot{};
+  std::int64_t episodes = 0;  // that it was given
+  std::vector<std::int64_t> episodes_counted{};
+  std::vector<std::int64_t> episodes_given{};
+
+  static void episode(void* self, const EpisodeRecord&) {
+    ++static_cast<DelayedWriter*>(self)->episodes;
+  }
+  static void checkpoint(void* self, std::int64_t) {
+    auto* writer = static_cast<DelayedWriter*>(self);
+    writer->episodes_counted.push_back(ControlLoop::episodes_in(writer->snapshot));
+    writer->episodes_given.push_back(writer->episodes);
+  }
+  static void health(void* self, std::int64_t, const HealthSample&) {
+    const auto* writer = static_cast<const DelayedWriter*>(self);
+    const MonotonicClock clock;
+    const std::int64_t steps = writer->run->steps() + 70;
+    while (writer->run->steps() < steps && !writer->run->is_over()) {
+      sleep_until(clock.now_ns() + kMs);
+    }
+  }
+};
+
+TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
+  const TemporaryFolder folder;
+  LoopbackDevice loopback(kPeriodNs);
+  RealTimeTask task = loopback_task();
+  task.kit.task = std::make_unique<ShortTask>();
+  RealTimeDevice device(std::move(task), {.device = loopback.path()});
+  RunConfig config = run_config(600);
+  config.settings.checkpoint_every = 55;
+  RunSession session(config, device.recording());
+  std::vector<std::uint8_t> snapshot(session.loop().snapshot_bytes());
+  DelayedWriter writer;
+  RealTimeRun run(session.loop(), session.agent(), device, config, 1, folder.path(), snapshot,
+                  {.self = &writer,
+                   .episode = DelayedWriter::episode,
+                   .checkpoint = DelayedWriter::checkpoint,
+                   .health = DelayedWriter::health});
+  writer.run = &run;
+  writer.snapshot = snapshot;
+  run.start();
+  const MonotonicClock clock;
+  while (!run.is_over()) {
+    sleep_until(clock.now_ns() + kMs);
+    run.poll();
+  }
+  run.finish();
+  ASSERT_GE(writer.episodes_counted.size(), 2U);
+  for (std::size_t i = 0; i < writer.episodes_counted.size(); ++i) {
+    EXPECT_LE(writer.episodes_counted[i], writer.episodes_given[i]) << "checkpoint " << i;
+  }
+  EXPECT_GE(writer.episodes_counted.back(), 2);
+}
+
+// A loop whose writer is too far behind: what it lost is still counted by its checkpoints.
+TEST(EpisodeLog, HasALineForEveryEpisode) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "episodes.csv";
+  EpisodeLog log;
+  ASSERT_EQ(log.create(path), 0);
+  ASSERT_EQ(log.add({.episode = 1, .step = 10, .episode_return = 1.0, .length = 10}, 0.5), 0);
+  ASSERT_EQ(log.add({.episode = 5, .step = 60, .episode_return = 3.0, .length = 10}, 1.5), 0);
+  ASSERT_EQ(log.sync(), 0);
+  const std::vector<Episode> episodes = read_episodes(path);
+  ASSERT_EQ(episodes.size(), 5U);
+  for (std::size_t i = 0; i < episodes.size(); ++i) EXPECT_EQ(episodes[i].number, i + 1);
+  EXPECT_TRUE(std::isnan(episodes[2].return_sum));
+  EXPECT_EQ(mean_return_between(episodes, 0, 100), 2.0);
+  EpisodeLog resumed;
+  EXPECT_EQ(resumed.open_at(path, 60, 5), 0);
+  ASSERT_EQ(resumed.add({.episode = 7, .step = 80, .episode_return = 1.0, .length = 5}, 2.0), 0);
+  ASSERT_EQ(resumed.fill_up(7, 2.5), 0);
+  ASSERT_EQ(resumed.fill_up(8, 3.0), 0);
+  ASSERT_EQ(resumed.sync(), 0);
+  EXPECT_EQ(read_episodes(path).size(), 8U);
+}
 
 TEST(RealTime, KeepsTheTicksBeforeAFault) {
   const TemporaryFolder folder;
