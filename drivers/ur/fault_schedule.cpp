@@ -112,6 +112,9 @@ void UrFaultSchedule::end(UrSimulator& simulator) {
   if (fault_ == UrFault::kSafeguard) controller.safeguard_stop(false);
   if (fault_ == UrFault::kEmergencyStop) controller.emergency_stop(false);
   if (fault_ == UrFault::kSlider) controller.set_slider(1.0);
+  if (fault_ == UrFault::kForeignProgram && controller.program_name() == "foreign") {
+    controller.stop_program("its owner has ended it");
+  }
   fault_ = UrFault::kNone;
 }
 

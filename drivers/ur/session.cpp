@@ -1,0 +1,540 @@
+#include "drivers/ur/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "kernels/check.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMillisecondNs = 1'000'000;
+constexpr std::int64_t kSecondNs = 1000 * kMillisecondNs;
+constexpr std::int64_t kNever = INT64_MAX;
+// The program says something each period; a package or two may be late.
+constexpr std::int64_t kBeatNs = 100 * kMillisecondNs;
+constexpr std::int64_t kProgramNs = 2 * kSecondNs;  // until it says something
+constexpr std::int64_t kProgramAttempts = 3;
+constexpr std::int64_t kRefusedPauseNs = 10 * kSecondNs;
+// How long no other program must play before ours is sent again.
+constexpr std::int64_t kQuietNs = 200 * kMillisecondNs;
+constexpr std::int64_t kStopAtStartNs = kSecondNs;
+// A protective stop may be unlocked after five seconds, as the controller counts them.
+constexpr std::int64_t kUnlockAfterNs = 5'200 * kMillisecondNs;
+constexpr std::int64_t kUnlockWindowNs = 600 * kSecondNs;
+
+constexpr std::int32_t kRobotRunning = 7;
+constexpr std::int32_t kPlaying = 2;
+constexpr std::int32_t kPaused = 4;
+constexpr std::int32_t kNormal = 1;
+constexpr std::int32_t kReduced = 2;
+constexpr std::int32_t kProtectiveStop = 3;
+
+}  // namespace
+
+UrSession::UrSession(const UrSessionOptions& options)
+    : options_(options), rtde_(options.frequency_hz) {
+  INSTEP_CHECK(options.unlocks_max >= 0 &&
+               options.unlocks_max <= static_cast<int>(unlock_times_ns_.size()));
+  INSTEP_CHECK(options.watchdog_s > 0.0 && options.accel_rad_s2 > 0.0);
+}
+
+// ------------------------------------------------------------------------------------------------
+// Channels
+
+void UrSession::on_connect(UrChannel channel, std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  switch (channel) {
+    case UrChannel::kRtde:
+      is_rtde_open_ = true;
+      return rtde_.on_connect(now_ns);
+    case UrChannel::kScript:
+      is_script_open_ = true;
+      script_begin_ = 0;
+      return;
+    case UrChannel::kDashboard:
+      return dashboard_.on_connect();
+  }
+}
+
+void UrSession::on_disconnect(UrChannel channel, std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  switch (channel) {
+    case UrChannel::kRtde:
+      is_rtde_open_ = false;
+      rtde_.on_disconnect(now_ns);
+      rtde_retry_ns_ = now_ns + retry_pause_ns(rtde_attempts_++);
+      return lose_everything();
+    case UrChannel::kScript:
+      is_script_open_ = false;
+      return;
+    case UrChannel::kDashboard:
+      return dashboard_.on_disconnect();
+  }
+}
+
+std::int64_t UrSession::retry_pause_ns(std::int64_t attempt) const {
+  return std::min(options_.retry_ns_max,
+                  options_.retry_ns << std::clamp<std::int64_t>(attempt, 0, 8));
+}
+
+bool UrSession::wants(UrChannel channel) const {
+  switch (channel) {
+    case UrChannel::kRtde:
+      if (!is_rtde_open_) return rtde_.may_try_again() && now_ns_ >= rtde_retry_ns_;
+      return !rtde_.has_given_up();
+    case UrChannel::kScript:
+      return program_ == Program::kSending;
+    case UrChannel::kDashboard:
+      return options_.unlocks_max > 0 && is_rtde_open_ && has_readings_;
+  }
+  return false;
+}
+
+std::span<const std::uint8_t> UrSession::output(UrChannel channel) const {
+  switch (channel) {
+    case UrChannel::kRtde:
+      return rtde_.output();
+    case UrChannel::kScript: {
+      if (program_ != Program::kSending || !is_script_open_) return {};
+      const auto* const bytes = reinterpret_cast<const std::uint8_t*>(text_.view().data());
+      return {bytes + script_begin_, text_.view().size() - script_begin_};
+    }
+    case UrChannel::kDashboard:
+      return dashboard_.output();
+  }
+  return {};
+}
+
+void UrSession::consume(UrChannel channel, std::size_t bytes) {
+  switch (channel) {
+    case UrChannel::kRtde:
+      return rtde_.consume(bytes);
+    case UrChannel::kScript:
+      script_begin_ += bytes;
+      INSTEP_CHECK(script_begin_ <= text_.view().size());
+      if (script_begin_ < text_.view().size()) return;
+      // All of it is on its way; the connection has done what it was for.
+      program_ = Program::kSent;
+      program_ns_ = started_ns_ = now_ns_;
+      ++ur_counters_.programs_sent;
+      return;
+    case UrChannel::kDashboard:
+      return dashboard_.consume(bytes);
+  }
+}
+
+void UrSession::on_bytes(UrChannel channel, std::span<const std::uint8_t> bytes,
+                         std::int64_t now_ns, PacketSink& sink) {
+  now_ns_ = now_ns;
+  if (channel == UrChannel::kDashboard) return dashboard_.on_bytes(bytes);
+  if (channel == UrChannel::kScript) return;  // read so that nothing piles up; all is said by RTDE
+  const std::uint64_t dropped = rtde_.counters().dropped;
+  const std::size_t count = rtde_.on_bytes(bytes, now_ns);
+  packet_sequence_ += static_cast<std::int32_t>(rtde_.counters().dropped - dropped);
+  for (std::size_t i = 0; i < count; ++i) {
+    packet_.time_ns = rtde_.batch_time_ns(i);
+    packet_.sequence = static_cast<std::uint32_t>(packet_sequence_++);
+    packet_.size = kUrPacketBytes;
+    encode_ur_packet(rtde_.batch(i),
+                     std::span<std::uint8_t, kUrPacketBytes>(packet_.bytes.data(), kUrPacketBytes));
+    ++counters_.packets;
+    sink.take(packet_);
+  }
+  if (count > 0) take_readings(rtde_.batch(count - 1), now_ns);
+}
+
+// ------------------------------------------------------------------------------------------------
+// What the arm says
+
+bool UrSession::arm_runs() const {
+  return has_readings_ && newest_.robot_mode == kRobotRunning &&
+         (newest_.safety_mode == kNormal || newest_.safety_mode == kReduced);
+}
+
+void UrSession::take_readings(const UrReadings& readings, std::int64_t now_ns) {
+  if (!has_readings_) list_missing();
+  if (!has_readings_ || readings.beat != newest_.beat) beat_ns_ = now_ns;
+  if (readings.runtime_state == kPlaying) ended_ns_ = now_ns;
+  newest_ = readings;
+  has_readings_ = true;
+  rtde_attempts_ = 0;
+  note_echo();
+  follow_safety();
+  follow_program();
+  send_registers();
+}
+
+void UrSession::note_echo() {
+  if (newest_.echo == echo_) return;
+  echo_ = newest_.echo;
+  const std::int64_t age = static_cast<std::int64_t>(sequence_) - echo_;
+  if (program_ != Program::kAlive || age < 0 || age >= static_cast<std::int64_t>(sent_ns_.size())) {
+    return;
+  }
+  round_trip_.record(now_ns_ - sent_ns_[static_cast<std::size_t>(echo_) % sent_ns_.size()]);
+}
+
+void UrSession::follow_safety() {
+  if (newest_.safety_mode != kProtectiveStop) {
+    stopped_ns_ = -1;
+  } else if (stopped_ns_ < 0) {
+    stopped_ns_ = now_ns_;
+    unlock_ns_ = now_ns_ + kUnlockAfterNs;
+    ++ur_counters_.protective_stops;
+  }
+  if (arm_runs()) {
+    const bool was_of_the_arm =
+        trouble_ != Trouble::kForeignProgram && trouble_ != Trouble::kProgramEnded &&
+        trouble_ != Trouble::kProgramPaused && trouble_ != Trouble::kProgramRefused;
+    if (was_of_the_arm) trouble_ = Trouble::kNone;
+    return;
+  }
+  if (program_ != Program::kNone) lose_program();
+  is_move_ = false;
+  switch (newest_.safety_mode) {
+    case kProtectiveStop:
+      if (trouble_ == Trouble::kStopAtStart || trouble_ == Trouble::kTooManyStops) return;
+      trouble_ =
+          now_ns_ - started_ns_ < kStopAtStartNs ? Trouble::kStopAtStart : Trouble::kProtectiveStop;
+      return;
+    case 5:
+      trouble_ = Trouble::kSafeguard;
+      return;
+    case 6:
+    case 7:
+      trouble_ = Trouble::kEmergencyStop;
+      return;
+    case kNormal:
+    case kReduced:
+      trouble_ = Trouble::kBooting;
+      return;
+    default:
+      trouble_ = Trouble::kFault;
+  }
+}
+
+// The program says who it is and counts its rounds. One that says nothing any more has ended, or
+// another has taken its place; that one is left alone.
+void UrSession::follow_program() {
+  if (!arm_runs()) return;
+  const bool is_ours = newest_.program == program_number_ && program_number_ != 0;
+  const bool beats = now_ns_ - beat_ns_ < kBeatNs;
+  switch (program_) {
+    case Program::kAlive:
+      if (is_ours && beats) return;
+      if (newest_.runtime_state == kPlaying && beats == false) {
+        trouble_ = Trouble::kForeignProgram;
+        ++ur_counters_.takeovers;
+      } else {
+        trouble_ =
+            newest_.runtime_state == kPaused ? Trouble::kProgramPaused : Trouble::kProgramEnded;
+      }
+      return lose_program();
+    case Program::kSent:
+      if (!is_ours || newest_.beat == beat_) return;
+      program_ = Program::kAlive;
+      program_attempts_ = 0;
+      was_ready_ = true;
+      trouble_ = Trouble::kNone;
+      return;
+    case Program::kNone: {
+      // Another one plays: it is not replaced. One of ours, of an earlier life, is.
+      const bool is_foreign = newest_.runtime_state == kPlaying && !(beats && newest_.program != 0);
+      if (is_foreign) trouble_ = Trouble::kForeignProgram;
+      if (is_foreign || is_released_ || now_ns_ - ended_ns_ < kQuietNs) {
+        if (is_foreign || newest_.runtime_state != kPlaying) return;
+      }
+      return start_program();
+    }
+    default:
+      return;
+  }
+}
+
+void UrSession::start_program() {
+  // Its old rounds are not to be taken for new ones.
+  program_number_ = program_number_ < 1'000'000 ? program_number_ + 1 : 1;
+  if (program_number_ == newest_.program) ++program_number_;
+  beat_ = 0;
+  text_.make({.number = program_number_,
+              .watchdog_s = options_.watchdog_s,
+              .stop_decel_rad_s2 = options_.stop_decel_rad_s2});
+  program_ = Program::kSending;
+  program_ns_ = now_ns_;
+  is_move_ = false;
+}
+
+void UrSession::lose_program() {
+  if (program_ == Program::kAlive) {
+    ++ur_counters_.programs_lost;
+    ++counters_.reconnects;
+  }
+  program_ = Program::kNone;
+  program_attempts_ = 0;
+  is_move_ = false;
+  ended_ns_ = now_ns_;
+}
+
+// The connection is gone: what the arm does now its program decides.
+void UrSession::lose_everything() {
+  lose_program();
+  has_readings_ = false;
+  newest_ = {};
+  trouble_ = Trouble::kLink;
+  slider_ = -1.0;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Commands
+
+void UrSession::on_command(const Command& command, std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  bool is_move = command.kind == Command::kMove && command.count >= kUrJoints;
+  UrVector speeds{};
+  for (std::size_t i = 0; is_move && i < speeds.size(); ++i) {
+    is_move = std::isfinite(command.values[i]);
+    speeds[i] = std::clamp(command.values[i], -kUrJointSpeedMaxRadS, kUrJointSpeedMaxRadS);
+  }
+  command_ns_ = now_ns;
+  if (command.kind == kUrSetSlider && command.count >= 1) slider_ = command.values[0];
+  if (command.kind == kUrRelease) is_released_ = true;
+  if (is_move) is_released_ = false;
+  // A command for an arm that cannot move is void: it does not wait.
+  is_move_ = is_move && may_move();
+  speeds_ = speeds;
+  send_registers();
+}
+
+bool UrSession::may_move() const {
+  return program_ == Program::kAlive && arm_runs() && rtde_.is_flowing() &&
+         rtde_.trouble() == UrRtdeTrouble::kNone;
+}
+
+bool UrSession::moves() const {
+  return is_move_ && may_move();
+}
+
+void UrSession::send_registers() {
+  if (slider_ >= 0.0 && rtde_.send_slider(slider_)) {
+    slider_ = -1.0;
+    return;
+  }
+  const bool ends = is_released_ && program_ == Program::kAlive;
+  const UrCommandMode mode = ends      ? UrCommandMode::kEnd
+                             : moves() ? UrCommandMode::kSpeed
+                                       : UrCommandMode::kIdle;
+  const std::int32_t next = sequence_ < INT32_MAX ? sequence_ + 1 : 1;
+  if (!rtde_.send_command(mode, next, moves() ? speeds_ : UrVector{}, options_.accel_rad_s2)) {
+    return;
+  }
+  sequence_ = next;
+  sent_ns_[static_cast<std::size_t>(next) % sent_ns_.size()] = now_ns_;
+  sent_move_ = mode == UrCommandMode::kSpeed;
+  ++counters_.commands_sent;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Time
+
+std::int64_t UrSession::poll(std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  std::int64_t next = rtde_.poll(now_ns);
+  if (rtde_.is_flowing() && rtde_.trouble() != UrRtdeTrouble::kNone) {
+    // Blind: the arm is told to stand, in case it still hears.
+    const bool told = sent_move_;
+    is_move_ = false;
+    trouble_ = Trouble::kLink;
+    if (told) send_registers();
+  }
+  if (is_move_) {
+    if (now_ns - command_ns_ >= options_.dead_man_ns) {
+      is_move_ = false;
+      ++counters_.dead_man_stops;
+      send_registers();
+    } else {
+      next = std::min(next, command_ns_ + options_.dead_man_ns);
+    }
+  }
+  follow_program_time();
+  if (program_ == Program::kSending || program_ == Program::kSent) {
+    next = std::min(next, program_ns_ + kProgramNs);
+  }
+  if (program_ == Program::kPausing) next = std::min(next, program_ns_);
+  recover();
+  if (stopped_ns_ >= 0) next = std::min(next, std::max(unlock_ns_, now_ns + 10 * kMillisecondNs));
+  if (!is_rtde_open_ && rtde_retry_ns_ > now_ns) next = std::min(next, rtde_retry_ns_);
+  return next;
+}
+
+// A program that was sent and says nothing is sent again, three times two seconds apart and then
+// less often.
+void UrSession::follow_program_time() {
+  if (program_ == Program::kPausing && now_ns_ >= program_ns_) program_ = Program::kNone;
+  const bool waits = program_ == Program::kSending || program_ == Program::kSent;
+  if (!waits || now_ns_ - program_ns_ < kProgramNs) return;
+  ++program_attempts_;
+  trouble_ = Trouble::kProgramRefused;
+  program_ = Program::kPausing;
+  program_ns_ = now_ns_ + (program_attempts_ < kProgramAttempts ? 0 : kRefusedPauseNs);
+}
+
+// By the dashboard, where that was asked for: the pop-up is closed, then the stop is unlocked.
+void UrSession::recover() {
+  if (options_.unlocks_max == 0 || stopped_ns_ < 0 || now_ns_ < unlock_ns_) return;
+  if (trouble_ == Trouble::kTooManyStops || !dashboard_.is_free(now_ns_)) return;
+  const auto recent = static_cast<int>(
+      std::count_if(unlock_times_ns_.begin(),
+                    unlock_times_ns_.begin() +
+                        static_cast<std::ptrdiff_t>(std::min(unlocks_, unlock_times_ns_.size())),
+                    [this](std::int64_t time) { return now_ns_ - time < kUnlockWindowNs; }));
+  if (recent >= options_.unlocks_max) {
+    trouble_ = Trouble::kTooManyStops;
+    return;
+  }
+  // The pop-up first, and when that has been answered the stop itself.
+  if (dashboard_.answer() != "closing safety popup") {
+    static_cast<void>(dashboard_.send("close safety popup", now_ns_));
+    return;
+  }
+  if (!dashboard_.send("unlock protective stop", now_ns_)) return;
+  unlock_times_ns_[unlocks_++ % unlock_times_ns_.size()] = now_ns_;
+  ++ur_counters_.unlocks;
+  // If it is refused: once more after as long a time.
+  unlock_ns_ = now_ns_ + kUnlockAfterNs;
+}
+
+// ------------------------------------------------------------------------------------------------
+// For people
+
+LinkState UrSession::state() const {
+  if (!rtde_.may_try_again()) return LinkState::kFailed;
+  if (may_move()) return LinkState::kReady;
+  return was_ready_ ? LinkState::kLost : LinkState::kConnecting;
+}
+
+void UrSession::list_missing() {
+  missing_ = {};
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < kUrPacketFields; ++i) {
+    if ((rtde_.missing_fields() >> i & 1U) == 0) continue;
+    const std::string_view name = ur_packet_fields()[i].name;
+    const int written =
+        std::snprintf(missing_.data() + size, missing_.size() - size, "%s%.*s", size > 0 ? "," : "",
+                      static_cast<int>(name.size()), name.data());
+    size = std::min(missing_.size() - 1, size + static_cast<std::size_t>(std::max(written, 0)));
+  }
+}
+
+const char* UrSession::link_error() const {
+  switch (rtde_.trouble()) {
+    case UrRtdeTrouble::kSilent:
+      return "the controller does not answer on port 30004: is it switched on, "
+             "and is this its "
+             "address? Trying again";
+    case UrRtdeTrouble::kStale:
+      return "the controller sends, but its clock stands; waiting for it to go "
+             "on";
+    case UrRtdeTrouble::kBroken:
+      return "what comes from port 30004 is no RTDE; connecting anew";
+    case UrRtdeTrouble::kClosed:
+      return "the controller has closed the connection, or the network is gone; "
+             "connecting anew";
+    case UrRtdeTrouble::kVersion:
+      return "the controller does not speak RTDE version 2: its software is "
+             "older than 3.4; update "
+             "it";
+    case UrRtdeTrouble::kPolyScopeX:
+      return "this is PolyScope X, with which this driver does not work; use a "
+             "robot with PolyScope "
+             "3.9 or later, or 5.3 or later";
+    case UrRtdeTrouble::kTooOld:
+      return "the controller lacks registers or values that this driver needs: "
+             "its software must be "
+             "3.9 or later, or 5.3 or later; update it";
+    case UrRtdeTrouble::kRegistersInUse:
+      return "input registers 24 to 30 belong to another RTDE client: end it "
+             "(another instep, or a "
+             "robot driver), or switch off an EtherNet/IP or PROFINET adapter in "
+             "the installation";
+    case UrRtdeTrouble::kStartRefused:
+      return "the controller refuses to send its data; connecting anew";
+    case UrRtdeTrouble::kNone:
+      break;
+  }
+  return "";
+}
+
+const char* UrSession::arm_error() const {
+  switch (trouble_) {
+    case Trouble::kBooting:
+      return "the arm does not run yet: switch its power on and release its "
+             "brakes; waiting";
+    case Trouble::kProtectiveStop:
+      return "protective stop: look for its cause, then unlock it at the teach "
+             "pendant after five "
+             "seconds";
+    case Trouble::kStopAtStart:
+      return "protective stop within a second of the program's start: is the "
+             "EtherNet/IP adapter "
+             "enabled without a scanner? Switch it off in the installation, then "
+             "unlock the stop";
+    case Trouble::kTooManyStops:
+      return "too many protective stops in ten minutes: none is unlocked any "
+             "more. Look for their "
+             "cause";
+    case Trouble::kSafeguard:
+      return "safeguard stop: close the safeguard and reset it";
+    case Trouble::kEmergencyStop:
+      return "emergency stop: release the button, switch the power on and "
+             "release the brakes";
+    case Trouble::kFault:
+      return "safety fault or violation: restart the safety system at the teach "
+             "pendant";
+    case Trouble::kForeignProgram:
+      return "another program runs on the controller: it is left alone. Stop it, "
+             "and this one goes "
+             "on";
+    case Trouble::kProgramEnded:
+      return "the program on the controller was ended; it is started again";
+    case Trouble::kProgramPaused:
+      return "the program on the controller was paused; it is started again";
+    case Trouble::kProgramRefused:
+      return "the program was sent but does not run: is the robot in remote "
+             "control? The "
+             "controller's log says more; trying again";
+    default:
+      return "";
+  }
+}
+
+const char* UrSession::error() const {
+  const char* const of_link = link_error();
+  return of_link[0] != '\0' ? of_link : arm_error();
+}
+
+std::size_t UrSession::write_report(std::span<char> out) const {
+  std::size_t size = 0;
+  const auto add = [&](const char* format, auto... values) {
+    if (size >= out.size()) return;
+    const int written = std::snprintf(out.data() + size, out.size() - size, format, values...);
+    size = std::min(out.size(), size + static_cast<std::size_t>(std::max(written, 0)));
+  };
+  const UrVersion& version = rtde_.version();
+  add("controller %u.%u.%u.%u; %s\n", version.major, version.minor, version.bugfix, version.build,
+      error());
+  for (std::size_t i = 0; i < rtde_.message_count(); ++i) {
+    const UrControllerMessage& message = rtde_.message(i);
+    add("%.3f s: message, level %d: %s\n", static_cast<double>(message.time_ns) * 1e-9,
+        static_cast<int>(message.level), message.text.data());
+  }
+  for (std::size_t i = 0; i < rtde_.gap_count(); ++i) {
+    add("timestamp %.3f s: %.3f ms\n", rtde_.gap(i).timestamp_s,
+        static_cast<double>(rtde_.gap(i).gap_ns) * 1e-6);
+  }
+  return size;
+}
+
+}  // namespace instep

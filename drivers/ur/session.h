@@ -1,0 +1,186 @@
+// The host's side of a UR5 or UR5e, over three channels: RTDE (30004) for what the arm says and is
+// told, the secondary port (30002) to which the resident program is sent, and, only where recovery
+// was asked for, the dashboard (29999).
+//
+// A state machine over bytes, with time as an argument, as a Session is; one thread at a time.
+//
+// Times, all from the last package or command: an arm whose commands stay away stands still
+// dead_man_ns later, by this session. One whose packages stay away is told to stand after 100 ms.
+// One that nothing reaches stops by its own program: it begins to brake watchdog_s after the last
+// bytes. Whatever was lost, the arm moves again only by a command that came after.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "drivers/ur/dashboard_link.h"
+#include "drivers/ur/packet.h"
+#include "drivers/ur/program.h"
+#include "drivers/ur/rtde_link.h"
+#include "runtime/latency_histogram.h"
+#include "runtime/robot.h"
+
+namespace instep {
+
+// Command::kMove: values are six joint speeds, rad/s, each within +-kUrJointSpeedMax.
+inline constexpr double kUrJointSpeedMaxRadS = 3.14;
+// Sets the speed slider: value 0 .. 1. The arm stands, as by Command::kStop.
+inline constexpr std::uint8_t kUrSetSlider = Command::kDeviceSpecific;
+// Ends the program on the controller; the next kMove starts it again.
+inline constexpr std::uint8_t kUrRelease = Command::kDeviceSpecific + 1;
+
+enum class UrChannel : std::uint8_t { kRtde, kScript, kDashboard };
+inline constexpr std::size_t kUrChannels = 3;
+// The controller's ports, by channel.
+inline constexpr std::array<int, kUrChannels> kUrChannelPorts = {30004, 30002, 29999};
+
+struct UrSessionOptions {
+  double frequency_hz = 125.0;  // packages a second
+  // The arm stands when no command has come for so long.
+  std::int64_t dead_man_ns = 80'000'000;
+  double watchdog_s = 0.04;
+  double accel_rad_s2 = 1.4;       // of the leading joint
+  double stop_decel_rad_s2 = 4.0;  // when it is to stand
+  // Unlocks protective stops by itself, after five seconds, so many times in ten minutes; 0: a
+  // person does. UR's service manual says that this must not be automated where people may be.
+  int unlocks_max = 0;
+  // Pause between two attempts to get back; doubled up to the other.
+  std::int64_t retry_ns = 250'000'000;
+  std::int64_t retry_ns_max = 8'000'000'000;
+};
+
+struct UrSessionCounters {
+  std::uint64_t programs_sent = 0;
+  std::uint64_t programs_lost = 0;
+  std::uint64_t protective_stops = 0;
+  std::uint64_t unlocks = 0;
+  std::uint64_t takeovers = 0;  // by another program
+};
+
+class UrSession {
+ public:
+  explicit UrSession(const UrSessionOptions& options = {});
+
+  void on_connect(UrChannel channel, std::int64_t now_ns);
+  void on_disconnect(UrChannel channel, std::int64_t now_ns);
+  void on_bytes(UrChannel channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                PacketSink& sink);
+  void on_command(const Command& command, std::int64_t now_ns);
+  std::int64_t poll(std::int64_t now_ns);
+
+  std::span<const std::uint8_t> output(UrChannel channel) const;
+  void consume(UrChannel channel, std::size_t bytes);
+  // Whether the channel is to be open: the caller opens and closes it accordingly.
+  bool wants(UrChannel channel) const;
+
+  LinkState state() const;
+  // What went wrong last and what to do about it, for people; empty when nothing did. Valid until
+  // the next call.
+  const char* error() const;
+  // Names of fields that the controller does not have, separated by commas; empty when it has all.
+  const char* missing() const { return missing_.data(); }
+  // False while somebody has slowed the arm: what is commanded is not what moves then.
+  bool has_full_speed() const { return newest_.speed_fraction >= 1.0 - 1e-6; }
+
+  const LinkCounters& counters() const { return counters_; }
+  const UrSessionCounters& ur_counters() const { return ur_counters_; }
+  const UrRtdeLink& rtde() const { return rtde_; }
+  const UrReadings& newest() const { return newest_; }
+  // From the sending of a command to the package that says the program has seen it.
+  const LatencyHistogram& round_trip() const { return round_trip_; }
+
+  // What led to a loss, as text: the controller's last messages and the last 200 gaps between
+  // packages. Answers how much of `out` it takes. Not for a real-time thread.
+  std::size_t write_report(std::span<char> out) const;
+
+ private:
+  enum class Trouble : std::int64_t {
+    kNone,
+    kLink,     // see rtde_.trouble()
+    kBooting,  // the arm does not run yet, or any more
+    kProtectiveStop,
+    kStopAtStart,  // a protective stop as soon as the program had started
+    kTooManyStops,
+    kSafeguard,
+    kEmergencyStop,
+    kFault,  // safety violation or fault
+    kForeignProgram,
+    kProgramEnded,
+    kProgramPaused,
+    kProgramRefused,  // it was sent, but does not say anything
+  };
+  enum class Program : std::int64_t { kNone, kPausing, kSending, kSent, kAlive };
+
+  void take_readings(const UrReadings& readings, std::int64_t now_ns);
+  void follow_safety();
+  void follow_program();
+  void lose_program();
+  void note_echo();
+  void start_program();
+  void lose_everything();
+  void follow_program_time();
+  void recover();
+  void send_registers();
+  bool arm_runs() const;
+  bool may_move() const;
+  bool moves() const;
+  void list_missing();
+  const char* link_error() const;
+  const char* arm_error() const;
+  std::int64_t retry_pause_ns(std::int64_t attempt) const;
+
+  UrSessionOptions options_;
+  UrRtdeLink rtde_;
+  UrDashboardLink dashboard_;
+  UrProgramText text_;
+
+  std::int64_t now_ns_ = 0;
+  bool was_ready_ = false;
+  bool is_released_ = false;
+  Trouble trouble_ = Trouble::kNone;
+
+  // Channels
+  bool is_rtde_open_ = false;
+  std::int64_t rtde_retry_ns_ = 0;  // when RTDE may be opened again
+  std::int64_t rtde_attempts_ = 0;
+  bool is_script_open_ = false;
+  std::size_t script_begin_ = 0;
+
+  // The command, and what was sent of it
+  bool is_move_ = false;
+  UrVector speeds_{};
+  std::int64_t command_ns_ = 0;
+  double slider_ = -1.0;  // to be set; below 0: nothing
+  std::int32_t sequence_ = 0;
+  bool sent_move_ = false;
+  std::array<std::int64_t, 64> sent_ns_{};
+  std::int32_t echo_ = 0;
+
+  // The arm and its program
+  UrReadings newest_;
+  bool has_readings_ = false;
+  Program program_ = Program::kNone;
+  std::int64_t program_ns_ = 0;  // since when
+  std::int64_t program_attempts_ = 0;
+  std::int32_t program_number_ = 0;
+  std::int32_t beat_ = 0;
+  std::int64_t beat_ns_ = 0;                 // when it changed last
+  std::int64_t started_ns_ = INT64_MIN / 2;  // when the program was sent last
+  std::int64_t stopped_ns_ = -1;             // since when it is stopped protectively; -1: it is not
+  std::int64_t ended_ns_ = 0;                // since when no program plays
+
+  // Unlocking
+  std::int64_t unlock_ns_ = 0;  // when the next step is due
+  std::size_t unlocks_ = 0;
+  std::array<std::int64_t, 16> unlock_times_ns_{};
+
+  std::int32_t packet_sequence_ = 0;
+  Packet packet_;
+  LinkCounters counters_;
+  UrSessionCounters ur_counters_;
+  LatencyHistogram round_trip_;
+  std::array<char, 256> missing_{};
+};
+
+}  // namespace instep

@@ -1,0 +1,629 @@
+// The UR session against the simulated controller, on simulated time. The first half is named after
+// what others reported of their drivers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "ur_client.h"
+#include "ur_on_simulator.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+constexpr const char* kForeign = "def foreign():\n  while True:\n    sync()\n  end\nend\n";
+
+Command speeds(double shoulder, double elbow) {
+  Command command;
+  command.kind = Command::kMove;
+  command.count = kUrJoints;
+  command.values[1] = shoulder;
+  command.values[2] = elbow;
+  return command;
+}
+const Command kMoving = speeds(0.0, 0.3);
+
+bool says(const UrOnSimulator& host, const std::string& text) {
+  return std::string(host.session->error()).find(text) != std::string::npos;
+}
+
+// Ready and at 0.3 rad/s.
+void begin_to_move(UrOnSimulator& host) {
+  ASSERT_TRUE(host.becomes_ready()) << host.session->error();
+  host.keep_posting(kMoving, 400);
+  ASSERT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+// ----- reports of others
+
+TEST(UrSessionTest, SocketBackButNoDataEver) {
+  // Cut at every moment of the handshake: all of it is done again.
+  for (int ms = 1; ms < 60; ++ms) {
+    UrOnSimulator host;
+    host.run(ms);
+    host.simulator->reset_connections(0);
+    EXPECT_TRUE(host.becomes_ready()) << ms;
+    host.keep_posting(kMoving, 400);
+    EXPECT_NEAR(host.speed(), 0.3, 1e-9) << ms;
+  }
+}
+
+TEST(UrSessionTest, OldPackagesArriveAfterAStall) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keeps_packets = true;
+  host.simulator->set_link_faults({.is_stalled = true});
+  host.keep_posting(kMoving, 800);
+  EXPECT_EQ(host.session->state(), LinkState::kLost);
+  EXPECT_TRUE(host.packets.empty());
+  host.simulator->set_link_faults({});
+  host.run(8);
+  ASSERT_GE(host.packets.size(), 1U);
+  ASSERT_LE(host.packets.size(), 3U);
+  UrReadings first;
+  ASSERT_TRUE(decode_ur_packet(host.packets[0].view(), &first));
+  EXPECT_NEAR(first.timestamp_s, host.robot().timestamp_s(), 0.02);
+  EXPECT_GT(host.session->rtde().counters().dropped, 80U);
+  EXPECT_EQ(host.speed(), 0.0);  // its program had stopped it
+  EXPECT_TRUE(host.becomes_ready());
+  EXPECT_EQ(host.speed(), 0.0);  // and nothing moves without a new command
+  host.keep_posting(kMoving, 400);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+TEST(UrSessionTest, ClosedByTheControllerBecauseItWasNotRead) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.simulator->set_link_faults({.is_stalled = true});
+  host.run(20'000);
+  EXPECT_GE(host.simulator->cut_off(), 1);
+  host.simulator->set_link_faults({});
+  EXPECT_TRUE(host.becomes_ready(20'000)) << host.session->error();
+}
+
+TEST(UrSessionTest, InputPackagesThatCannotBeSentAreDroppedAndCounted) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.takes_output = false;
+  host.keep_posting(kMoving, 200);
+  EXPECT_LE(host.session->output(UrChannel::kRtde).size(), 80U);
+  EXPECT_GT(host.session->rtde().counters().commands_late, 10U);
+  EXPECT_EQ(host.speed(), 0.0);
+  host.takes_output = true;
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, ReportsMissingTimestampNeverBecauseItAlwaysAsks) {
+  UrOnSimulator host;
+  ASSERT_TRUE(host.becomes_ready());
+  EXPECT_STREQ(host.session->missing(), "");
+  EXPECT_EQ(ur_packet_fields()[0].name, "timestamp");
+  EXPECT_TRUE(ur_packet_fields()[0].is_required);
+  EXPECT_EQ(host.session->rtde().counters().damaged, 0U);
+}
+
+// A controller of our own making, for what the simulator never says.
+class Controller {
+ public:
+  explicit Controller(const UrSessionOptions& options = {}) : session(options) {
+    session.on_connect(UrChannel::kRtde, 0);
+  }
+  // What the session asks now, by type; consumed.
+  std::string asked() {
+    const auto output = session.output(UrChannel::kRtde);
+    std::string types;
+    last.assign(output.begin(), output.end());
+    RtdeParser parser;
+    parser.push(output);
+    for (RtdeMessage message; parser.next(&message);) types += static_cast<char>(message.type);
+    session.consume(UrChannel::kRtde, output.size());
+    return types;
+  }
+  void say(RtdeWriter& writer) {
+    now_ns += 8 * kMs;
+    session.on_bytes(UrChannel::kRtde, writer.finish(), now_ns, sink);
+  }
+  void say_version(std::uint32_t major, std::uint32_t minor) {
+    asked();
+    RtdeWriter writer;
+    say(writer.begin(RtdeMessageType::kProtocolVersion).u8(1));
+    asked();
+    say(writer.begin(RtdeMessageType::kControllerVersion).u32(major).u32(minor).u32(0).u32(0));
+  }
+  std::string types_without(const std::string& unknown) const {
+    std::string types;
+    for (const UrPacketField& field : ur_packet_fields()) {
+      const std::string asked_text = std::string(last.begin(), last.end()) + ",";
+      if (asked_text.find(std::string(field.name) + ",") == std::string::npos) continue;
+      if (!types.empty()) types += ",";
+      types += field.name == unknown ? "NOT_FOUND" : std::string(rtde_type_name(field.type));
+    }
+    return types;
+  }
+
+  struct Sink final : PacketSink {
+    void take(const Packet& packet) override { packets.push_back(packet); }
+    std::vector<Packet> packets;
+  };
+  UrSession session;
+  Sink sink;
+  std::vector<std::uint8_t> last;
+  std::int64_t now_ns = 0;
+};
+
+TEST(UrSessionTest, OlderFirmwareDoesNotKnowAnOutput) {
+  Controller controller;
+  controller.say_version(3, 9);
+  EXPECT_EQ(controller.asked(), "O");
+  RtdeWriter writer;
+  writer.begin(RtdeMessageType::kSetupOutputs)
+      .u8(0)
+      .text(controller.types_without("safety_status"));
+  controller.say(writer);
+  // At once, without the name.
+  EXPECT_EQ(controller.asked(), "O");
+  const std::string again(controller.last.begin(), controller.last.end());
+  EXPECT_EQ(again.find("safety_status,"), std::string::npos);
+  EXPECT_NE(again.find("timestamp,"), std::string::npos);
+  writer.begin(RtdeMessageType::kSetupOutputs).u8(1).text(controller.types_without(""));
+  controller.say(writer);
+  EXPECT_EQ(controller.asked(), "I");
+  EXPECT_EQ(controller.session.rtde().missing_fields(), 1U << 8);
+}
+
+TEST(UrSessionTest, TooOldFirmwareIsSaidAndNotTriedForEver) {
+  Controller controller;
+  controller.say_version(3, 4);
+  controller.asked();
+  RtdeWriter writer;
+  writer.begin(RtdeMessageType::kSetupOutputs)
+      .u8(0)
+      .text(controller.types_without("output_int_register_24"));
+  controller.say(writer);
+  EXPECT_EQ(controller.session.state(), LinkState::kFailed);
+  EXPECT_NE(std::string(controller.session.error()).find("3.9 or later"), std::string::npos);
+  EXPECT_FALSE(controller.session.wants(UrChannel::kRtde));
+}
+
+TEST(UrSessionTest, PolyScopeXIsRefusedInOneSentence) {
+  Controller controller;
+  controller.say_version(10, 7);
+  EXPECT_EQ(controller.session.state(), LinkState::kFailed);
+  EXPECT_NE(std::string(controller.session.error()).find("PolyScope X"), std::string::npos);
+}
+
+TEST(UrSessionTest, AMessageMayComeBeforeTheAnswer) {
+  Controller controller;
+  controller.asked();
+  RtdeWriter writer;
+  write_rtde_text(writer, {"Safety setup is not confirmed", "RTDE", RtdeTextLevel::kWarning});
+  controller.say(writer);
+  EXPECT_EQ(controller.asked(), "");
+  controller.say(writer.begin(RtdeMessageType::kProtocolVersion).u8(1));
+  EXPECT_EQ(controller.asked(), "v");
+  ASSERT_EQ(controller.session.rtde().message_count(), 1U);
+  EXPECT_STREQ(controller.session.rtde().message(0).text.data(), "Safety setup is not confirmed");
+}
+
+TEST(UrSessionTest, StartedBeforeTheArmHasBooted) {
+  UrOnSimulator host;
+  host.simulator->restart_controller();
+  host.run(4'000);
+  EXPECT_NE(host.session->state(), LinkState::kReady);
+  EXPECT_TRUE(says(host, "the arm does not run yet")) << host.session->error();
+  host.run(3'000);
+  host.robot().power_on();
+  host.run(1'500);
+  host.robot().release_brakes();
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, SettingsAreKeptOverReconnects) {
+  for (const double frequency : {125.0, 500.0}) {
+    UrOnSimulator host({.frequency_hz = frequency}, {.model = UrModel::kESeries});
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(host.becomes_ready());
+      const std::uint64_t before = host.session->rtde().counters().packages;
+      host.run(1000);
+      EXPECT_NEAR(static_cast<double>(host.session->rtde().counters().packages - before), frequency,
+                  0.01 * frequency + 1);
+      host.simulator->reset_connections(kUrRtdePort);
+      host.run(50);
+    }
+  }
+}
+
+TEST(UrSessionTest, TheSliderBelongsToAFieldBus) {
+  UrOnSimulator host;
+  host.robot().set_fieldbus(true, true);
+  ASSERT_TRUE(host.becomes_ready()) << host.session->error();
+  EXPECT_FALSE(host.session->rtde().has_slider());
+  host.keep_posting(kMoving, 400);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+TEST(UrSessionTest, AnotherRtdeClientHasTheRegisters) {
+  UrOnSimulator host;
+  {
+    UrRtdePeer peer(*host.simulator);
+    peer.ask_version(2);
+    peer.set_up_inputs("input_int_register_24");
+    EXPECT_FALSE(host.becomes_ready(3000));
+    EXPECT_TRUE(says(host, "belong to another RTDE client")) << host.session->error();
+  }
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, AnyProgramStartGivesAProtectiveStop) {
+  UrOnSimulator host;
+  host.robot().set_fieldbus(true, false);
+  host.run(3000);
+  EXPECT_TRUE(says(host, "EtherNet/IP")) << host.session->error();
+  host.robot().set_fieldbus(true, true);
+  host.run(3000);
+  EXPECT_EQ(host.robot().unlock_protective_stop(), nullptr);
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, TheSliderIsNeverSetToZero) {
+  UrOnSimulator host;
+  ASSERT_TRUE(host.becomes_ready());
+  Command command;
+  command.kind = kUrSetSlider;
+  command.count = 1;
+  for (const double fraction : {0.0, 0.5, -3.0, 1.0}) {
+    command.values[0] = fraction;
+    host.session->on_command(command, host.now_ns());
+    host.keep_posting(kMoving, 400);
+    EXPECT_GE(host.robot().slider(), 0.01);
+    if (fraction == 0.5) {
+      EXPECT_EQ(host.robot().slider(), 0.5);
+      EXPECT_FALSE(host.session->has_full_speed());
+    }
+  }
+  EXPECT_EQ(host.robot().slider(), 1.0);
+  EXPECT_TRUE(host.session->has_full_speed());
+  EXPECT_EQ(host.robot().counters().protective_stops, 0);
+}
+
+TEST(UrSessionTest, TheScriptRunsOnAfterItsClientIsGone) {
+  for (const auto model : {UrModel::kCb3, UrModel::kESeries}) {
+    UrOnSimulator host({}, {.model = model});
+    begin_to_move(host);
+    host.keep_posting(kMoving, 137);
+    const std::int64_t last = host.robot().input_tick();
+    host.kill_host();
+    host.run(1000);
+    const double period_s = host.robot().period_s();
+    const double moved_s = static_cast<double>(host.robot().moved_tick() - last) * period_s;
+    // Braking begins 40 ms after the last command at the latest, and takes v / a.
+    EXPECT_LE(moved_s, 0.04 + 0.3 / 4.0 + 1e-9);
+    EXPECT_GE(moved_s, 0.3 / 4.0);
+    EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+  }
+}
+
+TEST(UrSessionTest, TheAgentStopsInADebugger) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  const std::int64_t last = host.robot().input_tick();
+  host.is_host_alive = false;  // its sockets stay open
+  host.run(2000);
+  EXPECT_LE(static_cast<double>(host.robot().moved_tick() - last) * 0.008, 0.115 + 1e-9);
+  host.is_host_alive = true;
+  EXPECT_TRUE(host.becomes_ready());
+  EXPECT_EQ(host.speed(), 0.0);
+}
+
+TEST(UrSessionTest, TheCommandLinkIsCut) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  const std::int64_t last = host.robot().input_tick();
+  host.simulator->set_link_faults({.to_robot_ns = 3600'000 * kMs});
+  host.keep_posting(kMoving, 2000);
+  EXPECT_LE(static_cast<double>(host.robot().moved_tick() - last) * 0.008, 0.115 + 1e-9);
+}
+
+TEST(UrSessionTest, LossOfCommandsHaltsTheProgramAndNothingMovesByItself) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.simulator->set_link_faults({.is_stalled = true});
+  host.keep_posting(kMoving, 300);
+  EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+  host.simulator->set_link_faults({});
+  host.run(3000);
+  EXPECT_EQ(host.session->state(), LinkState::kReady);
+  EXPECT_EQ(host.speed(), 0.0);
+  EXPECT_EQ(host.session->ur_counters().programs_sent, 2U);
+}
+
+TEST(UrSessionTest, NoSpeedIsKeptBeyondItsBound) {
+  // The loop falls silent while the process lives: the dead-man.
+  UrOnSimulator host;
+  begin_to_move(host);
+  const double before = host.robot().arm().target_q[2];
+  host.run(1000);
+  EXPECT_EQ(host.speed(), 0.0);
+  EXPECT_EQ(host.session->counters().dead_man_stops, 1U);
+  EXPECT_EQ(host.session->state(), LinkState::kReady);  // the program lives
+  // v (T + braking): 80 ms, a package and a tick, and v / 2a.
+  EXPECT_LE(host.robot().arm().target_q[2] - before, 0.3 * (0.08 + 0.024) + 0.3 * 0.3 / 8.0);
+}
+
+TEST(UrSessionTest, LivesIdlyThroughALongReset) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keep_posting(Command{}, 3500);
+  EXPECT_EQ(host.speed(), 0.0);
+  EXPECT_EQ(host.session->state(), LinkState::kReady);
+  host.run(5000);  // without any command
+  EXPECT_EQ(host.session->state(), LinkState::kReady);
+  EXPECT_EQ(host.session->ur_counters().programs_sent, 1U);
+  host.keep_posting(kMoving, 400);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+TEST(UrSessionTest, ScriptPortIsDeadAfterASafetyRestart) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.robot().fault();
+  host.simulator->reset_connections(30002);
+  host.run(500);
+  EXPECT_TRUE(says(host, "safety fault")) << host.session->error();
+  host.robot().restart_safety();
+  host.run(100);
+  host.robot().power_on();
+  host.run(1500);
+  host.robot().release_brakes();
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, TheProgramNeverStartsAfterAReleasedProtectiveStop) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.robot().protective_stop("the test");
+  host.keep_posting(kMoving, 6000);
+  EXPECT_TRUE(says(host, "protective stop")) << host.session->error();
+  EXPECT_EQ(host.speed(), 0.0);
+  EXPECT_EQ(host.robot().unlock_protective_stop(), nullptr);
+  EXPECT_TRUE(host.becomes_ready());
+  EXPECT_EQ(host.session->ur_counters().programs_sent, 2U);
+  EXPECT_EQ(host.speed(), 0.0);
+  host.keep_posting(kMoving, 400);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+TEST(UrSessionTest, UnlocksByItselfOnlyWhenAskedTo) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.robot().protective_stop("the test");
+  host.keep_posting(kMoving, 20'000);
+  EXPECT_EQ(host.robot().safety_mode(), UrSafetyMode::kProtectiveStop);
+
+  UrOnSimulator recovering({.unlocks_max = 3});
+  begin_to_move(recovering);
+  for (int i = 0; i < 3; ++i) {
+    recovering.robot().protective_stop("the test");
+    recovering.run(4500);
+    EXPECT_EQ(recovering.robot().safety_mode(), UrSafetyMode::kProtectiveStop);
+    EXPECT_TRUE(recovering.becomes_ready()) << recovering.session->error();
+    EXPECT_EQ(recovering.session->ur_counters().unlocks, static_cast<std::uint64_t>(i + 1));
+    EXPECT_EQ(recovering.speed(), 0.0);
+    recovering.run(2000);
+  }
+  recovering.robot().protective_stop("the test");
+  recovering.run(30'000);
+  EXPECT_EQ(recovering.robot().safety_mode(), UrSafetyMode::kProtectiveStop);
+  EXPECT_TRUE(says(recovering, "too many protective stops")) << recovering.session->error();
+}
+
+TEST(UrSessionTest, ARefusedUnlockIsTriedAgain) {
+  UrOnSimulator host({.unlocks_max = 10});
+  begin_to_move(host);
+  host.robot().refuse_unlocks(2);
+  host.robot().protective_stop("the test");
+  host.run(14'000);
+  EXPECT_NE(host.session->state(), LinkState::kReady);
+  EXPECT_TRUE(host.becomes_ready(5'000)) << host.session->error();
+  EXPECT_EQ(host.session->ur_counters().unlocks, 3U);
+}
+
+TEST(UrSessionTest, EveryWayThroughTheResidentProgramWaits) {
+  // A thousand rounds in each mode: none takes more than its period.
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keep_posting(kMoving, 4000);
+  host.keep_posting(Command{}, 4000);
+  host.keep_posting(kMoving, 400);
+  EXPECT_EQ(host.session->state(), LinkState::kReady);
+  EXPECT_EQ(host.session->ur_counters().programs_sent, 1U);
+  EXPECT_NEAR(host.session->newest().beat, 8900 / 8, 100);
+}
+
+TEST(UrSessionTest, AForeignProgramIsNamedAndNotFought) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.robot().run_script(kForeign);
+  host.keep_posting(kMoving, 3000);
+  EXPECT_EQ(host.session->state(), LinkState::kLost);
+  EXPECT_TRUE(says(host, "another program")) << host.session->error();
+  EXPECT_EQ(host.robot().program_name(), "foreign");
+  EXPECT_EQ(host.session->ur_counters().takeovers, 1U);
+  EXPECT_EQ(host.speed(), 0.0);
+  host.robot().stop_program("the test");
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, AForeignProgramIsLeftAloneFromTheBeginning) {
+  UrOnSimulator host;
+  host.robot().run_script(kForeign);
+  EXPECT_FALSE(host.becomes_ready(3000));
+  EXPECT_TRUE(says(host, "another program")) << host.session->error();
+  EXPECT_EQ(host.robot().program_name(), "foreign");
+}
+
+TEST(UrSessionTest, OurOwnProgramOfAnEarlierLifeIsReplaced) {
+  UrOnSimulator first;
+  begin_to_move(first);
+  first.keep_posting(Command{}, 400);
+  // The same controller, another process.
+  UrOnSimulator second;
+  second.simulator = std::move(first.simulator);
+  second.run(0);
+  EXPECT_EQ(second.robot().program_name(), "instep");
+  second.simulator->reset_connections(0);
+  EXPECT_TRUE(second.becomes_ready(20'000)) << second.session->error();
+}
+
+TEST(UrSessionTest, MeasuresTheWayThereAndBack) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keep_posting(kMoving, 4000);
+  const LatencyHistogram& trip = host.session->round_trip();
+  EXPECT_GT(trip.total(), 400U);
+  // Sent with one package, seen by the program at the next tick, said with that package.
+  EXPECT_LE(trip.quantile_ns(0.99), 17 * kMs);
+}
+
+TEST(UrSessionTest, ADashboardThatIsSlowKeepsItsConnection) {
+  UrDashboardLink dashboard;
+  dashboard.on_connect();
+  const auto hear = [&](const std::string& text) {
+    dashboard.on_bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  };
+  EXPECT_FALSE(dashboard.send("power on", 0));  // not greeted yet
+  hear("Connected: Universal Robots Dashboard Server\n");
+  EXPECT_TRUE(dashboard.send("power on", 0));
+  EXPECT_FALSE(dashboard.send("brake release", 9'000 * kMs));
+  EXPECT_TRUE(dashboard.send("brake release", 10'000 * kMs));
+  hear("Powering on\n");  // the first one's answer, late
+  EXPECT_FALSE(dashboard.is_free(10'001 * kMs));
+  EXPECT_EQ(dashboard.answer(), "");
+  hear("Brake rel");
+  hear("easing\n");
+  EXPECT_TRUE(dashboard.is_free(10'002 * kMs));
+  EXPECT_EQ(dashboard.answer(), "Brake releasing");
+}
+
+TEST(UrSessionTest, ConnectFailsWhileTheRobotIsStopped) {
+  UrOnSimulator host;
+  host.robot().emergency_stop(true);
+  EXPECT_FALSE(host.becomes_ready(5000));
+  EXPECT_TRUE(says(host, "emergency stop")) << host.session->error();
+  host.robot().emergency_stop(false);
+  host.run(100);
+  host.robot().power_on();
+  host.run(1500);
+  host.robot().release_brakes();
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, LocalControlIsSaidAndTriedAgainThreeTimesAndThenSeldom) {
+  UrOnSimulator host({}, {.model = UrModel::kESeries});
+  host.robot().set_remote_control(false);
+  EXPECT_FALSE(host.becomes_ready(8000));
+  EXPECT_TRUE(says(host, "remote control")) << host.session->error();
+  EXPECT_EQ(host.session->ur_counters().programs_sent, 3U);
+  host.robot().set_remote_control(true);
+  EXPECT_TRUE(host.becomes_ready(15'000));
+}
+
+TEST(UrSessionTest, ALossLeavesItsGapsAndMessages) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.run(3000);
+  host.robot().protective_stop("a wall");
+  host.run(100);
+  std::array<char, 20'000> text{};
+  const std::string report(text.data(), host.session->write_report(text));
+  EXPECT_NE(report.find("controller 3.15.8.106339; protective stop"), std::string::npos);
+  EXPECT_NE(report.find("message, level 1: protective stop: a wall"), std::string::npos) << report;
+  EXPECT_EQ(host.session->rtde().gap_count(), 200U);
+  EXPECT_NEAR(static_cast<double>(host.session->rtde().gap(100).gap_ns), 8e6, 1e6);
+  std::array<char, 50> small{};
+  EXPECT_EQ(host.session->write_report(small), 50U);
+}
+
+// ----- more
+
+TEST(UrSessionTest, SendsItsRegistersAsBytes) {
+  UrOnSimulator host;
+  ASSERT_TRUE(host.becomes_ready());
+  host.takes_output = false;
+  host.session->on_command(speeds(-0.5, 5.0), host.now_ns());
+  const auto output = host.session->output(UrChannel::kRtde);
+  ASSERT_EQ(output.size(), 3U + 1 + 4 + 4 + 7 * 8);
+  RtdeReader reader(output.subspan(3));
+  EXPECT_EQ(reader.u8(), 1);
+  EXPECT_EQ(reader.i32(), 1);  // speeds
+  EXPECT_GT(reader.i32(), 0);
+  EXPECT_EQ(reader.f64(), 0.0);
+  EXPECT_EQ(reader.f64(), -0.5);
+  EXPECT_EQ(reader.f64(), kUrJointSpeedMaxRadS);
+}
+
+TEST(UrSessionTest, WhatIsNoNumberStops) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keep_posting(speeds(0.1, std::nan("")), 400);
+  EXPECT_EQ(host.speed(), 0.0);
+}
+
+TEST(UrSessionTest, StaleTimestampsAreALoss) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.simulator->set_link_faults({.is_stale = true});
+  host.keep_posting(kMoving, 300);
+  EXPECT_EQ(host.session->state(), LinkState::kLost);
+  EXPECT_TRUE(says(host, "clock stands")) << host.session->error();
+  EXPECT_EQ(host.speed(), 0.0);
+  host.simulator->set_link_faults({});
+  EXPECT_TRUE(host.becomes_ready());
+}
+
+TEST(UrSessionTest, ReleasesTheProgramAndStartsItAgain) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  Command release;
+  release.kind = kUrRelease;
+  host.keep_posting(release, 1000);
+  EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+  EXPECT_EQ(host.speed(), 0.0);
+  host.keep_posting(kMoving, 2000);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+TEST(UrSessionTest, PacketsAreTypedAndDated) {
+  UrOnSimulator host({.frequency_hz = 500.0}, {.model = UrModel::kESeries});
+  host.keeps_packets = true;
+  begin_to_move(host);
+  ASSERT_GT(host.packets.size(), 100U);
+  UrReadings before;
+  for (std::size_t i = 0; i < host.packets.size(); ++i) {
+    UrReadings readings;
+    ASSERT_EQ(host.packets[i].size, kUrPacketBytes);
+    ASSERT_TRUE(decode_ur_packet(host.packets[i].view(), &readings));
+    if (i > 0) {
+      EXPECT_EQ(host.packets[i].sequence, host.packets[i - 1].sequence + 1);
+      EXPECT_GT(readings.timestamp_s, before.timestamp_s);
+      EXPECT_GE(host.packets[i].time_ns, host.packets[i - 1].time_ns);
+    }
+    before = readings;
+  }
+  EXPECT_EQ(before.robot_mode, 7);
+  EXPECT_NEAR(before.qd[2], 0.3, 0.01);
+  EXPECT_NEAR(before.tcp_pose[2], host.robot().tcp_pose(host.robot().measured_q())[2], 1e-3);
+}
+
+TEST(UrSessionTest, StopTextStopsWhateverRuns) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  UrClient other(*host.simulator, 30002);
+  other.send(std::string(ur_stop_text()));
+  host.keep_posting(kMoving, 90);
+  EXPECT_EQ(host.speed(), 0.0);
+}
+
+}  // namespace
+}  // namespace instep
