@@ -55,7 +55,7 @@ class Life {
   void step() {
     switch (byte() % 10) {
       case 0:
-        session_->on_connect(channel(), now_ns_);
+        connect();
         break;
       case 1:
         session_->on_disconnect(channel(), now_ns_);
@@ -77,7 +77,7 @@ class Life {
         break;
       case 5: {
         const UrChannel of = channel();
-        session_->consume(of, std::min<std::size_t>(byte(), session_->output(of).size()));
+        consume(of, byte());
         break;
       }
       case 6:
@@ -91,9 +91,15 @@ class Life {
         break;
       default:
         for (const UrChannel of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
-          session_->consume(of, session_->output(of).size());
+          consume(of, 4096);
         }
     }
+  }
+
+  void connect() {
+    const UrChannel of = channel();
+    if (of == UrChannel::kRtde) robot_.clear();
+    session_->on_connect(of, now_ns_);
   }
 
   void command() {
@@ -175,20 +181,32 @@ class Life {
 
   // Whatever was said: speeds on the wire stay within their limits.
   void look() {
-    const auto output = session_->output(UrChannel::kRtde);
-    instep::RtdeParser parser;
-    require(parser.push(output) == output.size());
     for (const UrChannel of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
       require(session_->output(of).size() <= 2048);
       static_cast<void>(session_->wants(of));
     }
     require(session_->error() != nullptr && session_->missing() != nullptr);
     static_cast<void>(session_->state());
-    if (output.size() != 3 + 1 + 8 + 56) return;
-    instep::RtdeReader reader(output.subspan(12));
-    for (int joint = 0; joint < instep::kUrJoints; ++joint) {
-      require(std::fabs(reader.f64()) <= instep::kUrJointSpeedMaxRadS);
+  }
+
+  // The socket takes bytes, and they reach a controller: they are RTDE, and speeds stay within
+  // their limits.
+  void consume(UrChannel of, std::size_t most) {
+    const auto output = session_->output(of);
+    const std::size_t count = std::min(most, output.size());
+    if (of == UrChannel::kRtde) {
+      require(robot_.push(output.first(count)) == count);
+      for (instep::RtdeMessage message; robot_.next(&message);) {
+        if (message.type != instep::RtdeMessageType::kData) continue;
+        if (message.payload.size() != 1 + 8 + 56) continue;
+        instep::RtdeReader reader(message.payload.subspan(9));
+        for (int joint = 0; joint < instep::kUrJoints; ++joint) {
+          require(std::fabs(reader.f64()) <= instep::kUrJointSpeedMaxRadS);
+        }
+      }
+      require(!robot_.is_broken());
     }
+    session_->consume(of, count);
   }
 
   const std::uint8_t* data_;
@@ -197,6 +215,7 @@ class Life {
   double timestamp_s_ = 0.0;
   std::unique_ptr<instep::UrSession> session_;
   Sink sink_;
+  instep::RtdeParser robot_;
 };
 
 }  // namespace

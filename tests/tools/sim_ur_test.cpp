@@ -1,9 +1,11 @@
 // The simulated UR5 in a process of its own, seen through its sockets.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -155,13 +157,16 @@ TEST(SimUrCommand, TakesWordsAndNumbers) {
 
 TEST(SimUrCommand, RefusesConnectionsWhileItsControllerIsOff) {
   const std::string address = own_address();
-  RunningCommand simulator({"-c",
-                            "(sleep 0.3; echo restart; sleep 10) | exec \"$0\" sim ur --address "
-                            "\"$1\"",
-                            INSTEP_COMMAND, address},
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "words").c_str(), 0600), 0);
+  RunningCommand simulator({"-c", "exec \"$0\" sim ur --address \"$1\" < \"$2\"", INSTEP_COMMAND,
+                            address, folder / "words"},
                            "/bin/sh");
+  const int words = open((folder / "words").c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(words, 0);
   const Socket before(address, 30004);
   ASSERT_TRUE(before.is_open());
+  ASSERT_EQ(write(words, "restart\n", 8), 8);
   EXPECT_TRUE(before.receive().empty());  // nothing was asked for: this is the end
   EXPECT_FALSE(Socket(address, 30004, 1).is_open());
   EXPECT_TRUE(Socket(address, 30004).is_open());
@@ -170,7 +175,9 @@ TEST(SimUrCommand, RefusesConnectionsWhileItsControllerIsOff) {
   dashboard.send_text("robotmode\n");
   EXPECT_EQ(dashboard.line(), "Robotmode: BOOTING\n");
   simulator.send(SIGTERM);
-  simulator.wait();
+  const CommandResult result = simulator.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  close(words);
 }
 
 TEST(SimUrCommand, WrongUseIsSaid) {
