@@ -1,0 +1,266 @@
+#include "tasks/ur_reacher2/ur_reacher2.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "drivers/ur/packet.h"
+#include "kernels/check.h"
+
+namespace instep {
+namespace {
+
+constexpr std::size_t kShoulder = 1;
+constexpr std::size_t kElbow = 2;
+constexpr double kDegree = std::numbers::pi / 180.0;
+constexpr UrVector kStart = {1.58724391, -2.4, 1.5, -0.71790582, 1.63685572, 1.00910473};
+constexpr std::array<double, 2> kJointLower = {-180.0 * kDegree, -120.0 * kDegree};
+constexpr std::array<double, 2> kJointUpper = {-60.0 * kDegree, 130.0 * kDegree};
+// Of x, y and z; x of the tip is within 0.0988 and 0.110 whatever the two joints do.
+constexpr std::array<double, 3> kBoxLower = {-0.2, -0.3, 0.5};
+constexpr std::array<double, 3> kBoxUpper = {0.2, 0.4, 1.0};
+constexpr double kBoxBuffer = 0.001;
+constexpr double kJointBuffer = 0.001;
+constexpr double kReturnRadS = 0.1;
+// SenseAct pays for each 8 ms.
+constexpr double kStepsPaid = kUrReacher2PeriodS / 0.008;
+constexpr std::uint32_t kDrawsMax = 4096;  // a quarter of them is inside
+
+constexpr std::int64_t kHomingNsMax = 60'000'000'000;
+constexpr double kAtStartRad = 0.003;
+constexpr double kStandsRadS = 0.01;
+constexpr std::int64_t kStandsTicks = 3;
+
+struct Jacobian {
+  double y1, y2, z1, z2;  // by shoulder and by elbow
+};
+Jacobian jacobian(double shoulder, double elbow) {
+  UrVector q = kStart;
+  q[kShoulder] = shoulder;
+  q[kElbow] = elbow;
+  const auto of = [&q](std::size_t joint) {
+    UrVector qd{};
+    qd[joint] = 1.0;
+    return ur_flange_speed(UrModel::kCb3, q, qd);
+  };
+  const UrVector first = of(kShoulder);
+  const UrVector second = of(kElbow);
+  return {-first[1], -second[1], first[2], second[2]};
+}
+
+std::array<double, 3> tip_of(double shoulder, double elbow) {
+  UrVector q = kStart;
+  q[kShoulder] = shoulder;
+  q[kElbow] = elbow;
+  const auto place = ur_flange(UrModel::kCb3, q).position;
+  return {-place[0], -place[1], place[2]};
+}
+
+void set_speeds(Command* command, const UrVector& speeds) {
+  command->kind = Command::kMove;
+  command->count = kUrJoints;
+  std::copy(speeds.begin(), speeds.end(), command->values.begin());
+}
+
+}  // namespace
+
+const UrVector& ur_reacher2_start() {
+  return kStart;
+}
+
+UrPlace ur_reacher2_tip(double shoulder, double elbow) {
+  const auto tip = tip_of(shoulder, elbow);
+  return {tip[1], tip[2]};
+}
+
+bool ur_reacher2_is_inside(double shoulder, double elbow, double buffer) {
+  const auto tip = tip_of(shoulder, elbow);
+  for (std::size_t i = 0; i < tip.size(); ++i) {
+    if (!(tip[i] >= kBoxLower[i] + buffer && tip[i] <= kBoxUpper[i] - buffer)) return false;
+  }
+  return true;
+}
+
+UrPlace ur_reacher2_target(const Random& random, std::uint64_t step) {
+  for (std::uint32_t i = 0; i < kDrawsMax; ++i) {
+    std::array<double, 2> draws{};
+    random.uniform(step, draws.data(), 2, static_cast<int>(4 * (i + 1)));
+    const double shoulder = kJointLower[0] + draws[0] * (kJointUpper[0] - kJointLower[0]);
+    const double elbow = kJointLower[1] + draws[1] * (kJointUpper[1] - kJointLower[1]);
+    if (ur_reacher2_is_inside(shoulder, elbow, kBoxBuffer)) return ur_reacher2_tip(shoulder, elbow);
+  }
+  return ur_reacher2_tip(kStart[kShoulder], kStart[kElbow]);
+}
+
+double ur_reacher2_reward(double distance) {
+  return kStepsPaid * (-distance + std::exp(-distance * distance / 0.01));
+}
+
+UrReacher2::UrReacher2() {
+  limits_.count = kUrJoints;
+  for (std::size_t i = 0; i < kUrJoints; ++i) {
+    limits_.lower[i] = -kUrReacher2SpeedRadS;
+    limits_.upper[i] = kUrReacher2SpeedRadS;
+    // The controller bounds the acceleration, at 1.4 rad/s2.
+    limits_.rate_max[i] = std::numeric_limits<double>::infinity();
+  }
+  limits_.packet_age_max_ns = 60'000'000;
+}
+
+void UrReacher2::take(const Packet& packet) {
+  UrReadings readings;
+  if (!decode_ur_packet(packet.view(), &readings)) return;
+  state_.q = readings.q;
+  state_.qd = readings.qd;
+  state_.has_packet = 1;
+  ++state_.packets;
+  const bool is_safe = readings.safety_mode == 1 || readings.safety_mode == 2;
+  // A slider below 100 % makes another arm of it: nothing is learnt then.
+  state_.is_normal = is_safe && readings.robot_mode == 7 && readings.speed_fraction > 0.999 ? 1 : 0;
+}
+
+// ------------------------------------------------------------------------------------------------
+// Homing
+
+void UrReacher2::begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) {
+  state_.homing_ns = now_ns;
+  state_.standing_ticks = 0;
+  state_.packets = 0;
+  state_.target = ur_reacher2_target(random, step);
+  // As in SenseAct an episode begins with a previous action that nobody took.
+  random.uniform(step, state_.previous_action.data(), 2);
+  for (double& action : state_.previous_action) action = 2.0 * action - 1.0;
+}
+
+Homing UrReacher2::home(std::int64_t now_ns, Command* command) {
+  *command = Command{};
+  if (now_ns - state_.homing_ns > kHomingNsMax) return Homing::kFailed;
+  // Only what has come since the last tick tells where the arm is.
+  const bool is_fresh = state_.packets > 0;
+  state_.packets = 0;
+  if (!is_fresh || state_.is_normal == 0) {
+    state_.standing_ticks = 0;
+    return Homing::kContinues;
+  }
+  double furthest = 0.0;
+  double fastest = 0.0;
+  UrVector speeds{};
+  for (std::size_t i = 0; i < kUrJoints; ++i) {
+    const double way = kStart[i] - state_.q[i];
+    furthest = std::max(furthest, std::fabs(way));
+    fastest = std::max(fastest, std::fabs(state_.qd[i]));
+    speeds[i] = way;
+  }
+  if (furthest < kAtStartRad) {
+    // Standing is told to stand: small errors are not chased.
+    state_.standing_ticks = fastest < kStandsRadS ? state_.standing_ticks + 1 : 0;
+    return state_.standing_ticks >= kStandsTicks ? Homing::kDone : Homing::kContinues;
+  }
+  state_.standing_ticks = 0;
+  // Straight through the joints' space, slower and slower at its end.
+  const double rate = std::min(3.0, kUrReacher2SpeedRadS / furthest);
+  for (double& speed : speeds) speed *= rate;
+  set_speeds(command, speeds);
+  return Homing::kContinues;
+}
+
+// ------------------------------------------------------------------------------------------------
+// An episode
+
+void UrReacher2::observe(double* observation) const {
+  const UrPlace place = tip();
+  observation[0] = state_.q[kShoulder];
+  observation[1] = state_.q[kElbow];
+  observation[2] = state_.qd[kShoulder] / kUrReacher2SpeedRadS;
+  observation[3] = state_.qd[kElbow] / kUrReacher2SpeedRadS;
+  observation[4] = place[0] - state_.target[0];
+  observation[5] = place[1] - state_.target[1];
+  observation[6] = state_.previous_action[0];
+  observation[7] = state_.previous_action[1];
+}
+
+void UrReacher2::first_observation(double* observation) {
+  state_.steps = 0;
+  observe(observation);
+}
+
+void UrReacher2::to_command(const float* action, Command* command) {
+  UrVector speeds{};
+  const std::array<std::size_t, 2> joints = {kShoulder, kElbow};
+  for (std::size_t i = 0; i < joints.size(); ++i) {
+    state_.previous_action[i] = static_cast<double>(action[i]);
+    speeds[joints[i]] = kUrReacher2SpeedRadS * std::clamp(state_.previous_action[i], -1.0, 1.0);
+  }
+  const double most = std::max(std::fabs(speeds[kShoulder]), std::fabs(speeds[kElbow]));
+  if (!ur_reacher2_is_inside(state_.q[kShoulder], state_.q[kElbow], 0.0)) {
+    const double shoulder = kStart[kShoulder] - state_.q[kShoulder];
+    const double elbow = kStart[kElbow] - state_.q[kElbow];
+    const double way = std::max(std::hypot(shoulder, elbow), 1e-9);
+    speeds[kShoulder] = kReturnRadS * shoulder / way;
+    speeds[kElbow] = kReturnRadS * elbow / way;
+  } else {
+    for (std::size_t i = 0; i < joints.size(); ++i) {
+      const double q = state_.q[joints[i]];
+      if (q < kJointLower[i] + kJointBuffer) speeds[joints[i]] = most;
+      if (q > kJointUpper[i] - kJointBuffer) speeds[joints[i]] = -most;
+    }
+  }
+  set_speeds(command, speeds);
+}
+
+Sensed UrReacher2::sense(double* observation) {
+  const UrPlace place = tip();
+  Sensed sensed;
+  sensed.is_faulted = state_.is_normal == 0;
+  sensed.reward =
+      ur_reacher2_reward(std::hypot(place[0] - state_.target[0], place[1] - state_.target[1]));
+  ++state_.steps;
+  sensed.truncated = state_.steps >= kUrReacher2StepsMax;
+  observe(observation);
+  return sensed;
+}
+
+void ur_reacher2_p_controller(const double* observation, float* action) {
+  constexpr double kGain = 8.0;
+  const Jacobian j = jacobian(observation[0], observation[1]);
+  const double y = -kGain * observation[4];
+  const double z = -kGain * observation[5];
+  // A stretched arm has directions in which it cannot go: damped there.
+  const double determinant = j.y1 * j.z2 - j.y2 * j.z1;
+  const double damped = std::copysign(std::max(std::fabs(determinant), 0.02), determinant);
+  const double shoulder = (j.z2 * y - j.y2 * z) / damped / kUrReacher2SpeedRadS;
+  const double elbow = (j.y1 * z - j.z1 * y) / damped / kUrReacher2SpeedRadS;
+  const double most = std::max({1.0, std::fabs(shoulder), std::fabs(elbow)});
+  action[0] = static_cast<float>(shoulder / most);
+  action[1] = static_cast<float>(elbow / most);
+}
+
+// ------------------------------------------------------------------------------------------------
+// Checkpoints
+
+void UrReacher2::save_state(std::span<std::uint8_t> out) const {
+  INSTEP_CHECK(out.size() == state_bytes());
+  std::memcpy(out.data(), &state_, sizeof state_);
+}
+
+bool UrReacher2::load_state(std::span<const std::uint8_t> in) {
+  if (in.size() != state_bytes()) return false;
+  State state;
+  std::memcpy(&state, in.data(), sizeof state);
+  // Written so that a NaN fails.
+  const auto all_within = [](std::span<const double> values, double limit) {
+    return std::all_of(values.begin(), values.end(),
+                       [limit](double value) { return std::fabs(value) <= limit; });
+  };
+  const auto is_flag = [](std::int64_t value) { return value == 0 || value == 1; };
+  const bool valid = all_within(state.q, 10.0) && all_within(state.qd, 100.0) &&
+                     all_within(state.target, 2.0) && all_within(state.previous_action, 1.0) &&
+                     is_flag(state.has_packet) && is_flag(state.is_normal) && state.steps >= 0 &&
+                     state.steps < kUrReacher2StepsMax && state.homing_ns >= 0 &&
+                     state.standing_ticks >= 0 && state.packets >= 0;
+  if (valid) state_ = state;
+  return valid;
+}
+
+}  // namespace instep
