@@ -42,6 +42,8 @@ struct Command {
 
   std::uint8_t kind = kStop;
   std::int32_t count = 0;  // of values
+  // How often a person has said that the run goes on after the device was taken over.
+  std::int32_t acknowledged = 0;
   std::array<double, kValuesMax> values{};
 };
 
@@ -55,6 +57,8 @@ class PacketSink {
 enum class LinkState : std::uint8_t {
   kConnecting,  // no packet yet, or none since the connection was lost
   kReady,       // packets arrive, commands are obeyed
+  kTakenOver,   // somebody else commands the device; it is not moved until Command::acknowledged
+                // grows
   kLost,        // was ready; the session is trying to come back by itself
   kFailed,      // will not come back without a person; error() says why
 };

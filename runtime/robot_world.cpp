@@ -13,6 +13,9 @@ namespace {
 // More packets than any device sends in a period: what is left waits for the next tick.
 constexpr int kPacketsPerTickMax = 4096;
 
+// For which a link may go on saying that it was taken over after it was told that all is well.
+constexpr std::int64_t kAcknowledgedNs = 1'000'000'000;
+
 // What save_state() writes before the task's own state. Every member has eight bytes, so that no
 // padding makes equal states differ.
 struct SavedState {
@@ -31,7 +34,7 @@ static_assert(sizeof(SavedState) == 56 + 40 + 8 * Command::kValuesMax);
 
 }  // namespace
 
-RobotWorld::RobotWorld(RobotTask& task, RobotLink& link, const RobotSignals& signals,
+RobotWorld::RobotWorld(RobotTask& task, RobotLink& link, RobotSignals& signals,
                        const RobotWorldConfig& config)
     : task_(task),
       link_(link),
@@ -61,13 +64,15 @@ RobotStatus RobotWorld::status_now() const {
       break;
   }
   if (!has_packet_) return RobotStatus::kConnecting;
+  if (is_taken_over_) return RobotStatus::kTakenOver;
   return link_lost_ns_ >= 0 ? RobotStatus::kLinkLost : RobotStatus::kHeld;
 }
 
 void RobotWorld::send_to_link(const Command& command, std::uint32_t limit_flags) {
   last_limit_flags_ = limit_flags;
   last_command_ = command;
-  if (!config_.is_dry_run) link_.post(command);
+  last_command_.acknowledged = acknowledged_;
+  if (!config_.is_dry_run) link_.post(last_command_);
 }
 
 void RobotWorld::post(Command command) {
@@ -153,20 +158,39 @@ bool RobotWorld::is_stale() const {
   return !has_packet_ || tick_ns_ - packet_ns_ > task_.limits().packet_age_max_ns;
 }
 
+// Whether somebody else has taken the robot over, and no key has said since that the run goes on. A
+// key that is pressed is told to the link by the next command, and shows in its state after that.
+bool RobotWorld::is_taken_over(LinkState state) {
+  if (config_.is_dry_run) return false;  // nothing here moves it
+  const bool is_old = acknowledged_ > 0 && tick_ns_ - acknowledged_ns_ < kAcknowledgedNs;
+  if (state == LinkState::kTakenOver && !is_taken_over_ && !is_old) {
+    is_taken_over_ = true;
+    signals_.hold = true;
+  } else if (is_taken_over_ && !signals_.hold) {
+    is_taken_over_ = false;
+    ++acknowledged_;
+    acknowledged_ns_ = tick_ns_;
+  }
+  return is_taken_over_ || state == LinkState::kTakenOver;
+}
+
 // Whether there is a reason to stand still now.
 bool RobotWorld::must_hold() {
-  const bool is_lost = link_.state() != LinkState::kReady;
+  const LinkState state = link_.state();
+  const bool is_taken = is_taken_over(state);
+  const bool is_lost = state != LinkState::kReady && state != LinkState::kTakenOver;
   if (!is_lost) {
     link_lost_ns_ = -1;
   } else if (link_lost_ns_ < 0) {
     link_lost_ns_ = tick_ns_;
   }
   const bool is_key = signals_.hold.load(std::memory_order_relaxed);
-  if (!is_lost && !is_stale() && !is_key) return false;
+  if (!is_taken && !is_lost && !is_stale() && !is_key) return false;
   // Waiting for a device to speak for the first time interrupts nothing.
   const bool interrupts = safety_ == SafetyState::kRunning || safety_ == SafetyState::kHoming;
   if (interrupts && has_packet_) {
-    const HoldCause cause = is_key    ? HoldCause::kKey
+    const HoldCause cause = is_taken  ? HoldCause::kTakenOver
+                            : is_key  ? HoldCause::kKey
                             : is_lost ? HoldCause::kLinkLost
                                       : HoldCause::kStaleSensors;
     ++counters_.holds[static_cast<std::size_t>(cause)];

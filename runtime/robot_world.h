@@ -24,7 +24,9 @@ namespace instep {
 
 // What people ask of a running robot, from other threads or signal handlers.
 struct RobotSignals {
-  std::atomic<bool> hold{false};  // stand still as long as it is set
+  // Stand still as long as it is set. RobotWorld sets it too, when somebody else has taken the
+  // robot over: only a person may say that the run goes on.
+  std::atomic<bool> hold{false};
   std::atomic<bool> stop{false};  // stop the robot; no episode begins any more
 };
 
@@ -41,8 +43,8 @@ struct RobotWorldConfig {
 };
 
 // Why the robot stands still.
-enum class HoldCause : std::uint8_t { kKey, kStaleSensors, kLinkLost };
-inline constexpr int kHoldCauses = 3;
+enum class HoldCause : std::uint8_t { kKey, kStaleSensors, kLinkLost, kTakenOver };
+inline constexpr int kHoldCauses = 4;
 
 // Counters since the world was made. Ticks are control periods.
 struct RobotWorldCounters {
@@ -64,7 +66,8 @@ enum class RobotStatus : std::uint8_t {
   kHoming,
   kRunning,
   kHeld,
-  kLinkLost,  // held until it is back, for at most link_loss_max_ns
+  kTakenOver,  // held by somebody else's stop or command, until a key
+  kLinkLost,   // held until it is back, for at most link_loss_max_ns
   kFaulted,
 };
 
@@ -81,7 +84,7 @@ enum class RobotEnd : std::uint8_t {
 class RobotWorld final : public Environment {
  public:
   // Throws std::invalid_argument when the task's limits contradict themselves.
-  RobotWorld(RobotTask& task, RobotLink& link, const RobotSignals& signals,
+  RobotWorld(RobotTask& task, RobotLink& link, RobotSignals& signals,
              const RobotWorldConfig& config);
 
   // Homes the robot; waits as long as it is held. Where no episode can begin, end() says why, the
@@ -118,6 +121,7 @@ class RobotWorld final : public Environment {
  private:
   void wait_for_tick();
   bool is_stale() const;
+  bool is_taken_over(LinkState state);
   bool must_hold();
   void on(SafetyEvent event);
   RobotStatus status_now() const;
@@ -131,7 +135,7 @@ class RobotWorld final : public Environment {
 
   RobotTask& task_;
   RobotLink& link_;
-  const RobotSignals& signals_;
+  RobotSignals& signals_;
   RobotWorldConfig config_;
   Limiter limiter_;
   Pacer pacer_;
@@ -149,6 +153,9 @@ class RobotWorld final : public Environment {
   std::int64_t tick_ns_ = 0;
   std::int64_t packet_ns_ = 0;
   std::int64_t link_lost_ns_ = -1;  // since when the link is not ready; -1: it is
+  bool is_taken_over_ = false;      // and nobody has said yet that the run goes on
+  std::int32_t acknowledged_ = 0;   // takeovers after which it went on
+  std::int64_t acknowledged_ns_ = 0;
   // Of a task of positions: where the robot is held, while it is.
   std::array<double, Command::kValuesMax> pose_{};
   bool is_pose_known_ = false;

@@ -19,9 +19,16 @@ constexpr std::int64_t kModeRetryNs = 300 * kMillisecondNs;
 constexpr std::int64_t kObeyNs = 75 * kMillisecondNs;  // a command is in the frames by then
 constexpr std::int64_t kDeafNs = 1000 * kMillisecondNs;
 constexpr std::int64_t kDockRetryNs = 60'000 * kMillisecondNs;
-constexpr std::int64_t kPauseNs = 250 * kMillisecondNs;  // doubled from attempt to attempt
-constexpr std::int64_t kPauseNsMax = 8000 * kMillisecondNs;
-constexpr std::int64_t kAttemptsMax = 4;  // before a robot that has never answered is given up
+constexpr std::int64_t kPauseNs = 250 * kMillisecondNs;
+constexpr std::int64_t kAttemptsMax = 5;  // before a robot that has never answered is given up
+// A robot that may still be moving is told to stop so often.
+constexpr std::int64_t kRepeatStopNs = 100 * kMillisecondNs;
+// A robot that was switched off answers its first Start so soon.
+constexpr std::int64_t kPromptNs = 60 * kMillisecondNs;
+// The guardian process stops the robot of a process that stands still for longer than this.
+constexpr std::int64_t kStandstillNs = 200 * kMillisecondNs;
+// A line of the firmware's chatter is 33 bytes, what it says when it starts is far longer.
+constexpr std::int64_t kBootTextBytes = 60;
 constexpr std::int64_t kRestartsMax = 2;
 constexpr std::int64_t kNever = INT64_MAX;
 
@@ -83,6 +90,8 @@ void Create2Session::send(std::span<const std::uint8_t> bytes) {
 }
 
 void Create2Session::send(Create2Opcode opcode) {
+  const bool is_safe = opcode == Create2Opcode::kSafe;
+  state_.takeover.note_mode(is_safe ? Create2Mode::kSafe : Create2Mode::kPassive, state_.now_ns);
   const auto byte = static_cast<std::uint8_t>(opcode);
   send({&byte, 1});
 }
@@ -96,7 +105,10 @@ void Create2Session::consume(std::size_t bytes) {
   INSTEP_CHECK(bytes <= size);
   std::memmove(state_.output.data(), state_.output.data() + bytes, size - bytes);
   state_.output_size -= static_cast<std::int64_t>(bytes);
-  if (state_.output_size == 0) send_due_command();
+  if (bytes > 0) state_.takeover.note_bytes(state_.now_ns);
+  if (state_.output_size > 0) return;
+  state_.has_stop_waiting = 0;
+  send_due_command();
 }
 
 bool Create2Session::wake_line() const {
@@ -117,6 +129,7 @@ void Create2Session::on_disconnect(std::int64_t now_ns) {
   state_.now_ns = now_ns;
   if (state_.phase != kClosed) state_.trouble = kUnplugged;
   state_.output_size = 0;
+  state_.has_stop_waiting = 0;
   state_.is_due = 0;
   enter(kClosed);
 }
@@ -132,11 +145,16 @@ void Create2Session::begin_start() {
   state_.disobeyed_ns = -1;
   state_.must_pad = 0;
   send(kStop);
+  state_.takeover.note_mode(Create2Mode::kPassive, state_.now_ns);
+  state_.has_stop_waiting = 1;
+  state_.is_started_anew = 1;
   enter(kStarting);
 }
 
 void Create2Session::ask_for_stream() {
   state_.decoder.clear();
+  // Whoever streams before he is asked was never off.
+  state_.was_streaming = state_.bytes_heard > 0 ? 1 : 0;
   state_.bytes_heard = 0;
   if (state_.output_size == 0) send(kRequest);
   enter(kListening);
@@ -151,12 +169,12 @@ void Create2Session::become_lost(Trouble trouble) {
     enter(kWaking);
     return;
   }
-  if (state_.output_size == 0) send_speeds(0, 0);
-  if (state_.is_docking != 0) send(Create2Opcode::kStart);
-  state_.is_docking = 0;
+  state_.was_driven = state_.takeover.mode() >= kSafe ? 1 : 0;
+  state_.is_started_anew = 0;
+  send_stop();
   enter(kListening);
   state_.bytes_heard = 0;
-  if (state_.output_size <= 16) send(kRequest);
+  if (state_.output_size + kRequest.size() <= state_.output.size()) send(kRequest);
 }
 
 void Create2Session::fail_attempt() {
@@ -192,10 +210,34 @@ bool Create2Session::is_started(int reported_mode) {
   return true;
 }
 
+// What a firmware says that starts is long, and nothing but text.
+void Create2Session::look_for_text(std::span<const std::uint8_t> bytes) {
+  for (const std::uint8_t byte : bytes) {
+    const bool is_text =
+        (byte >= ' ' && byte <= '~') || byte == '\r' || byte == '\n' || byte == '\t';
+    state_.text_bytes = is_text ? state_.text_bytes + 1 : 0;
+    if (state_.text_bytes >= kBootTextBytes) state_.boot_text_ns = state_.now_ns;
+  }
+}
+
+// Frames that had stayed away may come back at any time, from a robot that has streamed all along.
+bool Create2Session::is_listening() const {
+  const bool is_waiting = state_.phase == kPausing || state_.phase == kWaking;
+  return state_.phase == kListening || state_.phase == kStreaming ||
+         (is_waiting && state_.trouble == kLostFrames);
+}
+
+void Create2Session::note_standstill(std::int64_t now_ns) {
+  if (now_ns - state_.now_ns > kStandstillNs) state_.takeover.note_standstill(now_ns);
+  state_.now_ns = now_ns;
+}
+
 void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                               PacketSink& sink) {
-  state_.now_ns = now_ns;
-  if (state_.phase != kListening && state_.phase != kStreaming) {
+  note_standstill(now_ns);
+  look_for_text(bytes);
+  if (state_.phase == kStarting) state_.bytes_heard += static_cast<std::int64_t>(bytes.size());
+  if (!is_listening()) {
     state_.counters.bytes_skipped += bytes.size();
     return;
   }
@@ -234,8 +276,11 @@ void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t 
 void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
   Create2Readings readings;
   INSTEP_CHECK(decode_create2_frame(frame, &readings));
-  if (state_.phase == kListening) {
+  if (state_.phase != kStreaming) {
     if (state_.trouble != kLostFrames && !is_started(readings.mode)) return;
+    if (was_switched_off()) become_taken_over();
+    if (state_.is_started_anew != 0) state_.takeover.forget();
+    state_.takeover.note_silence(state_.now_ns);
     if (state_.was_ready != 0) ++state_.counters.reconnects;
     state_.was_ready = 1;
     state_.attempt = 0;
@@ -248,8 +293,27 @@ void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
   const auto& cliff = readings.cliff;
   state_.is_at_cliff = std::any_of(cliff.begin(), cliff.end(), [](bool c) { return c; }) ? 1 : 0;
   state_.is_on_dock = readings.charging_sources != 0 ? 1 : 0;
+  if (state_.takeover.add_frame(readings, static_cast<int>(state_.mode), state_.now_ns)) {
+    become_taken_over();
+  }
   end_strange_motion(readings);
   check_obedience(readings);
+}
+
+// A robot that was driven, fell silent, and answers as soon as it is started was Off: another
+// program's Stop, or a person's. Had its frames been lost, they would have come back before it was
+// asked, or stayed away; and a robot that starts by itself, a battery put back, says so in a text.
+bool Create2Session::was_switched_off() const {
+  return state_.phase == kListening && state_.was_driven != 0 && state_.is_started_anew != 0 &&
+         state_.was_streaming == 0 && state_.boot_text_ns < state_.frame_ns &&
+         state_.attempt == 1 && state_.trouble == kLostFrames &&
+         state_.now_ns - state_.phase_ns <= kPromptNs;
+}
+
+void Create2Session::become_taken_over() {
+  state_.is_taken_over = 1;
+  state_.kind = Command::kStop;
+  state_.is_due = 1;
 }
 
 // In Passive mode the robot moves only by itself: a damaged command can have sent it to its dock.
@@ -262,6 +326,7 @@ void Create2Session::end_strange_motion(const Create2Readings& readings) {
   state_.encoder_left = readings.encoder_left;
   state_.encoder_right = readings.encoder_right;
   if (!moves || state_.mode >= kSafe || state_.is_docking != 0 || state_.output_size > 0) return;
+  if (state_.takeover.is_undecided()) return;
   if (state_.now_ns - state_.mode_sent_ns < kModeRetryNs) return;
   send(Create2Opcode::kStart);
   state_.mode_sent_ns = state_.now_ns;
@@ -271,6 +336,7 @@ void Create2Session::end_strange_motion(const Create2Readings& readings) {
 // a robot that never obeys has gone deaf, as one does that sits on its dock in Safe mode.
 void Create2Session::check_obedience(const Create2Readings& readings) {
   if (state_.mode < kSafe || state_.now_ns - state_.sent_ns < kObeyNs) return;
+  if (state_.takeover.is_undecided()) return;
   if (readings.requested_left_mm_s == state_.sent_left_mm_s &&
       readings.requested_right_mm_s == state_.sent_right_mm_s) {
     state_.disobeyed_ns = -1;
@@ -289,10 +355,15 @@ void Create2Session::check_obedience(const Create2Readings& readings) {
 // Commands
 
 void Create2Session::on_command(const Command& command, std::int64_t now_ns) {
-  state_.now_ns = now_ns;
+  note_standstill(now_ns);
+  if (command.acknowledged > state_.acknowledged) {
+    state_.acknowledged = command.acknowledged;
+    state_.is_taken_over = 0;
+    state_.takeover.forget();
+  }
   const bool is_move = command.kind == Command::kMove && command.count >= 2;
   const bool is_known = is_move || command.kind == kCreate2SeekDock || command.kind == kCreate2Rest;
-  state_.kind = is_known ? command.kind : Command::kStop;
+  state_.kind = is_known && state_.is_taken_over == 0 ? command.kind : Command::kStop;
   state_.left_mm_s = is_move ? whole_speed(command.values[0]) : 0;
   state_.right_mm_s = is_move ? whole_speed(command.values[1]) : 0;
   state_.command_ns = now_ns;
@@ -301,7 +372,14 @@ void Create2Session::on_command(const Command& command, std::int64_t now_ns) {
 }
 
 void Create2Session::send_due_command() {
-  if (state_.is_due == 0 || state_.output_size > 0 || state_.phase != kStreaming) return;
+  if (state_.is_due == 0 || state_.phase != kStreaming) return;
+  if (state_.kind == Command::kStop) {
+    send_stop();
+    state_.is_due = 0;
+    return;
+  }
+  // What somebody else may have done is not undone before that is known.
+  if (state_.output_size > 0 || state_.takeover.is_undecided()) return;
   if (state_.kind != kCreate2SeekDock && state_.is_docking != 0) {
     // Ends the robot's own way to its dock.
     send(Create2Opcode::kStart);
@@ -330,10 +408,28 @@ void Create2Session::send_due_command() {
       }
       break;
     default:
-      send_speeds(0, 0);
       break;
   }
   state_.is_due = 0;
+}
+
+// A stop goes before whatever waits: that is void, and what of it may have gone out is completed.
+void Create2Session::send_stop() {
+  if (state_.has_stop_waiting != 0) return;
+  if (state_.output_size > 0) {
+    state_.output_size = 0;
+    constexpr std::array<std::uint8_t, kPaddingBytes> kPadding{};
+    send(kPadding);
+    state_.must_pad = 0;
+  }
+  send_speeds(0, 0);
+  if (state_.is_docking != 0) {
+    // Ends the robot's own way to its dock.
+    send(Create2Opcode::kStart);
+    state_.mode_sent_ns = state_.now_ns;
+  }
+  state_.is_docking = 0;
+  state_.has_stop_waiting = 1;
 }
 
 // Speeds count in Safe mode only, and only the robot can say that it is there.
@@ -371,6 +467,7 @@ void Create2Session::send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s
   state_.sent_left_mm_s = left_mm_s;
   state_.sent_right_mm_s = right_mm_s;
   state_.sent_ns = state_.now_ns;
+  state_.takeover.note_speeds(left_mm_s, right_mm_s, state_.now_ns);
   ++state_.counters.commands_sent;
 }
 
@@ -383,13 +480,23 @@ bool Create2Session::moves() const {
          (state_.is_docking != 0 && state_.is_on_dock == 0);
 }
 
-// A port that takes no bytes keeps the stop of a silent loop waiting; there is no more to be done.
-bool Create2Session::is_stop_due() const {
-  return state_.is_due != 0 && state_.kind == Command::kStop;
+// A stop may have been lost, as frames are that would tell.
+bool Create2Session::must_repeat_stop() const {
+  return state_.was_ready != 0 &&
+         (state_.phase == kListening || state_.phase == kPausing || state_.phase == kWaking);
+}
+
+void Create2Session::repeat_stop() {
+  if (state_.output_size > 0 || state_.now_ns - state_.sent_ns < kRepeatStopNs) return;
+  constexpr std::array<std::uint8_t, kShortPaddingBytes> kPadding{};
+  send(kPadding);
+  send(encode_create2_drive_direct(0, 0));
+  state_.sent_ns = state_.now_ns;
+  state_.has_stop_waiting = 1;
 }
 
 std::int64_t Create2Session::poll(std::int64_t now_ns) {
-  state_.now_ns = now_ns;
+  note_standstill(now_ns);
   const std::int64_t in_phase_ns = now_ns - state_.phase_ns;
   switch (state_.phase) {
     case kStarting:
@@ -399,7 +506,7 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
       if (in_phase_ns >= kFirstFrameNs) fail_attempt();
       break;
     case kPausing:
-      if (in_phase_ns >= pause_ns()) enter(kWaking);
+      if (in_phase_ns >= kPauseNs) enter(kWaking);
       break;
     case kWaking:
       // The robot needs as long again to hear.
@@ -411,7 +518,7 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
         break;
       }
       const bool is_moving = moves() || (state_.is_due != 0 && state_.kind == Command::kMove);
-      if (is_moving && !is_stop_due() && now_ns - state_.command_ns >= options_.dead_man_ns) {
+      if (is_moving && now_ns - state_.command_ns >= options_.dead_man_ns) {
         state_.kind = Command::kStop;
         state_.is_due = 1;
         ++state_.counters.dead_man_stops;
@@ -422,11 +529,11 @@ std::int64_t Create2Session::poll(std::int64_t now_ns) {
     default:
       break;
   }
-  return next_poll_ns();
-}
-
-std::int64_t Create2Session::pause_ns() const {
-  return std::min(kPauseNsMax, kPauseNs << std::clamp<std::int64_t>(state_.attempt - 1, 0, 8));
+  if (must_repeat_stop()) repeat_stop();
+  const std::int64_t next_ns = next_poll_ns();
+  // Bytes that wait are no reason to be called: repeat_stop() does nothing as long as they do.
+  const bool repeats = must_repeat_stop() && state_.output_size == 0;
+  return repeats ? std::min(next_ns, state_.sent_ns + kRepeatStopNs) : next_ns;
 }
 
 std::int64_t Create2Session::next_poll_ns() const {
@@ -436,14 +543,13 @@ std::int64_t Create2Session::next_poll_ns() const {
     case kListening:
       return state_.phase_ns + kFirstFrameNs;
     case kPausing:
-      return state_.phase_ns + pause_ns();
+      return state_.phase_ns + kPauseNs;
     case kWaking:
       return wake_line() ? state_.phase_ns + kWakePulseNs
                          : state_.phase_ns + kWakePulseNs + kModeChangeNs;
     case kStreaming: {
       const std::int64_t silence = std::max(state_.frame_ns, state_.phase_ns) + kSilenceNs;
-      const bool is_watched = moves() && !is_stop_due();
-      return is_watched ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
+      return moves() ? std::min(silence, state_.command_ns + options_.dead_man_ns) : silence;
     }
     default:
       return kNever;
@@ -452,7 +558,9 @@ std::int64_t Create2Session::next_poll_ns() const {
 
 LinkState Create2Session::state() const {
   if (state_.has_failed != 0) return LinkState::kFailed;
-  if (state_.phase == kStreaming) return LinkState::kReady;
+  if (state_.phase == kStreaming) {
+    return state_.is_taken_over != 0 ? LinkState::kTakenOver : LinkState::kReady;
+  }
   return state_.was_ready != 0 ? LinkState::kLost : LinkState::kConnecting;
 }
 
@@ -501,6 +609,7 @@ bool Create2Session::load_state(std::span<const std::uint8_t> in) {
       is_speed(state.sent_right_mm_s) && std::abs(state.mode) <= 256 &&
       std::abs(state.mode_offset) <= 1 && state.output_size >= 0 &&
       state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
+      state.text_bytes >= 0 && is_count(state.text_bytes) && state.takeover.is_valid() &&
       state.decoder.is_like(fresh);
   if (valid) state_ = state;
   return valid;

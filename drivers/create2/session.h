@@ -6,8 +6,13 @@
 //                +-- waking <-+------------+  no frame for a second, or deaf: wake it, start again
 //
 // Times, all from the last valid byte or command: a robot whose commands stay away stands still
-// dead_man_ns later; one whose frames stay away is told to stop after 100 ms; one that was out of
-// reach is told to stop with the first bytes that reach it.
+// dead_man_ns later; one whose frames stay away is told to stop after 100 ms, and every 100 ms from
+// then on; one that was out of reach is told to stop with the first bytes that reach it. A stop
+// goes before whatever waits to be sent.
+//
+// Where somebody else tells the robot what to do (Create2Takeover), or switches it off while it is
+// driven, the robot is stopped, state() is kTakenOver, and it is neither driven nor brought into
+// Safe mode until a command acknowledges it.
 #pragma once
 
 #include <array>
@@ -15,6 +20,7 @@
 #include <span>
 
 #include "drivers/create2/codec.h"
+#include "drivers/create2/takeover.h"
 #include "runtime/robot.h"
 
 namespace instep {
@@ -99,9 +105,19 @@ class Create2Session final : public Session {
     std::int64_t sent_left_mm_s = 0;
     std::int64_t sent_right_mm_s = 0;
     std::int64_t sent_ns = 0;
-    std::int64_t mode_sent_ns = 0;   // when a mode was asked for last
-    std::int64_t disobeyed_ns = -1;  // since when the robot has other speeds; -1: it has not
-    std::int64_t must_pad = 0;       // the next command completes a lost one first
+    std::int64_t mode_sent_ns = 0;      // when a mode was asked for last
+    std::int64_t disobeyed_ns = -1;     // since when the robot has other speeds; -1: it has not
+    std::int64_t must_pad = 0;          // the next command completes a lost one first
+    std::int64_t has_stop_waiting = 0;  // the output holds a stop, and nothing that moves
+
+    // Other hands.
+    std::int64_t is_taken_over = 0;
+    std::int64_t acknowledged = 0;     // by the newest command
+    std::int64_t was_driven = 0;       // when its frames stayed away
+    std::int64_t is_started_anew = 0;  // since then
+    std::int64_t was_streaming = 0;    // before it was asked to
+    std::int64_t text_bytes = 0;       // printable ones in a row
+    std::int64_t boot_text_ns = -1;    // when it last said what a firmware says that starts
 
     // Of the last frame.
     std::int64_t mode = 0;         // corrected
@@ -115,6 +131,7 @@ class Create2Session final : public Session {
     std::int64_t output_size = 0;
     std::array<std::uint8_t, 128> output{};
     LinkCounters counters;
+    Create2Takeover takeover;
     Create2StreamDecoder decoder;
   };
 
@@ -124,8 +141,12 @@ class Create2Session final : public Session {
   void become_lost(Trouble trouble);
   void fail_attempt();
   std::int64_t next_poll_ns() const;
-  std::int64_t pause_ns() const;
+  bool is_listening() const;
+  void note_standstill(std::int64_t now_ns);
+  void look_for_text(std::span<const std::uint8_t> bytes);
   void take_frame(std::span<const std::uint8_t> frame);
+  bool was_switched_off() const;
+  void become_taken_over();
   bool is_started(int reported_mode);
   void check_obedience(const Create2Readings& readings);
   void end_strange_motion(const Create2Readings& readings);
@@ -133,7 +154,9 @@ class Create2Session final : public Session {
   void send_move();
   bool may_enter_safe() const;
   bool moves() const;
-  bool is_stop_due() const;
+  bool must_repeat_stop() const;
+  void repeat_stop();
+  void send_stop();
   void send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s);
   void send(std::span<const std::uint8_t> bytes);
   void send(Create2Opcode opcode);

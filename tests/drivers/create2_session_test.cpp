@@ -307,6 +307,235 @@ TEST_F(Create2SessionTest, GoesOnBitForBitFromASavedState) {
 }
 
 // ------------------------------------------------------------------------------------------------
+// Other hands
+
+class Create2TakenOver : public Create2SessionTest {
+ protected:
+  // Drives, and has somebody else write these bytes to the port `after_ms` behind a command.
+  void drive_and_hear(const Bytes& foreign, std::int64_t after_ms) {
+    run(300);
+    simulator_.place(400, 300, 0.0);
+    keep_posting(move(90, 100), 1'500);
+    ASSERT_EQ(link_.state(), LinkState::kReady);
+    link_.post(move(100, 90));
+    run(after_ms);
+    simulator_.on_bytes(foreign, link_.now_ns());
+    run(150 - after_ms);
+  }
+  // The loop goes on asking for motion; answers whether the robot is moved.
+  bool moves_within(std::int64_t ms) {
+    for (std::int64_t end = link_.now_ns() + ms * kMs; link_.now_ns() < end;) {
+      Command command = move(80, 100);
+      command.acknowledged = acknowledged_;
+      link_.post(command);
+      for (int i = 0; i < 15; ++i) {
+        run(10);
+        if (!wheels_are_told(0, 0)) return true;
+      }
+    }
+    return false;
+  }
+  void expect_taken_over(const std::string& what) {
+    EXPECT_EQ(link_.state(), LinkState::kTakenOver) << what;
+    const Create2Mode mode = simulator_.mode();
+    EXPECT_FALSE(moves_within(20'000)) << what;
+    EXPECT_EQ(link_.state(), LinkState::kTakenOver) << what;
+    EXPECT_TRUE(mode > Create2Mode::kPassive || simulator_.mode() == mode) << what;
+    ++acknowledged_;
+    EXPECT_TRUE(moves_within(2'000)) << what;
+    EXPECT_EQ(link_.state(), LinkState::kReady) << what;
+    moves_within(1);
+  }
+
+  std::int32_t acknowledged_ = 0;
+};
+
+// Start, Power, Spot, Clean, Max, Seek Dock, Full, and speeds.
+TEST_F(Create2TakenOver, IsWhatNobodyHereHasAskedFor) {
+  const Bytes stranger[] = {{128}, {133}, {134}, {135}, {136}, {143}, {132}, {145, 0, 0, 0, 0}};
+  for (const Bytes& bytes : stranger) {
+    for (std::int64_t after_ms = 0; after_ms < 150; after_ms += 7) {
+      SCOPED_TRACE("opcode " + std::to_string(bytes[0]) + " after " + std::to_string(after_ms));
+      drive_and_hear(bytes, after_ms);
+      run(400);
+      expect_taken_over("");
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// Off: the frames stop, and come back at the first Start.
+TEST_F(Create2TakenOver, IsARobotThatIsSwitchedOff) {
+  for (std::int64_t after_ms = 0; after_ms < 150; after_ms += 29) {
+    drive_and_hear({173}, after_ms);
+    run(3'000);
+    expect_taken_over("Stop after " + std::to_string(after_ms));
+  }
+}
+
+// Speeds that come soon after a command of ours may be that command, damaged: it is sent again. A
+// program that drives is seen all the same.
+TEST_F(Create2TakenOver, IsARobotThatAnotherProgramDrives) {
+  drive_and_hear({145, 0, 33, 0, 44}, 100);
+  run(60);
+  expect_taken_over("one command");
+  for (std::int64_t after_ms = 0; after_ms < 30; after_ms += 5) {
+    drive_and_hear({145, 0, 33, 0, 44}, after_ms);
+    EXPECT_EQ(link_.state(), LinkState::kReady);
+    EXPECT_TRUE(moves_within(300));
+    EXPECT_EQ(link_.state(), LinkState::kReady);
+  }
+  for (int i = 0; i < 40 && link_.state() == LinkState::kReady; ++i) {
+    const Bytes drive = {145, 0, 33, 0, static_cast<std::uint8_t>(40 + i)};
+    link_.post(move(90, 90));
+    run(47);
+    simulator_.on_bytes(drive, link_.now_ns());
+    run(53);
+  }
+  EXPECT_EQ(link_.state(), LinkState::kTakenOver);
+  run(50);
+  EXPECT_TRUE(wheels_are_told(0, 0)) << "it stands, whoever drives it";
+}
+
+TEST_F(Create2TakenOver, IsNotARobotsOwnReflex) {
+  run(300);
+  for (int i = 0; i < 30; ++i) {
+    keep_posting(move(100, 100), 450 + 10 * i);
+    simulator_.set_lifted(true);
+    keep_posting(move(100, 100), 300);
+    simulator_.set_lifted(false);
+    keep_posting(move(100, 100), 900);
+    simulator_.set_cliffs(4);
+    keep_posting(move(100, 100), 150);
+    simulator_.set_cliffs(0);
+    keep_posting(move(100, 100), 900);
+    ASSERT_EQ(link_.state(), LinkState::kReady) << i;
+    simulator_.place(400, 300, 0.0);
+  }
+  simulator_.place(kCreate2RadiusMm + 100, kDockYMm, std::numbers::pi);
+  keep_posting(move(100, 100), 3'000);
+  EXPECT_NE(simulator_.mode(), Create2Mode::kOff);
+  EXPECT_EQ(link_.state(), LinkState::kReady) << "on its dock";
+}
+
+TEST_F(Create2TakenOver, IsNothingThatWeDidOurselves) {
+  run(300);
+  Command seek;
+  seek.kind = kCreate2SeekDock;
+  Command rest;
+  rest.kind = kCreate2Rest;
+  for (int i = 0; i < 40; ++i) {
+    for (const Command& command :
+         {move(100, 50), seek, move(-50, 50), rest, move(30, 30), Command{}}) {
+      link_.post(command);
+      run(10 + 37 * i % 400);
+      ASSERT_NE(link_.state(), LinkState::kTakenOver) << i;
+    }
+    simulator_.place(400, 300, 0.0);
+  }
+}
+
+TEST_F(Create2TakenOver, IsNoRobotThatStartsByItself) {
+  for (std::int64_t after_ms = 0; after_ms < 150; after_ms += 13) {
+    drive_and_hear({7}, after_ms);
+    run(4'000);
+    EXPECT_EQ(link_.state(), LinkState::kReady) << "reset";
+    drive_and_hear({}, 0);
+    simulator_.take_battery_out();
+    simulator_.say(
+        "bl-start\r\nSTR730\r\nbootloader id: #x47175347 8301FFFF\r\n"
+        "bootloader info rev: #xF000\r\nr3_robot/tags/release-3.2.6:4975 CLEAN\r\n");
+    run(4'000);
+    EXPECT_EQ(link_.state(), LinkState::kReady) << "battery";
+  }
+}
+
+// Frames that are lost for any time: only where they come back with the first Start, when a robot
+// that was off would, it cannot be told from one.
+TEST_F(Create2TakenOver, IsSeldomALineThatWasSilent) {
+  int taken_over = 0;
+  int silences = 0;
+  for (std::int64_t silent_ms = 20; silent_ms < 6'000; silent_ms += 30) {
+    drive_and_hear({}, 0);
+    simulator_.set_line_faults({.drop = 1.0});
+    run(silent_ms);
+    simulator_.set_line_faults({});
+    run(4'000);
+    ++silences;
+    if (link_.state() != LinkState::kTakenOver) {
+      EXPECT_EQ(link_.state(), LinkState::kReady);
+      continue;
+    }
+    ++taken_over;
+    expect_taken_over("silence");
+  }
+  EXPECT_LE(taken_over, 4) << "of " << silences;
+}
+
+// A cable that is pulled, and a process that stood still while its guardian stopped the robot.
+TEST_F(Create2TakenOver, IsNoCableAndNoGuardian) {
+  drive_and_hear({}, 0);
+  simulator_.set_plugged(false);
+  run(1'000);
+  simulator_.set_plugged(true);
+  run(500);
+  EXPECT_EQ(link_.state(), LinkState::kReady);
+  EXPECT_TRUE(moves_within(1'000));
+
+  // From here on without the link, which would not stand still.
+  std::int64_t now_ns = link_.now_ns();
+  CollectingSink sink;
+  const auto exchange = [&](const Command& command) {
+    now_ns += 15 * kMs;
+    simulator_.advance(now_ns);
+    Bytes bytes(4096);
+    session_.on_bytes({bytes.data(), simulator_.read(bytes)}, now_ns, sink);
+    session_.on_command(command, now_ns);
+    session_.poll(now_ns);
+    simulator_.on_bytes(session_.output(), now_ns);
+    session_.consume(session_.output().size());
+  };
+  for (int i = 0; i < 40; ++i) exchange(move(100, 100));
+  ASSERT_FALSE(wheels_are_told(0, 0));
+  now_ns += 500 * kMs;
+  simulator_.advance(now_ns);
+  simulator_.on_bytes(create2_stop_bytes(), now_ns);
+  now_ns += 300 * kMs;
+  for (int i = 0; i < 100; ++i) {
+    exchange(move(100, 100));
+    EXPECT_NE(session_.state(), LinkState::kTakenOver) << i;
+  }
+  EXPECT_FALSE(wheels_are_told(0, 0));
+}
+
+TEST_F(Create2TakenOver, IsNotForgottenWhenTheLinkIsLost) {
+  drive_and_hear({135}, 50);
+  run(200);
+  ASSERT_EQ(link_.state(), LinkState::kTakenOver);
+  simulator_.set_plugged(false);
+  run(1'000);
+  EXPECT_EQ(link_.state(), LinkState::kLost);
+  simulator_.set_plugged(true);
+  run(1'000);
+  expect_taken_over("after the cable was out");
+}
+
+// Stops are repeated while nothing tells whether the robot stands.
+TEST_F(Create2SessionTest, TellsARobotThatItDoesNotHearToStopAgainAndAgain) {
+  run(300);
+  keep_posting(move(100, 100), 300);
+  simulator_.set_line_faults({.drop = 1.0});
+  run(400);
+  EXPECT_TRUE(wheels_are_told(0, 0));
+  for (int i = 0; i < 100; ++i) {  // ten seconds, in which it is started again and again
+    const Bytes drive = {131, 145, 0, 100, 0, 100};
+    simulator_.on_bytes(drive, link_.now_ns());
+    run(180);
+    EXPECT_TRUE(wheels_are_told(0, 0)) << i;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
 // Bytes by hand
 
 class Create2SessionBytes : public testing::Test {
@@ -334,6 +563,12 @@ class Create2SessionBytes : public testing::Test {
   }
 
   void feed(const Bytes& bytes) { session_.on_bytes(bytes, now_ns_, sink_); }
+  void stream(std::uint32_t mode, int frames) {
+    for (int i = 0; i < frames; ++i) {
+      feed(frame(mode));
+      pass(15);
+    }
+  }
 
   Create2Session session_;
   CollectingSink sink_;
@@ -425,7 +660,7 @@ TEST_F(Create2SessionBytes, UnderstandsARobotThatReportsModesOffByOne) {
 
 // The thread that polls must sleep meanwhile, though the wheels still turn.
 TEST_F(Create2SessionBytes, WaitsForAPortThatTakesNoBytes) {
-  feed(frame(1));
+  stream(1, 10);
   session_.on_command(move(50, 50), now_ns_);
   session_.consume(session_.output().size());
   for (int i = 0; i < 10; ++i) {
@@ -441,10 +676,58 @@ TEST_F(Create2SessionBytes, WaitsForAPortThatTakesNoBytes) {
   }
   EXPECT_EQ(session_.state(), LinkState::kReady);
   EXPECT_EQ(session_.counters().dead_man_stops, 1U);
-  session_.consume(session_.output().size());
   const auto output = session_.output();
   ASSERT_GE(output.size(), 5U);
   EXPECT_EQ(Bytes(output.end() - 5, output.end()), (Bytes{145, 0, 0, 0, 0}));
+}
+
+// A stop goes before what waits, whoever asks for it: the loop, the dead man, missing frames.
+TEST_F(Create2SessionBytes, SendsAStopBeforeWhatWaits) {
+  enum Reason { kCommand, kDeadMan, kSilence };
+  for (const Reason reason : {kCommand, kDeadMan, kSilence}) {
+    for (std::size_t taken = 0; taken < 5; ++taken) {
+      session_.on_disconnect(now_ns_);
+      session_.on_connect(now_ns_);
+      pass(150);
+      pass(10);
+      stream(1, 20);
+      session_.on_command(move(50, 50), now_ns_);
+      session_.consume(session_.output().size());
+      stream(2, 1);
+      session_.on_command(move(60, 60), now_ns_);
+      Create2CommandParser robot;
+      std::vector<int> speeds;
+      const auto hear = [&](std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+          if (!robot.take(session_.output()[i]) || robot.command().opcode != 145) continue;
+          speeds.push_back(robot.command().word(0));
+        }
+        session_.consume(count);
+      };
+      hear(session_.output().size());  // at first it drives
+      session_.on_command(move(70, 70), now_ns_);
+      hear(taken);
+      ASSERT_FALSE(session_.output().empty());
+      speeds.clear();
+      const std::int64_t begin_ns = now_ns_;
+      while (now_ns_ - begin_ns <= (reason == kDeadMan   ? 300
+                                    : reason == kSilence ? 100
+                                                         : 0) *
+                                       kMs) {
+        if (reason == kDeadMan) feed(frame(2));
+        session_.poll(now_ns_);
+        now_ns_ += 5 * kMs;
+      }
+      if (reason == kCommand) session_.on_command(Command{}, now_ns_);
+      session_.poll(now_ns_);
+      // Now the port takes bytes again. What was cut off is completed with zeros.
+      hear(session_.output().size());
+      ASSERT_FALSE(speeds.empty()) << reason << taken;
+      EXPECT_EQ(speeds.back(), 0) << reason << taken;
+      for (const int speed : speeds) EXPECT_TRUE(speed == 0 || (taken > 2 && speed == 70));
+      EXPECT_LE(speeds.size(), 2U);
+    }
+  }
 }
 
 TEST(Create2SessionWithoutARobot, SaysThatNothingAnswers) {

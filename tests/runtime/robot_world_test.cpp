@@ -204,7 +204,51 @@ INSTANTIATE_TEST_SUITE_P(
                              [](Rig& rig) { rig.link.is_silent = false; }},
                     HoldCase{HoldCause::kLinkLost,
                              [](Rig& rig) { rig.link.link_state = LinkState::kLost; },
-                             [](Rig& rig) { rig.link.link_state = LinkState::kReady; }}));
+                             [](Rig& rig) { rig.link.link_state = LinkState::kReady; }},
+                    HoldCase{HoldCause::kTakenOver,
+                             [](Rig& rig) { rig.link.link_state = LinkState::kTakenOver; },
+                             [](Rig& rig) {
+                               rig.link.link_state = LinkState::kReady;
+                               rig.signals.hold = false;
+                             }}));
+
+// Only a person may say that the run goes on, and the link is told so.
+TEST(RobotWorld, WaitsForAPersonAfterSomebodyElseHasTakenTheRobotOver) {
+  Rig rig;
+  rig.reset();
+  rig.link.link_state = LinkState::kTakenOver;
+  EXPECT_TRUE(rig.step().carries_no_step);
+  EXPECT_EQ(rig.world.status(), RobotStatus::kTakenOver);
+  EXPECT_TRUE(rig.signals.hold);
+  rig.link.link_state = LinkState::kReady;
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(rig.step().carries_no_step) << i;
+  EXPECT_EQ(rig.link.commands.back().acknowledged, 0);
+  rig.signals.hold = false;
+  rig.link.link_state = LinkState::kTakenOver;  // the link has not heard it yet
+  const std::size_t first = rig.link.commands.size();
+  EXPECT_TRUE(rig.step().carries_no_step);
+  EXPECT_FALSE(rig.signals.hold) << "one key is enough";
+  EXPECT_EQ(rig.link.commands.back().acknowledged, 1);
+  rig.link.link_state = LinkState::kReady;
+  rig.reset();
+  EXPECT_EQ(rig.world.safety(), SafetyState::kRunning);
+  EXPECT_EQ(rig.task.homings, 2);
+  EXPECT_GT(rig.link.commands.size(), first);
+  // Somebody does it again.
+  for (int i = 0; i < 150; ++i) rig.step();
+  rig.link.link_state = LinkState::kTakenOver;
+  EXPECT_TRUE(rig.step().carries_no_step);
+  EXPECT_TRUE(rig.signals.hold);
+  EXPECT_EQ(rig.world.counters().holds[static_cast<std::size_t>(HoldCause::kTakenOver)], 2U);
+}
+
+TEST(RobotWorld, LetsOthersDriveInADryRun) {
+  Rig rig(true);
+  rig.reset();
+  rig.link.link_state = LinkState::kTakenOver;
+  EXPECT_FALSE(rig.step().carries_no_step);
+  EXPECT_FALSE(rig.signals.hold);
+}
 
 // A joint that is told positions, at 1.5 rad, and may move by 0.04 rad a tick.
 struct PositionRig {

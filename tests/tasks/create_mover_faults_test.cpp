@@ -51,7 +51,14 @@ class WatchedLink final : public RobotLink {
       schedule_.advance(now_ns(), simulator_);
       link_.wait_until(std::min(deadline_ns, now_ns() + kStepNs));
       look();
+      press_key();
     }
+  }
+
+  // Whoever holds the run until a key: a person presses one, some time after.
+  void set_run(const RobotWorld& world, RobotSignals& signals) {
+    world_ = &world;
+    signals_ = &signals;
   }
 
   bool next_packet(Packet* out) override {
@@ -89,9 +96,30 @@ class WatchedLink final : public RobotLink {
   }
   // How far the left wheel has turned, back and forth.
   double travelled_mm() const { return travelled_counts_ * kCreate2MmPerCount; }
+  int takeovers() const { return takeovers_; }
   double worst_ms(int loss) const { return static_cast<double>(worst_ns_[loss]) * 1e-6; }
 
  private:
+  // Somebody else's stop is one, or what looks like it: bytes to the robot that were damaged, and
+  // frames that came back just when a robot that was off would have answered.
+  void press_key() {
+    const Create2Fault fault = schedule_.fault();
+    if (fault == Create2Fault::kHostBytesDropped || fault == Create2Fault::kSilence) {
+      like_a_takeover_ns_ = now_ns();
+    }
+    if (world_ == nullptr || world_->status() != RobotStatus::kTakenOver) {
+      taken_over_ns_ = -1;
+    } else if (taken_over_ns_ < 0) {
+      taken_over_ns_ = now_ns();
+      ++takeovers_;
+      EXPECT_LT(now_ns() - like_a_takeover_ns_, 3'000 * kMs) << "nobody has touched the robot";
+    } else if (now_ns() - taken_over_ns_ > 500 * kMs) {
+      EXPECT_EQ(simulator_.target_left_mm_s(), 0.0);
+      EXPECT_EQ(simulator_.target_right_mm_s(), 0.0);
+      if (now_ns() - taken_over_ns_ > 1'500 * kMs) signals_->hold = false;
+    }
+  }
+
   void look() {
     const std::int64_t now = now_ns();
     travelled_counts_ += std::abs(simulator_.arena().left_counts - left_counts_);
@@ -122,6 +150,11 @@ class WatchedLink final : public RobotLink {
   Create2Simulator simulator_;
   Create2Session session_{{.dead_man_ns = kDeadManNs}};
   SimulatedLink link_{session_, simulator_};
+  const RobotWorld* world_ = nullptr;
+  RobotSignals* signals_ = nullptr;
+  int takeovers_ = 0;
+  std::int64_t taken_over_ns_ = -1;
+  std::int64_t like_a_takeover_ns_ = -60'000 * kMs;
   double travelled_counts_ = 0.0;
   double left_counts_ = 0.0;
   std::int64_t posted_ns_ = 0;
@@ -140,17 +173,19 @@ class WatchedLink final : public RobotLink {
 struct Life {
   int steps = 0;
   int episodes = 0;
+  int takeovers = 0;
   double worst_ms[2] = {};
 };
 
 Life live(std::uint64_t seed) {
   WatchedLink link(seed);
   CreateMover task;
-  const RobotSignals signals;
+  RobotSignals signals;
   RobotWorld world(task, link, signals,
                    {.period_ns = kPeriodNs,
                     .observation_dim = kCreateMoverObservationDim,
                     .homing_failures_max = 1000});
+  link.set_run(world, signals);
   const Random random{seed, static_cast<std::uint32_t>(Stream::kTaskReset)};
   double observation[kCreateMoverObservationDim];
   float action[2];
@@ -197,6 +232,7 @@ Life live(std::uint64_t seed) {
   }
   EXPECT_NEAR(static_cast<double>(link.counts()), link.true_counts(), 3.0);
   EXPECT_EQ(link.simulator().target_left_mm_s(), 0.0);
+  life.takeovers = link.takeovers();
   life.worst_ms[0] = link.worst_ms(0);
   life.worst_ms[1] = link.worst_ms(1);
   return life;
@@ -205,19 +241,22 @@ Life live(std::uint64_t seed) {
 void live_seeds(std::uint64_t first, std::uint64_t count) {
   int steps = 0;
   int episodes = 0;
+  int takeovers = 0;
   double worst_ms[2] = {};
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const Life life = live(seed);
     steps += life.steps;
     episodes += life.episodes;
+    takeovers += life.takeovers;
     for (int i = 0; i < 2; ++i) worst_ms[i] = std::max(worst_ms[i], life.worst_ms[i]);
     if (testing::Test::HasFailure()) break;
   }
   std::printf(
-      "%llu seeds, %d steps, %d episodes; slowest stop %.0f ms without frames, %.0f ms "
+      "%llu seeds, %d steps, %d episodes, %d taken over; slowest stop %.0f ms without frames, %.0f "
+      "ms "
       "without commands\n",
-      static_cast<unsigned long long>(count), steps, episodes, worst_ms[0], worst_ms[1]);
+      static_cast<unsigned long long>(count), steps, episodes, takeovers, worst_ms[0], worst_ms[1]);
 }
 
 TEST(CreateMoverFaults, OfAThousandSeedsHarmNobody) {

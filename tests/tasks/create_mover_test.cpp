@@ -158,7 +158,7 @@ TEST(CreateMoverForHours, ChargesByItself) {
   SimulatedLink link(session, simulator);
   link.restart();
   CreateMover task;
-  const RobotSignals signals;
+  RobotSignals signals;
   RobotWorld world(task, link, signals,
                    {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
   const Random random{4, static_cast<std::uint32_t>(Stream::kTaskReset)};

@@ -161,6 +161,44 @@ TEST(RobotCommand, IsHeldByAnyKeyAndLeavesTheTerminalAsItWasWhenCtrlCIsPressedTw
   close(terminal);
 }
 
+// Another program's Clean: the run waits for a person, who presses a key.
+TEST(RobotCommand, IsHeldBySomebodyElsesStopUntilAKeyIsPressed) {
+  const TemporaryFolder folder;
+  const MonotonicClock clock;
+  Create2OnPty robot;
+  Words words = train(robot, folder / "run", "100000");
+  words.insert(words.begin(), INSTEP_COMMAND);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  int terminal = -1;
+  const pid_t process = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (process == 0) {
+    execv(pointers[0], pointers.data());
+    _exit(1);
+  }
+  ASSERT_TRUE(starts_to_move(robot));
+  sleep_until(clock.now_ns() + 1000 * kMs);
+  robot.send_as_another_program({135});
+  ASSERT_TRUE(shows(terminal, "held: somebody else stopped the robot; press c to go on"));
+  for (int i = 0; i < 2000; ++i) {
+    sleep_until(clock.now_ns() + kMs);
+    ASSERT_FALSE(robot.is_moving()) << i;
+  }
+  ASSERT_EQ(write(terminal, "c", 1), 1);
+  ASSERT_TRUE(starts_to_move(robot));
+  ASSERT_EQ(write(terminal, "\x03", 1), 1);
+  std::thread reader([&] { shows(terminal, "never shown"); });  // until it ends
+  int status = -1;
+  waitpid(process, &status, 0);
+  reader.join();
+  EXPECT_EQ(status, 0);
+  close(terminal);
+  EXPECT_FALSE(robot.is_moving());
+  const auto summary = nlohmann::json::parse(read_bytes(folder / "run/summary.json"));
+  EXPECT_EQ(summary.at("real_time").at("holds").at("taken_over"), 1);
+}
+
 TEST(RobotCommand, StopsFromAnotherTerminal) {
   const TemporaryFolder folder;
   Create2OnPty robot;

@@ -103,6 +103,7 @@ const char* state_text(LinkState state) {
     case LinkState::kConnecting:
       return "connecting";
     case LinkState::kReady:
+    case LinkState::kTakenOver:  // nothing here moves it
       return "ready";
     case LinkState::kLost:
       return "lost";

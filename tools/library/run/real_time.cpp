@@ -21,7 +21,8 @@ constexpr std::uint32_t kTicksBetweenMax = 8192;  // that the writer may be behi
 constexpr std::size_t kOverrunsListedMax = 1000;
 constexpr std::string_view kCauseNames[kOverrunCauses] = {"woke_late", "computed_late",
                                                           "learner_late", "old_packet"};
-constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "link_lost"};
+constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "link_lost",
+                                                      "taken_over"};
 
 }  // namespace
 
@@ -81,6 +82,8 @@ const char* status_text(RobotStatus status) {
       return "homing";
     case RobotStatus::kHeld:
       return "held";
+    case RobotStatus::kTakenOver:
+      return "held: somebody else stopped the robot; press c to go on";
     case RobotStatus::kLinkLost:
       return "link lost: waiting up to 10 min";
     case RobotStatus::kFaulted:
