@@ -40,7 +40,6 @@ struct RealtimeCounters {
   std::array<std::uint64_t, kOverrunCauses> overruns{};  // by cause
   std::uint64_t overrun_ticks = 0;
   std::uint64_t ticks = 0;
-  std::uint64_t overruns_unlisted = 0;  // more than anybody took from the ring
 };
 
 // Judges the ticks that RealtimeCounters are of. The loop's thread adds, another may take overruns

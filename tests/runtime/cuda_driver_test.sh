@@ -52,6 +52,7 @@ assert summary["ended"] == "done" and summary["steps"] == 600, summary
 assert gpu["fallbacks"] == 1, gpu
 assert 0 <= gpu["updates_lost"] < 600 and 0 <= gpu["seconds_lost"] < 1, gpu
 assert summary["dropped_updates"] == 0, summary
+assert not summary["exact"] and "1 learner lost its GPU" in summary["losses"], summary
 PYTHON
   rm -rf "$scratch/run"
 }

@@ -270,12 +270,9 @@ int write_report(const TellOptions& options) {
     }
     records.push_back(read_run_record(run));
     const RunRecord& record = records.back();
-    const auto told = record.summary.is_object() ? record.summary.value("episodes", 0ULL) : 0ULL;
-    if (record.episodes.size() < told) {
-      std::fprintf(stderr,
-                   "instep: warning: %s/episodes.csv: holds %zu of the %llu episodes that "
-                   "summary.json tells of\n",
-                   run.c_str(), record.episodes.size(), told);
+    require_whole(record);
+    for (const std::string& problem : record.problems) {
+      std::fprintf(stderr, "instep: warning: %s\n", problem.c_str());
     }
   }
   std::string out = options.out;

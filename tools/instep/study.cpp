@@ -123,9 +123,9 @@ std::vector<StudyRun> runs_of(const json& manifest, const std::string& out, cons
 }
 
 bool is_done(const StudyRun& run) {
-  std::ifstream file(run.folder + "/summary.json");
-  const json summary = json::parse(file, nullptr, false);
-  return summary.is_object() && summary.value("ended", "") == "done";
+  if (!std::filesystem::exists(run.folder + "/config.toml")) return false;
+  const RunRecord record = read_run_record(run.folder);
+  return record.summary && record.summary->ended == "done";
 }
 
 // In the process of its own that it is given.
@@ -138,8 +138,8 @@ int run_one(const StudyRun& run) {
     std::filesystem::remove(run.folder + "/config.toml.new");  // killed while it was written
     make_run_folder(run.folder, config);
   }
-  const json summary = TrainingRun(config, run.folder, {.is_resumed = is_resumed}).run();
-  return summary.at("ended") == "faulted" ? kCheckFailed : kDone;
+  const RunSummary summary = TrainingRun(config, run.folder, {.is_resumed = is_resumed}).run();
+  return summary.ended == "faulted" ? kCheckFailed : kDone;
 }
 
 // Answers the worst exit code.

@@ -144,52 +144,55 @@ void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
 // ---------------------------------------------------------------------------------------------------
 // What is printed
 
-std::string number_text(const nlohmann::json& value, int decimals) {
-  if (!value.is_number()) return "none yet";
+std::string number_text(const std::optional<double>& value) {
+  if (!value) return "none yet";
   char text[64];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value.get<double>());
+  std::snprintf(text, sizeof text, "%.1f", *value);
   return text;
 }
 
 // Empty unless a robot was not learning when its run ended.
-std::string ended_while_text(const nlohmann::json& summary) {
-  if (!summary.contains("real_time")) return "";
-  const nlohmann::json& state = summary["real_time"]["ended_while"];
-  return state.is_string() ? ", robot at the end: " + state.get<std::string>() : "";
+std::string ended_while_text(const RunSummary& summary) {
+  if (!summary.real_time || !summary.real_time->ended_while) return "";
+  return ", robot at the end: " + *summary.real_time->ended_while;
 }
 
-void print_summary(const nlohmann::json& summary, bool json) {
-  const auto folder = summary.at("out").get<std::string>();
-  // A run that was complete already has no speed.
-  const nlohmann::json& rate = summary.at("steps_per_second");
-  const std::string speed =
-      rate.is_number() && rate > 0.0 ? number_text(rate, 0) + " steps/s, " : "";
+void print_summary(const RunSummary& summary, bool json) {
+  char speed[64] = "";
+  if (summary.steps_per_second > 0.0) {
+    std::snprintf(speed, sizeof speed, "%.0f steps/s, ", summary.steps_per_second);
+  }
   std::printf("%s after %lld steps, %lld episodes, %smean return of the last eighth: %s%s\n",
-              summary.at("ended").get<std::string>().c_str(),
-              static_cast<long long>(summary.at("steps").get<std::int64_t>()),
-              static_cast<long long>(summary.at("episodes").get<std::int64_t>()), speed.c_str(),
-              number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
+              summary.ended.c_str(), static_cast<long long>(summary.steps),
+              static_cast<long long>(summary.episodes), speed,
+              number_text(summary.mean_return_last_eighth).c_str(),
               ended_while_text(summary).c_str());
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
     const auto warning = static_cast<HealthWarning>(bit);
-    for (const auto& name : summary.at("warnings")) {
+    for (const std::string& name : summary.warnings) {
       if (name != health_warning_name(warning)) continue;
       std::printf("seen during the run: %s\n", std::string(health_warning_text(warning)).c_str());
     }
   }
-  std::printf("report: %s/report.html\n", folder.c_str());
+  for (const std::string& loss : summary.losses) {
+    std::printf("not exactly the algorithm: %s\n", loss.c_str());
+  }
+  std::printf("report: %s/report.html\n", summary.out.c_str());
   if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
 }
 
-int exit_code(const nlohmann::json& summary) {
-  if (summary.at("ended") != "faulted") return kDone;
-  const bool is_device =
-      summary.contains("real_time") && summary["real_time"]["trouble"].is_string();
-  return is_device ? kDeviceError : kCheckFailed;
+int exit_code(const RunSummary& summary) {
+  if (summary.ended != "faulted") return kDone;
+  return summary.real_time && summary.real_time->trouble ? kDeviceError : kCheckFailed;
 }
 
 // ---------------------------------------------------------------------------------------------------
 // Several seeds
+
+std::optional<double> seeds_number(const nlohmann::json& summary, const char* key) {
+  const nlohmann::json& value = summary.at(key);
+  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+}
 
 struct SeedRange {
   std::uint64_t first = 0;
@@ -250,23 +253,24 @@ int train_seeds(const TrainOptions& options) {
   for (const std::string& folder : folders) {
     try {
       RunRecord record = read_run_record(folder);
-      if (record.summary.is_object()) records.push_back(std::move(record));
+      if (record.summary) records.push_back(std::move(record));
     } catch (const CommandError& error) {
       std::fprintf(stderr, "instep: %s\n", error.what());
       worst = std::max<int>(worst, error.code());
     }
   }
-  const nlohmann::json summary = summarize_seeds(records, config, parent);
-  for (const auto& run : summary.at("runs")) {
+  std::vector<RunSummary> summaries;
+  for (const RunRecord& record : records) summaries.push_back(*record.summary);
+  const nlohmann::json summary = summarize_seeds(summaries, config, parent);
+  for (const RunSummary& run : summaries) {
     std::printf("seed %-4llu mean return of the last eighth %10s  %s\n",
-                static_cast<unsigned long long>(run.at("seed").get<std::uint64_t>()),
-                number_text(run.at("mean_return_last_eighth"), 1).c_str(),
-                run.at("out").get<std::string>().c_str());
+                static_cast<unsigned long long>(run.seed),
+                number_text(run.mean_return_last_eighth).c_str(), run.out.c_str());
   }
   std::printf("%s, %zu of %llu seeds: mean %s, 95 %% interval +- %s\n", config.task.c_str(),
               records.size(), static_cast<unsigned long long>(seeds.last - seeds.first + 1),
-              number_text(summary.at("mean_return_last_eighth"), 1).c_str(),
-              number_text(summary.at("interval95"), 1).c_str());
+              number_text(seeds_number(summary, "mean_return_last_eighth")).c_str(),
+              number_text(seeds_number(summary, "interval95")).c_str());
   if (!parent.empty() && !records.empty()) {
     write_file(parent + "/report.html", render_report(records));
     std::printf("report: %s/report.html\n", parent.c_str());
@@ -307,12 +311,12 @@ int run_train(const TrainOptions& options) {
   }
   if (!options.init.empty()) open_init(options.init, config);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
-  const nlohmann::json summary = TrainingRun(config, folder,
-                                             {.is_resumed = is_resumed,
-                                              .change = options.change,
-                                              .init = options.init,
-                                              .device = device.get()})
-                                     .run();
+  const RunSummary summary = TrainingRun(config, folder,
+                                         {.is_resumed = is_resumed,
+                                          .change = options.change,
+                                          .init = options.init,
+                                          .device = device.get()})
+                                 .run();
   print_summary(summary, options.json);
   return exit_code(summary);
 }

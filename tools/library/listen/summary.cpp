@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "runtime/block_table.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/health.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
+#include "tools/library/report/run_record.h"
 #include "tools/library/report/statistics.h"
 
 namespace instep {
@@ -28,134 +30,146 @@ void SpeedRecord::add_point(std::int64_t step, std::int64_t now_ns) {
   next_step_ = step + interval_;
 }
 
-nlohmann::json SpeedRecord::to_json() const {
-  nlohmann::json points = nlohmann::json::array();
+std::vector<SpeedRow> SpeedRecord::rows() const {
+  std::vector<SpeedRow> rows;
   for (std::size_t i = 0; i < count_; ++i) {
-    points.push_back(
-        {{"step", points_[i].step}, {"steps_per_second", std::round(points_[i].steps_per_second)}});
+    rows.push_back({points_[i].step, std::round(points_[i].steps_per_second)});
   }
-  return points;
+  return rows;
 }
 
 std::string json_text(const nlohmann::json& value, int indent) {
   return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-nlohmann::json percentiles_us(const LatencyHistogram& histogram) {
-  if (histogram.total() == 0) return nullptr;
-  const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / 1000.0; };
-  return {{"p50", us(histogram.quantile_ns(0.5))},
-          {"p99", us(histogram.quantile_ns(0.99))},
-          {"p999", us(histogram.quantile_ns(0.999))},
-          {"max", us(histogram.max_ns())}};
-}
-
 namespace {
 
-nlohmann::json histogram_rows(const LatencyHistogram& histogram) {
-  nlohmann::json rows = nlohmann::json::array();
+std::vector<HistogramRow> histogram_rows(const LatencyHistogram& histogram) {
+  std::vector<HistogramRow> rows;
   for (int i = 0; i < LatencyHistogram::kBuckets; ++i) {
     if (histogram.count(i) == 0) continue;
-    const double us = static_cast<double>(LatencyHistogram::lower_edge_ns(i)) / 1000.0;
-    rows.push_back({{"us", us}, {"count", histogram.count(i)}});
+    rows.push_back(
+        {static_cast<double>(LatencyHistogram::lower_edge_ns(i)) / 1000.0, histogram.count(i)});
   }
   return rows;
 }
 
-nlohmann::json warning_names(std::uint32_t warnings) {
-  nlohmann::json names = nlohmann::json::array();
+std::vector<std::string> warning_names(std::uint32_t warnings) {
+  std::vector<std::string> names;
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
     if ((warnings & bit) != 0)
-      names.push_back(health_warning_name(static_cast<HealthWarning>(bit)));
+      names.emplace_back(health_warning_name(static_cast<HealthWarning>(bit)));
   }
   return names;
 }
+
+// What became of the GPU; none for other backends.
+std::optional<GpuSummary> gpu_summary(const std::string& backend) {
+  if (backend != "cuda") return std::nullopt;
+  const CudaHealth& health = cuda_health();
+  return GpuSummary{health.device, health.fallbacks, health.updates_lost, health.seconds_lost,
+                    health.last_problem};
+}
+
+std::string local_time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char text[64];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", &parts);
+  return text;
+}
+
+}  // namespace
+
+std::vector<MemoryRow> memory_rows(const Layout& layout, std::size_t snapshot_bytes) {
+  std::vector<MemoryRow> rows;
+  for (const BlockPart& part : block_parts(layout)) {
+    rows.push_back({std::string(part.name), part.bytes, part.padding_bytes});
+  }
+  if (snapshot_bytes > 0) rows.push_back({"checkpoint snapshot", snapshot_bytes, 0});
+  return rows;
+}
+
+RunSummary summarize(const RunFacts& facts) {
+  const std::vector<Episode> episodes = read_episodes(facts.folder + "/episodes.csv");
+  const auto steps = static_cast<std::uint64_t>(facts.steps);
+  const LearnerState& state = facts.learner->state();
+  RunSummary summary;
+  summary.ended = facts.ended;
+  summary.task = facts.config.task;
+  summary.algo = algorithm_name(facts.config.settings.learner.algorithm);
+  summary.seed = facts.config.seed;
+  summary.steps = facts.steps;
+  summary.steps_planned = facts.config.steps;
+  summary.episodes = facts.episodes;
+  summary.mean_return_last_eighth = mean_return_between(episodes, steps - steps / 8, steps);
+  summary.mean_return = mean_return_between(episodes, 0, steps);
+  summary.seconds = facts.seconds;
+  summary.steps_per_second = facts.steps_per_second;
+  summary.dropped_updates =
+      static_cast<std::uint64_t>(state.actor_updates_dropped + state.critic_updates_dropped);
+  summary.dropped_transitions = static_cast<std::uint64_t>(state.transitions_dropped);
+  summary.warnings = warning_names(facts.warnings);
+  summary.backend = facts.config.backend;
+  summary.path = facts.config.path;
+  summary.gpu = gpu_summary(facts.config.backend);
+  summary.schedule = schedule_name(facts.config.schedule);
+  summary.arithmetic = format_value(facts.config.settings, "arithmetic");
+  summary.machine = machine_text();
+  summary.version = INSTEP_VERSION;
+  summary.command = facts.command;
+  summary.ended_at = local_time_text();
+  summary.update_us = percentiles_of(facts.latency->update);
+  summary.observation_to_action_us = percentiles_of(facts.latency->observation_to_action);
+  summary.update_histogram = histogram_rows(facts.latency->update);
+  summary.memory = memory_rows(facts.learner->layout, facts.snapshot_bytes);
+  summary.speed = facts.speed->rows();
+  summary.out = facts.folder;
+  summary.real_time = facts.real_time;
+  if (summary.real_time) summary.missed_deadlines = summary.real_time->missed_deadlines;
+  summary.losses = losses_of(summary);
+  summary.exact = summary.losses.empty();
+  return summary;
+}
+
+namespace {
 
 nlohmann::json number_or_null(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
-// What became of the GPU; null for other backends.
-nlohmann::json gpu_json(const std::string& backend) {
-  if (backend != "cuda") return nullptr;
-  const CudaHealth& health = cuda_health();
-  return {{"device", health.device},
-          {"fallbacks", health.fallbacks},
-          {"updates_lost", health.updates_lost},
-          {"seconds_lost", health.seconds_lost},
-          {"problem", health.last_problem}};
-}
-
 }  // namespace
 
-nlohmann::json memory_rows(const Layout& layout, std::size_t snapshot_bytes) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (const BlockPart& part : block_parts(layout)) {
-    rows.push_back(
-        {{"name", part.name}, {"bytes", part.bytes}, {"padding_bytes", part.padding_bytes}});
-  }
-  if (snapshot_bytes > 0) {
-    rows.push_back(
-        {{"name", "checkpoint snapshot"}, {"bytes", snapshot_bytes}, {"padding_bytes", 0}});
-  }
-  return rows;
-}
-
-nlohmann::json to_json(const RunSummary& summary) {
-  const std::vector<Episode> episodes = read_episodes(summary.folder + "/episodes.csv");
-  const auto steps = static_cast<std::uint64_t>(summary.steps);
-  const LearnerState& state = summary.learner->state();
-  return {{"ended", summary.ended},
-          {"task", summary.config.task},
-          {"algo", algorithm_name(summary.config.settings.learner.algorithm)},
-          {"seed", summary.config.seed},
+nlohmann::json short_summary(const RunSummary& summary) {
+  return {{"task", summary.task},
+          {"algo", summary.algo},
+          {"seed", summary.seed},
           {"steps", summary.steps},
           {"episodes", summary.episodes},
-          {"mean_return_last_eighth",
-           number_or_null(mean_return_between(episodes, steps - steps / 8, steps))},
-          {"mean_return", number_or_null(mean_return_between(episodes, 0, steps))},
+          {"mean_return_last_eighth", number_or_null(summary.mean_return_last_eighth)},
+          {"mean_return", number_or_null(summary.mean_return)},
           {"steps_per_second", summary.steps_per_second},
-          {"dropped_updates", state.actor_updates_dropped + state.critic_updates_dropped},
-          {"dropped_transitions", state.transitions_dropped},
-          {"warnings", warning_names(summary.warnings)},
-          {"missed_deadlines", 0},
-          {"exact", true},
-          {"backend", summary.config.backend},
-          {"path", summary.config.path},
-          {"gpu", gpu_json(summary.config.backend)},
-          {"schedule", schedule_name(summary.config.schedule)},
-          {"arithmetic", format_value(summary.config.settings, "arithmetic")},
-          {"machine", machine_text()},
-          {"update_us", percentiles_us(summary.latency->update)},
-          {"observation_to_action_us", percentiles_us(summary.latency->observation_to_action)},
-          {"update_histogram", histogram_rows(summary.latency->update)},
-          {"memory", memory_rows(summary.learner->layout, summary.snapshot_bytes)},
-          {"speed", summary.speed->to_json()},
-          {"out", summary.folder}};
+          {"dropped_updates", summary.dropped_updates},
+          {"missed_deadlines", summary.missed_deadlines},
+          {"exact", summary.exact},
+          {"ended", summary.ended},
+          {"path", summary.path},
+          {"schedule", summary.schedule},
+          {"out", summary.out}};
 }
 
-nlohmann::json short_summary(const nlohmann::json& summary) {
-  nlohmann::json result;
-  for (const char* key : {"task", "algo", "seed", "steps", "episodes", "mean_return_last_eighth",
-                          "mean_return", "steps_per_second", "dropped_updates", "missed_deadlines",
-                          "ended", "path", "schedule", "out"}) {
-    result[key] = summary.at(key);
-  }
-  return result;
-}
-
-nlohmann::json summarize_seeds(std::span<const RunRecord> records, const RunConfig& config,
+nlohmann::json summarize_seeds(std::span<const RunSummary> summaries, const RunConfig& config,
                                const std::string& parent) {
   nlohmann::json runs = nlohmann::json::array();
   std::vector<double> returns;
   std::int64_t episodes = 0;
-  std::int64_t dropped_updates = 0;
-  for (const RunRecord& record : records) {
-    runs.push_back(short_summary(record.summary));
-    episodes += record.summary.at("episodes").get<std::int64_t>();
-    dropped_updates += record.summary.at("dropped_updates").get<std::int64_t>();
-    const auto& value = record.summary.at("mean_return_last_eighth");
-    if (value.is_number()) returns.push_back(value.get<double>());
+  std::uint64_t dropped_updates = 0;
+  for (const RunSummary& summary : summaries) {
+    runs.push_back(short_summary(summary));
+    episodes += summary.episodes;
+    dropped_updates += summary.dropped_updates;
+    if (summary.mean_return_last_eighth) returns.push_back(*summary.mean_return_last_eighth);
   }
   const std::optional<MeanInterval> interval = mean_interval_95(returns);
   nlohmann::json mean;

@@ -88,7 +88,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       {"static_block_bytes", kStaticBlockBytes},
       {"task", config.task},
       {"shape", {layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim}},
-      {"memory", memory_rows(layout, session.loop().snapshot_bytes())},
+      {"memory", to_json(memory_rows(layout, session.loop().snapshot_bytes()))},
       {"checkpoint", nullptr}};
   if (!run.empty()) result["checkpoint"] = checkpoint_json(run, config, session);
 

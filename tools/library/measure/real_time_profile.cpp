@@ -205,14 +205,14 @@ nlohmann::json RateProfile::result() {
   nlohmann::json result = {
       {"ticks", counters.ticks},
       {"windows", windows_.size()},
-      {"wakeup_us", percentiles_us(all_of(windows_, &Window::loop))},
-      {"baseline_wakeup_us", percentiles_us(all_of(windows_, &Window::baseline))},
+      {"wakeup_us", to_json(percentiles_of(all_of(windows_, &Window::loop)))},
+      {"baseline_wakeup_us", to_json(percentiles_of(all_of(windows_, &Window::baseline)))},
       {"wakeup_p99_median_us", loop_us},
       {"baseline_p99_median_us", baseline_us},
       {"wakeup_over_baseline", loop_us / baseline_us},
-      {"packet_age_us", percentiles_us(counters.packet_age)},
-      {"packet_to_wire_us", percentiles_us(robot_.link().latency().packet_to_wire)},
-      {"command_to_wire_us", percentiles_us(robot_.link().latency().command_to_wire)},
+      {"packet_age_us", to_json(percentiles_of(counters.packet_age))},
+      {"packet_to_wire_us", to_json(percentiles_of(robot_.link().latency().packet_to_wire))},
+      {"command_to_wire_us", to_json(percentiles_of(robot_.link().latency().command_to_wire))},
       {"old_packets_of", {{"device", device_late_}, {"link", link_late_}}},
       {"baseline_late_ticks", baseline_late_},
       {"preempted", preempted_},
@@ -221,7 +221,7 @@ nlohmann::json RateProfile::result() {
       {"transitions_dropped_late", late.transitions_dropped},
       {"priority", priority_error_ == 0 ? "fifo" : "ordinary"},
       {"core", core_}};
-  result.update(overruns_.to_json(counters));
+  result.update(to_json(overruns_.summary(counters)));
   return result;
 }
 

@@ -11,8 +11,6 @@
 namespace instep {
 namespace {
 
-using nlohmann::json;
-
 // A value of config.toml, from the top or the first table that has it: for runs without a summary.
 std::string config_value(const std::string& config, const char* key) {
   const auto text = [](const toml::node* node) -> std::string {
@@ -34,11 +32,6 @@ std::string config_value(const std::string& config, const char* key) {
   }
 }
 
-std::string fact(const RunRecord& record, const char* key) {
-  const std::string text = text_at(record.summary, key);
-  return text.empty() ? config_value(record.config_text, key) : text;
-}
-
 std::optional<double> mean_of(std::span<const Point> points) {
   if (points.empty()) return std::nullopt;
   double sum = 0;
@@ -55,31 +48,9 @@ std::span<const Point> between(const std::vector<Point>& points, double first, d
 
 }  // namespace
 
-const json* value_at(const json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-std::optional<double> number_at(const json& object, const char* key) {
-  const json* value = value_at(object, key);
-  if (value == nullptr || !value->is_number() || !usable(value->get<double>())) return std::nullopt;
-  return value->get<double>();
-}
-
-std::string text_at(const json& object, const char* key) {
-  const json* value = value_at(object, key);
-  if (value == nullptr) return "";
-  if (value->is_string()) return value->get<std::string>();
-  if (value->is_boolean()) return value->get<bool>() ? "yes" : "no";
-  if (value->is_number_integer()) return value->dump();
-  return value->is_number() ? number_text(value->get<double>()) : "";
-}
-
-std::vector<json> entries_at(const json& object, const char* key) {
-  const json* value = value_at(object, key);
-  return value != nullptr && value->is_array() ? value->get<std::vector<json>>()
-                                               : std::vector<json>();
+const RunSummary& ReportedRun::summary() const {
+  static const RunSummary kNone;
+  return record->summary ? *record->summary : kNone;
 }
 
 ReportedRun digest(const RunRecord& record) {
@@ -88,10 +59,16 @@ ReportedRun digest(const RunRecord& record) {
   std::filesystem::path folder(record.path);
   if (!folder.has_filename()) folder = folder.parent_path();
   run.name = folder.filename().string();
-  run.task = fact(record, "task");
-  run.algo = fact(record, "algo");
-  run.seed = fact(record, "seed");
-  run.steps = std::max(0.0, number_at(record.summary, "steps").value_or(0));
+  run.task = config_value(record.config_text, "task");
+  run.algo = config_value(record.config_text, "algo");
+  run.seed = config_value(record.config_text, "seed");
+  if (record.summary) {
+    const RunSummary& summary = *record.summary;
+    if (!summary.task.empty()) run.task = summary.task;
+    if (!summary.algo.empty()) run.algo = summary.algo;
+    run.seed = std::to_string(summary.seed);
+    run.steps = std::max(0.0, static_cast<double>(summary.steps));
+  }
   for (const Episode& episode : record.episodes) {
     const auto step = static_cast<double>(episode.step);
     run.steps = std::max(run.steps, step);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +23,9 @@ struct ReportedRun {
   std::size_t left_out_count = 0;  // episodes without
   std::optional<double> first_eighth;
   std::optional<double> last_eighth;
+
+  // Of a run without one, everything in it is empty.
+  const RunSummary& summary() const;
 };
 
 ReportedRun digest(const RunRecord& record);
@@ -33,12 +35,5 @@ ReportedRun digest(const RunRecord& record);
 // episode and does not go beyond the run's own end.
 std::vector<std::optional<double>> running_mean(const ReportedRun& run, double steps,
                                                 std::size_t count);
-
-// What a summary has under a key: null, none, "" or empty where it is missing, of another type or
-// no usable number.
-const nlohmann::json* value_at(const nlohmann::json& object, const char* key);
-std::optional<double> number_at(const nlohmann::json& object, const char* key);
-std::string text_at(const nlohmann::json& object, const char* key);
-std::vector<nlohmann::json> entries_at(const nlohmann::json& object, const char* key);
 
 }  // namespace instep

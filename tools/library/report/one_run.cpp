@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "runtime/health.h"
@@ -14,8 +15,6 @@
 
 namespace instep {
 namespace {
-
-using nlohmann::json;
 
 // ---- Curves ----
 
@@ -53,16 +52,17 @@ std::string learning_curve(const ReportedRun& run) {
 
 // What learning on gained when the world changed.
 std::string adaptation_chart(const ReportedRun& run) {
-  const json& adaptation = run.record->adaptation;
-  if (!adaptation.is_object()) return "";
+  if (!run.record->adaptation) return "";
+  const Adaptation& adaptation = *run.record->adaptation;
   struct Line {
-    const char* key;
+    std::optional<double> AdaptationPoint::*value;
     const char* css_class;
     const char* name;
   };
-  constexpr std::array<Line, 3> kLines{{{"learning", "line c0", "goes on learning"},
-                                        {"frozen_weights", "line c1", "weights frozen"},
-                                        {"frozen", "line c2", "weights and normaliser frozen"}}};
+  constexpr std::array<Line, 3> kLines{
+      {{&AdaptationPoint::learning, "line c0", "goes on learning"},
+       {&AdaptationPoint::frozen_weights, "line c1", "weights frozen"},
+       {&AdaptationPoint::frozen, "line c2", "weights and normaliser frozen"}}};
   Chart chart;
   chart.title = "After the world changed";
   chart.description = "Return of the learning agent and of two frozen copies after the change";
@@ -72,16 +72,15 @@ std::string adaptation_chart(const ReportedRun& run) {
   std::array<std::vector<Point>, kLines.size()> lines;
   std::vector<Point> shown;
   for (std::size_t i = 0; i < kLines.size(); ++i) {
-    for (const json& point : entries_at(adaptation, "points")) {
-      const auto step = number_at(point, "step");
-      const auto value = number_at(point, kLines[i].key);
-      if (step && value) lines[i].push_back({*step, *value});
+    for (const AdaptationPoint& point : adaptation.points) {
+      const auto value = usable(point.*kLines[i].value);
+      if (value) lines[i].push_back({static_cast<double>(point.step), *value});
     }
     shown.insert(shown.end(), lines[i].begin(), lines[i].end());
   }
   if (shown.empty()) return "";
   chart.y = axis_around(shown, 5);
-  chart.caption = concat({"What happened: <b>", escape(text_at(adaptation, "change")),
+  chart.caption = concat({"What happened: <b>", escape(adaptation.change),
                           "</b>. Each line is the mean return of an agent since then:"});
   for (std::size_t i = 0; i < kLines.size(); ++i) {
     chart.marks += path_mark(kLines[i].css_class, line_path(chart, lines[i]));
@@ -94,10 +93,10 @@ std::string adaptation_chart(const ReportedRun& run) {
 
 std::string speed_chart(const ReportedRun& run) {
   std::vector<Point> points;
-  for (const json& entry : entries_at(run.record->summary, "speed")) {
-    const auto step = number_at(entry, "step");
-    const auto speed = number_at(entry, "steps_per_second");
-    if (step && speed) points.push_back({*step, *speed});
+  for (const SpeedRow& row : run.summary().speed) {
+    if (usable(row.steps_per_second)) {
+      points.push_back({static_cast<double>(row.step), row.steps_per_second});
+    }
   }
   points = pick(points, kDotsMax);
   if (points.empty()) return "";
@@ -136,12 +135,11 @@ int bucket_of(double us) {
 
 // Puts so many neighbouring buckets together that at most kBarsMax bars remain. Their number is a
 // power of two, so that every bar holds whole buckets and none looks higher for holding one more.
-std::vector<Bar> read_bars(const json& summary) {
+std::vector<Bar> read_bars(const RunSummary& summary) {
   std::map<int, double> buckets;
-  for (const json& entry : entries_at(summary, "update_histogram")) {
-    const auto us = number_at(entry, "us");
-    const auto count = number_at(entry, "count");
-    if (us && count && *us >= 0 && *count >= 1) buckets[bucket_of(*us)] += *count;
+  for (const HistogramRow& row : summary.update_histogram) {
+    const bool counts = usable(row.us) && row.us >= 0 && row.count >= 1;
+    if (counts) buckets[bucket_of(row.us)] += static_cast<double>(row.count);
   }
   if (buckets.empty()) return {};
   int together = 1;
@@ -161,22 +159,23 @@ std::vector<Bar> read_bars(const json& summary) {
 
 struct Percentile {
   std::string_view name;
-  const char* key;
+  double Percentiles::*value;
 };
-constexpr std::array<const char*, 3> kMarked{"p50", "p99", "max"};
-constexpr std::array<Percentile, 4> kPercentiles{{{"half within", "p50"},
-                                                  {"99 % within", "p99"},
-                                                  {"99.9 % within", "p999"},
-                                                  {"longest", "max"}}};
+constexpr std::array<Percentile, 3> kMarked{
+    {{"p50", &Percentiles::p50}, {"p99", &Percentiles::p99}, {"max", &Percentiles::max}}};
+constexpr std::array<Percentile, 4> kPercentiles{{{"half within", &Percentiles::p50},
+                                                  {"99 % within", &Percentiles::p99},
+                                                  {"99.9 % within", &Percentiles::p999},
+                                                  {"longest", &Percentiles::max}}};
 
 // A line at each marked percentile, its label beside it in a row of its own above the bars.
-void mark_percentiles(Chart& chart, const json& percentiles) {
+void mark_percentiles(Chart& chart, const Percentiles& percentiles) {
   std::string lines;
   int row = 0;
-  for (const char* mark : kMarked) {
-    const auto us = number_at(percentiles, mark);
-    if (!us || *us <= 0) continue;
-    const double place = chart.x.place(std::log10(*us));
+  for (const Percentile& mark : kMarked) {
+    const double us = percentiles.*mark.value;
+    if (!usable(us) || us <= 0) continue;
+    const double place = chart.x.place(std::log10(us));
     lines += "M";
     append_place(lines, place);
     lines += concat({" 0V", std::to_string(static_cast<int>(kSide))});
@@ -184,21 +183,21 @@ void mark_percentiles(Chart& chart, const json& percentiles) {
     chart.labels +=
         concat({"<span class=\"mark\" style=\"top:", chars(row * 1.5, std::chars_format::fixed, 1),
                 "em;", to_left ? "right:" : "left:", percent(to_left ? kSide - place : place),
-                "\">", mark, " ", number_text(*us), " \u00b5s</span>\n"});
+                "\">", mark.name, " ", number_text(us), " \u00b5s</span>\n"});
     ++row;
   }
   chart.marks += path_mark("marker", lines);
 }
 
 std::string update_histogram(const ReportedRun& run) {
-  const std::vector<Bar> bars = read_bars(run.record->summary);
+  const std::vector<Bar> bars = read_bars(run.summary());
   if (bars.empty()) return "";
-  const json* percentiles = value_at(run.record->summary, "update_us");
+  const std::optional<Percentiles>& percentiles = run.summary().update_us;
   double highest_us = bars.back().high_us;
   double count_max = 1;
   for (const Bar& bar : bars) count_max = std::max(count_max, bar.count);
-  if (percentiles != nullptr) {
-    highest_us = std::max(highest_us, number_at(*percentiles, "max").value_or(0));
+  if (percentiles && usable(percentiles->max)) {
+    highest_us = std::max(highest_us, percentiles->max);
   }
   Chart chart;
   chart.title = "Time of an update";
@@ -223,7 +222,7 @@ std::string update_histogram(const ReportedRun& run) {
     path += 'Z';
   }
   chart.marks = path_mark("bars", path);
-  if (percentiles != nullptr) mark_percentiles(chart, *percentiles);
+  if (percentiles) mark_percentiles(chart, *percentiles);
   chart.caption =
       "Half of the updates took no longer than p50, all but one in a hundred no longer than p99.";
   return render_chart(chart);
@@ -237,25 +236,26 @@ std::string row(std::string_view name, std::string_view value) {
              : concat({"<tr><th scope=\"row\">", name, "</th><td>", value, "</td></tr>\n"});
 }
 
-std::string latency_text(const json& summary, const char* key) {
-  const json* latency = value_at(summary, key);
+std::string latency_text(const std::optional<Percentiles>& latency) {
   std::string text;
   for (const Percentile& percentile : kPercentiles) {
-    const auto us = latency == nullptr ? std::nullopt : number_at(*latency, percentile.key);
-    if (!us) continue;
+    if (!latency || !usable((*latency).*percentile.value)) continue;
     if (!text.empty()) text += ", ";
-    text += concat({percentile.name, " <b>", number_text(*us), "</b>\u00a0\u00b5s"});
+    text += concat(
+        {percentile.name, " <b>", number_text((*latency).*percentile.value), "</b>\u00a0\u00b5s"});
   }
   return text;
 }
 
-std::string count_at(const json& summary, const char* key) {
-  const auto count = number_at(summary, key);
-  return count ? fixed(*count, 0) : "";
+// A row of a counter; nothing for 0 where only that it happened is worth a row.
+std::string count_row(std::string_view name, std::uint64_t count) {
+  return row(name, count_text(count));
+}
+std::string loss_row(std::string_view name, std::uint64_t count) {
+  return count == 0 ? "" : count_row(name, count);
 }
 
-std::string ended_text(const json& summary) {
-  const std::string ended = text_at(summary, "ended");
+std::string ended_text(const std::string& ended) {
   if (ended.empty()) return "no summary: it still goes on, or was killed";
   if (ended == "done") return "done: all steps were taken";
   if (ended == "interrupted") return "interrupted: stopped before its last step";
@@ -264,13 +264,11 @@ std::string ended_text(const json& summary) {
 }
 
 // What the health of the learner gave warning of, in words; nothing where it gave none.
-std::string warnings_text(const json& summary) {
-  const json* names = value_at(summary, "warnings");
-  if (names == nullptr || !names->is_array()) return "";
+std::string warnings_text(const RunSummary& summary) {
   std::string text;
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
     const auto warning = static_cast<HealthWarning>(bit);
-    for (const json& name : *names) {
+    for (const std::string& name : summary.warnings) {
       if (name != health_warning_name(warning)) continue;
       text += concat({text.empty() ? "" : "<br/>", escape(health_warning_text(warning))});
     }
@@ -278,10 +276,52 @@ std::string warnings_text(const json& summary) {
   return text;
 }
 
+// "yes", or "no: 3 ticks found the learner at work, ...".
+std::string exact_text(const RunSummary& summary) {
+  if (summary.exact) return "yes";
+  std::string text = "no";
+  for (std::size_t i = 0; i < summary.losses.size(); ++i) {
+    text += concat({i == 0 ? ": " : ", ", escape(summary.losses[i])});
+  }
+  return text;
+}
+
+std::string gpu_text(const GpuSummary& gpu) {
+  std::string text = escape(gpu.device);
+  if (gpu.fallbacks > 0) {
+    text += concat({"; it failed, and the CPU went on: ", count_text(gpu.updates_lost),
+                    " updates and ", duration_text(gpu.seconds_lost), " of learning were lost (",
+                    escape(gpu.problem), ")"});
+  }
+  return text;
+}
+
+// The rows that only a summary has.
+std::string summary_rows(const RunSummary& summary) {
+  std::string rows =
+      row("Steps per second", summary.steps_per_second > 0 && usable(summary.steps_per_second)
+                                  ? number_text(summary.steps_per_second)
+                                  : "");
+  rows += row("Update", latency_text(summary.update_us));
+  rows += row("Observation to action", latency_text(summary.observation_to_action_us));
+  rows += count_row("Dropped updates", summary.dropped_updates);
+  rows += count_row("Dropped transitions", summary.dropped_transitions);
+  rows += count_row("Missed deadlines", summary.missed_deadlines);
+  rows += row("Exactly the algorithm", exact_text(summary));
+  rows += row("Backend", escape(summary.backend));
+  if (summary.gpu) rows += row("GPU", gpu_text(*summary.gpu));
+  rows += row("Path", escape(summary.path));
+  rows += row("Schedule", escape(summary.schedule));
+  rows += row("Arithmetic", escape(summary.arithmetic));
+  rows += row("Machine", escape(summary.machine));
+  rows += row("Program", summary.version.empty() ? "" : "instep " + escape(summary.version));
+  rows += row("Command", escape(summary.command));
+  return rows + row("Ended at", escape(summary.ended_at));
+}
+
 std::string facts_table(const ReportedRun& run) {
-  const json& summary = run.record->summary;
-  std::string rows = row("Ended", ended_text(summary));
-  rows += row("Warnings", warnings_text(summary));
+  std::string rows = row("Ended", ended_text(run.summary().ended));
+  rows += row("Warnings", warnings_text(run.summary()));
   rows += row("Task", escape(run.task));
   rows += row("Algorithm", escape(run.algo));
   rows += row("Seed", escape(run.seed));
@@ -289,66 +329,62 @@ std::string facts_table(const ReportedRun& run) {
   rows += row("Episodes", count_text(run.record->episodes.size()));
   rows += row("Mean return, first eighth", optional_text(run.first_eighth));
   rows += row("Mean return, last eighth", optional_text(run.last_eighth));
-  const auto speed = number_at(summary, "steps_per_second");
-  rows += row("Steps per second", speed ? number_text(*speed) : "");
-  rows += row("Update", latency_text(summary, "update_us"));
-  rows += row("Observation to action", latency_text(summary, "observation_to_action_us"));
-  rows += row("Dropped updates", count_at(summary, "dropped_updates"));
-  rows += row("Dropped transitions", count_at(summary, "dropped_transitions"));
-  rows += row("Missed deadlines", count_at(summary, "missed_deadlines"));
-  rows += row("Exactly the algorithm", text_at(summary, "exact"));
-  rows += row("Backend", escape(text_at(summary, "backend")));
-  rows += row("Path", escape(text_at(summary, "path")));
-  rows += row("Schedule", escape(text_at(summary, "schedule")));
-  rows += row("Arithmetic", escape(text_at(summary, "arithmetic")));
-  rows += row("Machine", escape(text_at(summary, "machine")));
+  if (run.record->summary) rows += summary_rows(*run.record->summary);
   rows += row("Folder", escape(run.record->path));
   return concat(
       {"<section>\n<h2>The run</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
 }
 
 // "12: woke late 3, old packet 9"; what never happened is not named.
-std::string counts_text(const json& real_time, const char* total, const char* by_name) {
-  std::string text = count_at(real_time, total);
-  const json* counts = value_at(real_time, by_name);
-  if (text.empty() || counts == nullptr || !counts->is_object()) return text;
+std::string counts_text(std::uint64_t total, const std::map<std::string, std::uint64_t>& by_name) {
+  std::string text = count_text(total);
   std::string_view between = ": ";
-  for (const auto& [name, value] : counts->items()) {
-    const auto count = number_at(*counts, name.c_str());
-    if (!count || *count == 0) continue;
+  for (const auto& [name, count] : by_name) {
+    if (count == 0) continue;
     std::string words = escape(name);
     std::replace(words.begin(), words.end(), '_', ' ');
-    text += concat({between, words, " ", fixed(*count, 0)});
+    text += concat({between, words, " ", count_text(count)});
     between = ", ";
   }
   return text;
 }
 
-// How punctual a run on a robot was, and what came between policy and motor.
+// How punctual a run on a robot was, and what came between policy and motor. What was lost has a
+// row only where it was.
 std::string real_time_table(const ReportedRun& run) {
-  const json* found = value_at(run.record->summary, "real_time");
-  if (found == nullptr || !found->is_object()) return "";
-  const json& real = *found;
-  const auto steal_ms = number_at(real, "steal_ms");
-  std::string rows = row("Trouble", escape(text_at(real, "trouble")));
-  rows += row("Ended while", escape(text_at(real, "ended_while")));
-  rows += row("Wake-up after the deadline", latency_text(real, "wakeup_us"));
-  rows += row("Age of the newest packet", latency_text(real, "packet_age_us"));
-  rows += row("Packet to wire", latency_text(real, "packet_to_wire_us"));
-  rows += row("Command to wire", latency_text(real, "command_to_wire_us"));
-  rows += row("Ticks not as they should be", counts_text(real, "overrun_ticks", "overruns"));
-  rows += row("Steal time", steal_ms ? duration_text(1e-3 * *steal_ms) : "");
-  rows += row("Ticks that found the learner at work", count_at(real, "late_ticks"));
-  rows += row("Transitions dropped for it", count_at(real, "transitions_dropped_late"));
-  rows += row("Ticks held", counts_text(real, "held_ticks", "holds"));
-  rows += row("Ticks of homing", count_at(real, "homing_ticks"));
-  rows += row("Faults", count_at(real, "faults"));
-  rows += row("Commands cut to the range", count_at(real, "commands_limited_range"));
-  rows += row("Commands cut to the rate", count_at(real, "commands_limited_rate"));
-  rows += row("Packets", count_at(real, "packets"));
-  rows += row("Packets with a wrong checksum", count_at(real, "checksum_errors"));
-  rows += row("Reconnections", count_at(real, "reconnects"));
-  rows += row("Stops by the I/O thread", count_at(real, "dead_man_stops"));
+  if (!run.summary().real_time) return "";
+  const RealTimeSummary& real = *run.summary().real_time;
+  std::string rows = row("Trouble", escape(real.trouble.value_or("")));
+  rows += row("Ended while", escape(real.ended_while.value_or("")));
+  rows += row("Wake-up after the deadline", latency_text(real.wakeup_us));
+  rows += row("Age of the newest packet", latency_text(real.packet_age_us));
+  rows += row("Packet to wire", latency_text(real.packet_to_wire_us));
+  rows += row("Command to wire", latency_text(real.command_to_wire_us));
+  rows +=
+      row("Late or faulty ticks", counts_text(real.overruns.overrun_ticks, real.overruns.overruns));
+  rows += loss_row("Of these not listed in summary.json", real.overruns.overruns_unlisted);
+  rows += row("Steal time",
+              usable(real.overruns.steal_ms) ? duration_text(1e-3 * real.overruns.steal_ms) : "");
+  rows += count_row("Ticks that found the learner at work", real.late_ticks);
+  rows += count_row("Transitions dropped for it", real.transitions_dropped_late);
+  rows += loss_row("Ticks that never reached the learner", real.learner_tasks_lost);
+  rows += loss_row("Packets that the loop did not take in time", real.packets_lost);
+  rows += loss_row("Ticks missing from the record", real.record_ticks_lost);
+  rows += loss_row("Episodes without a known return", real.episodes_lost);
+  rows += count_row("Ticks of learning", real.running_ticks);
+  rows += row("Ticks held", counts_text(real.held_ticks, real.holds));
+  rows += count_row("Ticks of homing", real.homing_ticks);
+  rows += loss_row("Ticks after a fault", real.faulted_ticks);
+  rows += count_row("Faults", real.faults);
+  rows += count_row("Commands sent", real.commands_sent);
+  rows += count_row("Commands cut to the range", real.commands_limited_range);
+  rows += count_row("Commands cut to the rate", real.commands_limited_rate);
+  rows += loss_row("Commands refused: not finite numbers", real.commands_not_finite);
+  rows += count_row("Packets", real.packets);
+  rows += count_row("Packets with a wrong checksum", real.checksum_errors);
+  rows += loss_row("Bytes of no packet", real.bytes_skipped);
+  rows += count_row("Reconnections", real.reconnects);
+  rows += count_row("Stops by the I/O thread", real.dead_man_stops);
   return concat(
       {"<section>\n<h2>Real time</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
 }
@@ -361,12 +397,11 @@ std::string memory_table(const ReportedRun& run) {
     return concat({"<th scope=\"row\">", name, "</th><td>", fixed(bytes, 0), "</td><td>",
                    bytes_text(bytes), "</td></tr>\n"});
   };
-  for (const json& entry : entries_at(run.record->summary, "memory")) {
-    const auto bytes = number_at(entry, "bytes");
-    if (!bytes) continue;
-    rows += concat({"<tr>", line(escape(text_at(entry, "name")), *bytes)});
-    total += *bytes;
-    padding += number_at(entry, "padding_bytes").value_or(0);
+  for (const MemoryRow& each : run.summary().memory) {
+    const auto bytes = static_cast<double>(each.bytes);
+    rows += concat({"<tr>", line(escape(each.name), bytes)});
+    total += bytes;
+    padding += static_cast<double>(each.padding_bytes);
   }
   if (rows.empty()) return "";
   const std::string note =
@@ -389,8 +424,8 @@ std::string means_text(const ReportedRun& run) {
   for (char& c : algo) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
-  const std::string backend = text_at(run.record->summary, "backend");
-  const std::string path = text_at(run.record->summary, "path");
+  const std::string& backend = run.summary().backend;
+  const std::string& path = run.summary().path;
   std::string text;
   if (!algo.empty()) text += " by " + algo;
   if (backend == "cpu") text += " on the CPU";
@@ -400,8 +435,10 @@ std::string means_text(const ReportedRun& run) {
 }
 
 std::optional<double> loop_seconds(const ReportedRun& run) {
-  const auto speed = number_at(run.record->summary, "steps_per_second");
-  if (speed && *speed > 0) return run.steps / *speed;
+  const RunSummary& summary = run.summary();
+  if (summary.seconds > 0 && usable(summary.seconds)) return summary.seconds;
+  const double speed = summary.steps_per_second;  // of a summary of an earlier version
+  if (speed > 0 && usable(speed)) return run.steps / speed;
   if (run.record->episodes.empty()) return std::nullopt;
   const double seconds = run.record->episodes.back().seconds;
   return usable(seconds) && seconds > 0 ? std::optional(seconds) : std::nullopt;

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "tools/library/error.h"
-#include "tools/library/run/adaptation.h"
 
 namespace instep {
 namespace {
@@ -93,15 +92,27 @@ Episode parse_episode(std::string_view line, const std::string& where) {
   return episode;
 }
 
-nlohmann::json read_summary(const std::string& path) {
-  nlohmann::json summary;
+nlohmann::json read_json(const std::string& path) {
   try {
-    summary = nlohmann::json::parse(read_text(path));
-  } catch (const nlohmann::json::parse_error& error) {
-    throw DataError(path + ": is damaged: not JSON at byte " + std::to_string(error.byte));
+    return nlohmann::json::parse(read_text(path));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(std::string("not JSON: ") + error.what());
   }
-  if (!summary.is_object()) throw DataError(path + ": is damaged: not a JSON object");
-  return summary;
+}
+
+// Takes one of the files that a report can do without, where there is one.
+template <typename Read>
+void take_file(RunRecord& record, const std::string& name, const Read& read) {
+  const std::string path = (std::filesystem::path(record.path) / name).string();
+  if (std::error_code error; !std::filesystem::exists(path, error)) return;
+  try {
+    read(path);
+  } catch (const DataError& error) {
+    std::string what = error.what();
+    if (what.starts_with(path + ": ")) what.erase(0, path.size() + 2);
+    record.problems.push_back(path + ": is damaged and left out (" + what +
+                              "); `instep train --resume " + record.path + "` writes it anew");
+  }
 }
 
 }  // namespace
@@ -118,11 +129,17 @@ std::vector<Episode> read_episodes(const std::string& path) {
       }
       continue;
     }
-    episodes.push_back(parse_episode(line, where));
-    const std::size_t count = episodes.size();
-    if (count > 1 && episodes[count - 1].step < episodes[count - 2].step) {
-      throw DataError(where + "step is lower than on the line before");
+    const Episode last = episodes.empty() ? Episode() : episodes.back();
+    const Episode episode = parse_episode(line, where);
+    if (episode.number != last.number + 1) {
+      throw DataError(where + "episode is " + std::to_string(episode.number) + ", expected " +
+                      std::to_string(last.number + 1));
     }
+    if (episode.step < last.step) throw DataError(where + "step is lower than on the line before");
+    if (episode.length > episode.step - last.step) {
+      throw DataError(where + "length is more than the steps since the line before");
+    }
+    episodes.push_back(episode);
   }
   if (file.bad()) throw IoError(path + ": cannot be read to its end: " + reason());
   return episodes;
@@ -137,7 +154,6 @@ RunRecord read_run_record(const std::string& folder) {
   const fs::path root(folder);
   const std::string config = (root / "config.toml").string();
   const std::string episodes = (root / "episodes.csv").string();
-  const std::string summary = (root / "summary.json").string();
   const bool has_config = fs::exists(config, error);
   const bool has_episodes = fs::exists(episodes, error);
   if (!has_config && !has_episodes) {
@@ -148,14 +164,27 @@ RunRecord read_run_record(const std::string& folder) {
   record.path = folder;
   if (has_config) record.config_text = read_text(config);
   if (has_episodes) record.episodes = read_episodes(episodes);
-  if (fs::exists(summary, error)) record.summary = read_summary(summary);
-  const std::string adaptation = (root / WorldChange::kResultName).string();
-  if (fs::exists(adaptation, error)) record.adaptation = read_summary(adaptation);
-  const std::string recorded = (root / RecordedEpisode::kName).string();
-  if (fs::exists(recorded, error)) {
-    record.recorded_episode = parse_recorded_episode(read_text(recorded), recorded);
-  }
+  take_file(record, "summary.json",
+            [&](const std::string& path) { record.summary = summary_from_json(read_json(path)); });
+  take_file(record, WorldChange::kResultName, [&](const std::string& path) {
+    record.adaptation = adaptation_from_json(read_json(path));
+  });
+  take_file(record, RecordedEpisode::kName, [&](const std::string& path) {
+    record.recorded_episode = parse_recorded_episode(read_text(path), path);
+  });
   return record;
+}
+
+void require_whole(const RunRecord& record) {
+  const auto told =
+      record.summary
+          ? static_cast<std::uint64_t>(std::max<std::int64_t>(0, record.summary->episodes))
+          : 0;
+  if (record.episodes.size() >= told) return;
+  throw DataError(record.path + "/episodes.csv: line " +
+                  std::to_string(record.episodes.size() + 2) + " is missing: it holds " +
+                  std::to_string(record.episodes.size()) + " of the " + std::to_string(told) +
+                  " episodes that summary.json tells of");
 }
 
 std::optional<double> mean_return_between(std::span<const Episode> episodes,

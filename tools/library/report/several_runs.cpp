@@ -12,8 +12,6 @@
 namespace instep {
 namespace {
 
-using nlohmann::json;
-
 std::vector<RunGroup> grouped_by(const RunGroup& runs, std::string ReportedRun::*property) {
   std::vector<RunGroup> groups;
   for (const ReportedRun* run : runs) {
@@ -257,14 +255,16 @@ std::string cell(std::string_view label, std::string_view value) {
 }
 
 std::string run_cells(const ReportedRun& run) {
-  const json& summary = run.record->summary;
-  const json* update = value_at(summary, "update_us");
-  const std::string ended = text_at(summary, "ended");
-  return concat({cell("seed", escape(run.seed)), cell("steps", fixed(run.steps, 0)),
-                 cell("last eighth", optional_text(run.last_eighth)),
-                 cell("steps/s", optional_text(number_at(summary, "steps_per_second"))),
-                 cell("p99, \u00b5s", update ? optional_text(number_at(*update, "p99")) : ""),
-                 cell("ended", ended.empty() ? "no summary" : escape(ended))});
+  const RunSummary& summary = run.summary();
+  const std::optional<Percentiles>& update = summary.update_us;
+  return concat(
+      {cell("seed", escape(run.seed)), cell("steps", fixed(run.steps, 0)),
+       cell("last eighth", optional_text(run.last_eighth)),
+       cell("steps/s", summary.steps_per_second > 0
+                           ? optional_text(usable(std::optional(summary.steps_per_second)))
+                           : ""),
+       cell("p99, \u00b5s", update ? optional_text(usable(std::optional(update->p99))) : ""),
+       cell("ended", summary.ended.empty() ? "no summary" : escape(summary.ended))});
 }
 
 // A row for each run, those of a task and of an algorithm together, as in the charts above.

@@ -26,6 +26,10 @@ bool usable(double value) {
   return std::abs(value) < kUsableMax;
 }
 
+std::optional<double> usable(std::optional<double> value) {
+  return value && usable(*value) ? value : std::nullopt;
+}
+
 std::string concat(std::initializer_list<std::string_view> parts) {
   std::string text;
   for (const std::string_view part : parts) text += part;

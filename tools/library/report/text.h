@@ -12,6 +12,7 @@ namespace instep {
 
 // Whether a number is a measurement: finite, and so small that differences of two do not overflow.
 bool usable(double value);
+std::optional<double> usable(std::optional<double> value);  // none where it is not
 
 std::string concat(std::initializer_list<std::string_view> parts);
 

@@ -7,6 +7,7 @@
 
 #include "runtime/policy.h"
 #include "tools/library/error.h"
+#include "tools/library/json_fields.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/eval.h"
 #include "tools/library/run/session.h"
@@ -55,10 +56,6 @@ std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string&
                         .terminated = result.terminated});
   }
   return episodes;
-}
-
-nlohmann::json or_null(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
 }  // namespace
@@ -117,33 +114,65 @@ void apply_change(const WorldChange& change, Environment& world) {
   for (const auto& [what, value] : change.values) static_cast<void>(world.change(what, value));
 }
 
-nlohmann::json compare_with_frozen(const RunConfig& config, const std::string& folder,
-                                   const WorldChange& change, std::int64_t steps) {
-  struct Curve {
-    const char* name;
-    std::vector<Episode> episodes;
+template <Is<AdaptationPoint> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("step", s.step);
+  visit("learning", s.learning);
+  visit("frozen_weights", s.frozen_weights);
+  visit("frozen", s.frozen);
+}
+
+template <Is<Adaptation> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("change", s.change);
+  visit("at", s.at);
+  visit("steps", s.steps);
+  visit("points", s.points);
+  visit("before", s.before);
+  visit("learning_end", s.learning_end);
+  visit("frozen_weights_end", s.frozen_weights_end);
+  visit("frozen_end", s.frozen_end);
+}
+
+nlohmann::json to_json(const Adaptation& adaptation) {
+  return encode_fields(adaptation);
+}
+
+Adaptation adaptation_from_json(const nlohmann::json& json) {
+  if (!json.is_object()) throw DataError("not a JSON object");
+  Adaptation adaptation;
+  decode_fields(json, "", adaptation);
+  return adaptation;
+}
+
+Adaptation compare_with_frozen(const RunConfig& config, const std::string& folder,
+                               const WorldChange& change, std::int64_t steps) {
+  const std::vector<Episode> learning = read_episodes(folder + "/episodes.csv");
+  const std::vector<Episode> frozen_weights = frozen_episodes(config, folder, change, steps, true);
+  const std::vector<Episode> frozen = frozen_episodes(config, folder, change, steps, false);
+  const auto mean = [](const std::vector<Episode>& episodes, std::int64_t first,
+                       std::int64_t last) {
+    return mean_return_between(episodes, static_cast<std::uint64_t>(first),
+                               static_cast<std::uint64_t>(last));
   };
-  const Curve curves[] = {{"learning", read_episodes(folder + "/episodes.csv")},
-                          {"frozen_weights", frozen_episodes(config, folder, change, steps, true)},
-                          {"frozen", frozen_episodes(config, folder, change, steps, false)}};
-  const auto mean = [](const Curve& curve, std::int64_t first, std::int64_t last) {
-    return or_null(mean_return_between(curve.episodes, static_cast<std::uint64_t>(first),
-                                       static_cast<std::uint64_t>(last)));
-  };
-  nlohmann::json result = {{"change", change.text}, {"at", change.step}, {"steps", steps}};
+  Adaptation result;
+  result.change = change.text;
+  result.at = change.step;
+  result.steps = steps;
   const std::int64_t after = steps - change.step;
   for (std::int64_t i = 0; i < kPoints; ++i) {
     const std::int64_t first = change.step + after * i / kPoints;
     const std::int64_t last = change.step + after * (i + 1) / kPoints;
-    nlohmann::json point = {{"step", last}};
-    for (const Curve& curve : curves) point[curve.name] = mean(curve, first, last);
-    result["points"].push_back(point);
+    result.points.push_back({.step = last,
+                             .learning = mean(learning, first, last),
+                             .frozen_weights = mean(frozen_weights, first, last),
+                             .frozen = mean(frozen, first, last)});
   }
-  for (const Curve& curve : curves) {
-    result[std::string(curve.name) + "_end"] = mean(curve, steps - after / 10, steps);
-  }
-  const std::int64_t before = change.step - change.step / 10;
-  result["before"] = mean(curves[0], before, change.step);
+  result.before = mean(learning, change.step - change.step / 10, change.step);
+  const std::int64_t end = steps - after / 10;
+  result.learning_end = mean(learning, end, steps);
+  result.frozen_weights_end = mean(frozen_weights, end, steps);
+  result.frozen_end = mean(frozen, end, steps);
   return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,13 +37,36 @@ void check_change(const WorldChange& change, const TaskInfo& task);
 // To a world whose task check_change() has accepted. Allocates nothing.
 void apply_change(const WorldChange& change, Environment& world);
 
+// The mean return of the episodes that ended up to a step since the last point; none where none
+// did.
+struct AdaptationPoint {
+  std::int64_t step = 0;
+  std::optional<double> learning{};        // the run itself
+  std::optional<double> frozen_weights{};  // a copy whose normaliser alone goes on
+  std::optional<double> frozen{};          // a copy in which nothing changes any more
+};
+
+// adaptation.json: what learning on gained when the world changed. The keys are the names of the
+// fields.
+struct Adaptation {
+  std::string change;  // as text
+  std::int64_t at = 0;
+  std::int64_t steps = 0;
+  std::vector<AdaptationPoint> points;
+  std::optional<double> before;        // mean returns: of the last tenth of the steps before,
+  std::optional<double> learning_end;  // and of the last tenth of those after
+  std::optional<double> frozen_weights_end;
+  std::optional<double> frozen_end;
+};
+
+nlohmann::json to_json(const Adaptation& adaptation);
+// Throws DataError naming what is not as it must be.
+Adaptation adaptation_from_json(const nlohmann::json& json);
+
 // The run in `folder` made `steps` steps, of which the last ones were in the changed world. Has two
-// copies of what it was before act in the changed world for as many steps: one with frozen weights,
-// whose normaliser goes on, and one in which nothing changes any more. Answers an object: `change`,
-// `at`, `points` (each `step` and the mean return of the episodes that ended up to it since the
-// last one: `learning`, `frozen_weights`, `frozen`, null where none did), and the same three over
-// the last tenth of the steps, with `_end` behind their names. Throws DataError or IoError.
-nlohmann::json compare_with_frozen(const RunConfig& config, const std::string& folder,
-                                   const WorldChange& change, std::int64_t steps);
+// copies of what it was before act in the changed world for as many steps. Throws DataError or
+// IoError.
+Adaptation compare_with_frozen(const RunConfig& config, const std::string& folder,
+                               const WorldChange& change, std::int64_t steps);
 
 }  // namespace instep

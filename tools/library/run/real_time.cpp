@@ -12,7 +12,6 @@
 #include <filesystem>
 
 #include "tools/library/error.h"
-#include "tools/library/listen/summary.h"
 
 namespace instep {
 namespace {
@@ -276,27 +275,26 @@ void OverrunTable::take(TickMonitor& monitor) {
   }
 }
 
-nlohmann::json OverrunTable::to_json(const RealtimeCounters& counters) const {
-  nlohmann::json by_cause;
-  for (int i = 0; i < kOverrunCauses; ++i) {
-    by_cause[std::string(kCauseNames[i])] = counters.overruns[static_cast<std::size_t>(i)];
+OverrunSummary OverrunTable::summary(const RealtimeCounters& counters) const {
+  OverrunSummary summary;
+  summary.overrun_ticks = counters.overrun_ticks;
+  for (std::size_t i = 0; i < kOverrunCauses; ++i) {
+    summary.overruns[std::string(kCauseNames[i])] = counters.overruns[i];
   }
-  nlohmann::json listed = nlohmann::json::array();
   for (const Row& row : rows_) {
-    nlohmann::json names = nlohmann::json::array();
+    OverrunRow listed;
+    listed.step = row.overrun.step;
+    listed.late_us = static_cast<double>(row.overrun.late_ns) * 1e-3;
+    listed.packet_age_us = static_cast<double>(row.overrun.packet_age_ns) * 1e-3;
+    listed.steal_ms = row.steal_ms;
     for (int i = 0; i < kOverrunCauses; ++i) {
-      if ((row.overrun.causes & (1U << i)) != 0) names.push_back(kCauseNames[i]);
+      if ((row.overrun.causes & (1U << i)) != 0) listed.causes.emplace_back(kCauseNames[i]);
     }
-    listed.push_back({{"step", row.overrun.step},
-                      {"late_us", static_cast<double>(row.overrun.late_ns) * 1e-3},
-                      {"packet_age_us", static_cast<double>(row.overrun.packet_age_ns) * 1e-3},
-                      {"steal_ms", row.steal_ms},
-                      {"causes", names}});
+    summary.overruns_listed.push_back(std::move(listed));
   }
-  return {{"overrun_ticks", counters.overrun_ticks},
-          {"overruns", by_cause},
-          {"overruns_listed", listed},
-          {"steal_ms", static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6}};
+  summary.overruns_unlisted = counters.overrun_ticks - rows_.size();
+  summary.steal_ms = static_cast<double>(steal_ns_ - steal_at_begin_ns_) * 1e-6;
+  return summary;
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -374,49 +372,65 @@ void RealTimeRun::finish() {
   if (is_faulted()) {
     std::fprintf(stderr, "instep: %s\n", store_.dump().c_str());
   }
+  if (const std::uint64_t lost = device_.recording().frames_lost(); lost > 0) {
+    std::fprintf(
+        stderr,
+        "instep: warning: %llu ticks are missing from the record: the medium was too slow; "
+        "replay ends before the first of them\n",
+        static_cast<unsigned long long>(lost));
+  }
 }
 
 bool RealTimeRun::is_faulted() const {
   return loop_.is_faulted() && device_.world().end() != RobotEnd::kStopped;
 }
 
-nlohmann::json RealTimeRun::to_json() const {
+// Whoever adds a counter adds a line below: a counter that nobody reads tells nobody anything.
+static_assert(sizeof(RobotWorldCounters) == (9 + kHoldCauses) * sizeof(std::uint64_t));
+static_assert(sizeof(LinkCounters) == 6 * sizeof(std::uint64_t));
+static_assert(sizeof(LateLearning) == 3 * sizeof(std::uint64_t));
+
+RealTimeSummary RealTimeRun::summary() const {
   const RealtimeCounters& counters = loop_.counters();
   const RobotWorldCounters& world = device_.world().counters();
   const LinkCounters& link = device_.session().counters();
   const LateLearning& late = agent_.late_learning();
+  RealTimeSummary summary;
+  if (!trouble_.empty()) summary.trouble = trouble_;
   // Without what it was waiting for.
   std::string ended_while = status_text(device_.world().status());
   ended_while.erase(std::min(ended_while.find(':'), ended_while.size()));
-  nlohmann::json holds;
-  for (int i = 0; i < kHoldCauses; ++i) {
-    holds[std::string(kHoldNames[i])] = world.holds[static_cast<std::size_t>(i)];
+  if (!ended_while.empty()) summary.ended_while = ended_while;
+  summary.wakeup_us = percentiles_of(counters.wakeup);
+  summary.packet_age_us = percentiles_of(counters.packet_age);
+  summary.packet_to_wire_us = percentiles_of(device_.link().latency().packet_to_wire);
+  summary.command_to_wire_us = percentiles_of(device_.link().latency().command_to_wire);
+  summary.late_ticks = late.ticks;
+  summary.transitions_dropped_late = late.transitions_dropped;
+  summary.learner_tasks_lost = late.tasks_lost;
+  summary.packets_lost = device_.link().packets_lost();
+  summary.record_ticks_lost = device_.recording().frames_lost();
+  summary.episodes_lost = loop_.episodes_lost();
+  for (std::size_t i = 0; i < kHoldCauses; ++i) {
+    summary.holds[std::string(kHoldNames[i])] = world.holds[i];
   }
-  nlohmann::json result = {
-      {"trouble", trouble_.empty() ? nlohmann::json(nullptr) : nlohmann::json(trouble_)},
-      {"ended_while", ended_while.empty() ? nlohmann::json(nullptr) : nlohmann::json(ended_while)},
-      {"exact", late.ticks == 0},
-      {"wakeup_us", percentiles_us(counters.wakeup)},
-      {"packet_age_us", percentiles_us(counters.packet_age)},
-      {"packet_to_wire_us", percentiles_us(device_.link().latency().packet_to_wire)},
-      {"command_to_wire_us", percentiles_us(device_.link().latency().command_to_wire)},
-      {"missed_deadlines", world.missed_periods},
-      {"late_ticks", late.ticks},
-      {"transitions_dropped_late", late.transitions_dropped},
-      {"holds", holds},
-      {"faults", world.faults},
-      {"episodes_lost", loop_.episodes_lost()},
-      {"homing_ticks", world.homing_ticks},
-      {"held_ticks", world.held_ticks},
-      {"commands_limited_range", world.commands_limited_range},
-      {"commands_limited_rate", world.commands_limited_rate},
-      {"packets", link.packets},
-      {"checksum_errors", link.checksum_errors},
-      {"bytes_skipped", link.bytes_skipped},
-      {"reconnects", link.reconnects},
-      {"dead_man_stops", link.dead_man_stops}};
-  result.update(overruns_.to_json(counters));
-  return result;
+  summary.missed_deadlines = world.missed_periods;
+  summary.faults = world.faults;
+  summary.running_ticks = world.running_ticks;
+  summary.homing_ticks = world.homing_ticks;
+  summary.held_ticks = world.held_ticks;
+  summary.faulted_ticks = world.faulted_ticks;
+  summary.commands_limited_range = world.commands_limited_range;
+  summary.commands_limited_rate = world.commands_limited_rate;
+  summary.commands_not_finite = world.commands_not_finite;
+  summary.packets = link.packets;
+  summary.checksum_errors = link.checksum_errors;
+  summary.bytes_skipped = link.bytes_skipped;
+  summary.reconnects = link.reconnects;
+  summary.commands_sent = link.commands_sent;
+  summary.dead_man_stops = link.dead_man_stops;
+  summary.overruns = overruns_.summary(counters);
+  return summary;
 }
 
 }  // namespace instep

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "runtime/robot_world.h"
 #include "runtime/settings.h"
 #include "tasks/registry.h"
+#include "tools/library/report/run_summary.h"
 
 namespace instep {
 
@@ -145,8 +145,8 @@ class OverrunTable {
  public:
   void start();  // before the first tick
   void take(TickMonitor& monitor);
-  // The keys that summaries and profiles have of it.
-  nlohmann::json to_json(const RealtimeCounters& counters) const;
+  // What summaries and profiles have of it.
+  OverrunSummary summary(const RealtimeCounters& counters) const;
 
  private:
   struct Row {
@@ -175,9 +175,7 @@ class RealTimeRun {
   void finish();
 
   bool is_faulted() const;
-  // For summary.json: what stopped it (`trouble`, else null), latencies, overruns by cause and one
-  // by one, limits, holds, `exact`.
-  nlohmann::json to_json() const;
+  RealTimeSummary summary() const;
 
  private:
   void add_update(const Learner& learner);

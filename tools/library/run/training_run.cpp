@@ -57,6 +57,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
                          const RunStart& start_from)
     : config_(config),
       folder_(folder),
+      command_(start_from.command),
       device_(start_from.device),
       session_(device_ == nullptr ? RunSession(config) : RunSession(config, device_->recording())),
       checkpoint_(config.settings.checkpoint_every, start_from.operations),
@@ -387,10 +388,10 @@ void TrainingRun::loop_on_robot() {
   }
   run.finish();
   is_faulted_ = run.is_faulted();
-  real_time_ = run.to_json();
+  real_time_ = run.summary();
 }
 
-nlohmann::json TrainingRun::run() {
+RunSummary TrainingRun::run() {
   open_best();
   if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
   begin_ns_ = event_ns_ = clock_.now_ns();
@@ -420,15 +421,16 @@ nlohmann::json TrainingRun::run() {
 }
 
 // What is told about the run. It learnt what it learnt even where there is no room for this.
-nlohmann::json TrainingRun::write_results() {
-  const nlohmann::json summary = summarize();
+RunSummary TrainingRun::write_results() {
+  const RunSummary result = summary();
   try {
-    write_file(folder_ + "/summary.json", json_text(summary, 2) + '\n');
+    write_file(folder_ + "/summary.json", json_text(to_json(result), 2) + '\n');
     const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
     if (is_changed && !is_faulted_) {
       std::fprintf(stderr, "comparing with frozen copies, which make as many steps each...\n");
       const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
-      write_file(folder_ + '/' + WorldChange::kResultName, json_text(adaptation, 2) + '\n');
+      write_file(folder_ + '/' + WorldChange::kResultName,
+                 json_text(to_json(adaptation), 2) + '\n');
     }
     record_picture();
     const RunRecord record = read_run_record(folder_);
@@ -436,7 +438,7 @@ nlohmann::json TrainingRun::write_results() {
   } catch (const IoError& error) {
     throw IoError(error.what() + advice());
   }
-  return summary;
+  return result;
 }
 
 // Comes last of all: the policy takes the learner's tapes for its own, and the world is reset.
@@ -446,30 +448,27 @@ void TrainingRun::record_picture() {
   if (episode) write_file(folder_ + '/' + RecordedEpisode::kName, to_text(*episode));
 }
 
-nlohmann::json TrainingRun::summarize() {
+RunSummary TrainingRun::summary() {
   const std::int64_t steps = session_.loop().steps();
-  RunSummary summary;
-  summary.config = config_;
-  summary.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
-  summary.steps = steps;
-  summary.episodes = session_.loop().state().episodes;
-  summary.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
-                                 ? static_cast<double>(steps - first_step_) * 1e9 /
-                                       static_cast<double>(end_ns_ - begin_ns_)
-                                 : 0.0;
-  summary.learner = &session_.agent().learner();
-  summary.latency = &session_.loop().latency();
-  summary.snapshot_bytes = snapshot_.size();
-  summary.speed = &speed_;
-  summary.folder = folder_;
-  summary.warnings = health_.warnings_ever();
-  nlohmann::json result = to_json(summary);
-  if (device_ != nullptr) {
-    result["real_time"] = real_time_;
-    result["missed_deadlines"] = real_time_.at("missed_deadlines");
-    result["exact"] = real_time_.at("exact");
-  }
-  return result;
+  RunFacts facts;
+  facts.config = config_;
+  facts.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
+  facts.steps = steps;
+  facts.episodes = session_.loop().state().episodes;
+  facts.seconds = earlier_seconds_ + static_cast<double>(end_ns_ - begin_ns_) * 1e-9;
+  facts.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
+                               ? static_cast<double>(steps - first_step_) * 1e9 /
+                                     static_cast<double>(end_ns_ - begin_ns_)
+                               : 0.0;
+  facts.learner = &session_.agent().learner();
+  facts.latency = &session_.loop().latency();
+  facts.snapshot_bytes = snapshot_.size();
+  facts.speed = &speed_;
+  facts.folder = folder_;
+  facts.command = command_;
+  facts.warnings = health_.warnings_ever();
+  facts.real_time = real_time_;
+  return summarize(facts);
 }
 
 }  // namespace instep

@@ -1,7 +1,6 @@
 // One training run: the loop, and everything it leaves in its folder.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +28,7 @@ struct RunStart {
   std::string init{};  // run folder whose weights and normaliser a new run starts from; or empty
   FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
   RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
+  std::string command{};                                 // as it was typed, for the summary
 };
 
 // Opens the run that --init names and makes sure that its learner has the sizes and the algorithm
@@ -50,7 +50,7 @@ class TrainingRun {
 
   // Runs to the configured number of steps or until asked to stop, and completes the folder.
   // Answers the summary.
-  nlohmann::json run();
+  RunSummary run();
 
  private:
   void start(const std::string& init);
@@ -73,11 +73,12 @@ class TrainingRun {
   std::string advice() const;
   double seconds() const;
   void record_picture();
-  nlohmann::json write_results();
-  nlohmann::json summarize();
+  RunSummary write_results();
+  RunSummary summary();
 
   RunConfig config_;
   std::string folder_;
+  std::string command_;
   RealTimeDevice* device_;
   RunSession session_;
   CheckpointFile checkpoint_;
@@ -103,7 +104,7 @@ class TrainingRun {
   double earlier_seconds_ = 0.0;
   double wall_time_at_begin_s_ = 0.0;
   bool is_faulted_ = false;
-  nlohmann::json real_time_;  // of a run on a robot
+  std::optional<RealTimeSummary> real_time_;  // of a run on a robot
 };
 
 }  // namespace instep

@@ -22,7 +22,6 @@
 namespace instep {
 namespace {
 
-using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -80,13 +79,14 @@ TEST_F(RunFolder, ReadsEverythingOfAFinishedRun) {
   EXPECT_EQ(record.episodes[0].seconds, 0.25);
   EXPECT_EQ(record.episodes[1].return_sum, 1000.0);
   EXPECT_FALSE(record.episodes[1].terminated);
-  EXPECT_EQ(record.summary.at("steps"), 60);
+  EXPECT_EQ(record.summary->steps, 60);
+  EXPECT_TRUE(record.problems.empty());
 }
 
 TEST_F(RunFolder, ReadsWhatARunThatGoesOnHasSoFar) {
   write("config.toml", "");
   EXPECT_TRUE(read_run_record(folder_).episodes.empty());
-  EXPECT_TRUE(read_run_record(folder_).summary.is_null());
+  EXPECT_FALSE(read_run_record(folder_).summary);
   write("episodes.csv", "");
   EXPECT_TRUE(read_run_record(folder_).episodes.empty());
   write("episodes.csv", std::string(kHeader) + "1,20,-1.5,20,1,0.25\n2,50,-17");
@@ -109,7 +109,7 @@ TEST_F(RunFolder, NamesTheDamagedLine) {
   EXPECT_THAT(episodes_failure("1,20,1,5,20,1,0.25\n"),
               AllOf(HasSubstr("line 2"), HasSubstr("terminated is \"20\"")));
   EXPECT_THAT(episodes_failure("1,20,1.5,20,1,0.25,7\n"), HasSubstr("more than six"));
-  EXPECT_THAT(episodes_failure(good + good + "2,50\n"),
+  EXPECT_THAT(episodes_failure(good + "2,50,1,30,1,0.5\n3,50\n"),
               AllOf(HasSubstr("line 4"), HasSubstr("return is missing")));
   EXPECT_THAT(episodes_failure("1,20,1.5 ,20,1,0.25\n"), HasSubstr("return is \"1.5 \""));
   EXPECT_THAT(episodes_failure("1,-20,1.5,20,1,0.25\n"), HasSubstr("step is \"-20\""));
@@ -117,16 +117,47 @@ TEST_F(RunFolder, NamesTheDamagedLine) {
   EXPECT_THAT(episodes_failure("\n"), AllOf(HasSubstr("line 2"), HasSubstr("episode is \"\"")));
   EXPECT_THAT(episodes_failure(good + "2,19,-1.5,20,1,0.25\n"),
               AllOf(HasSubstr("line 3"), HasSubstr("lower")));
+  // Lines that are lost, doubled or not of their place.
+  EXPECT_THAT(episodes_failure(good + "3,50,-1.5,20,1,0.5\n"),
+              AllOf(HasSubstr("line 3"), HasSubstr("episode is 3, expected 2")));
+  EXPECT_THAT(episodes_failure(good + good), AllOf(HasSubstr("line 3"), HasSubstr("expected 2")));
+  EXPECT_THAT(episodes_failure(good + "2,50,-1.5,31,1,0.5\n"),
+              AllOf(HasSubstr("line 3"), HasSubstr("length is more")));
   write("episodes.csv", "step,return\n");
   EXPECT_THAT(failure(kCheckFailed), AllOf(HasSubstr("line 1"), HasSubstr("header")));
 }
 
-TEST_F(RunFolder, SaysThatASummaryIsDamaged) {
+// Everything else stands without a summary.
+TEST_F(RunFolder, SaysThatASummaryIsDamagedAndReadsTheRest) {
   write("config.toml", "");
-  write("summary.json", R"({"steps": )");
-  EXPECT_THAT(failure(kCheckFailed), AllOf(HasSubstr("summary.json"), HasSubstr("byte 11")));
-  write("summary.json", "[1]");
-  EXPECT_THAT(failure(kCheckFailed), HasSubstr("not a JSON object"));
+  write("episodes.csv", std::string(kHeader) + "1,20,-1.5,20,1,0.25\n");
+  for (const char* damaged :
+       {R"({"steps": )", "[1]", R"({"steps": "many"})", R"({"steps": 1.5})", R"({"seed": -1})",
+        R"({"update_us": 5})", R"({"warnings": {}})", R"({"speed": [{"step": null}, 3]})", ""}) {
+    write("summary.json", damaged);
+    const RunRecord record = read_run_record(folder_);
+    EXPECT_FALSE(record.summary) << damaged;
+    EXPECT_EQ(record.episodes.size(), 1U);
+    ASSERT_EQ(record.problems.size(), 1U) << damaged;
+    EXPECT_THAT(record.problems[0], AllOf(HasSubstr(folder_ + "/summary.json: is damaged"),
+                                          HasSubstr("instep train --resume " + folder_)));
+  }
+  write("adaptation.json", "{");
+  write("episode.json", "{}");
+  EXPECT_EQ(read_run_record(folder_).problems.size(), 3U);
+}
+
+TEST_F(RunFolder, MustHoldTheEpisodesThatItsSummaryTellsOf) {
+  write("episodes.csv", std::string(kHeader) + "1,20,-1.5,20,1,0.25\n2,50,-17");
+  write("summary.json", R"({"ended": "done", "episodes": 1})");
+  require_whole(read_run_record(folder_));
+  write("summary.json", R"({"ended": "done", "episodes": 2})");
+  try {
+    require_whole(read_run_record(folder_));
+    ADD_FAILURE() << "a torn line was not noticed";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("episodes.csv: line 3"), HasSubstr("1 of the 2")));
+  }
 }
 
 Episode episode(std::uint64_t step, double return_sum) {
@@ -180,34 +211,32 @@ TEST(MeanInterval, AgreesWithHandComputedNumbers) {
   EXPECT_FALSE(mean_interval_95({}).has_value());
 }
 
-json full_summary(const std::string& task, int seed, int steps) {
-  return {
-      {"ended", "done"},
-      {"task", task},
-      {"algo", "avg"},
-      {"seed", seed},
-      {"steps", steps},
-      {"episodes", 3},
-      {"mean_return_last_eighth", nullptr},
-      {"steps_per_second", 2500.0},
-      {"dropped_updates", 17},
-      {"missed_deadlines", 0},
-      {"exact", true},
-      {"backend", "cpu"},
-      {"path", "avx2"},
-      {"schedule", "throughput"},
-      {"arithmetic", "fast"},
-      {"machine", "a <machine> & more"},
-      {"update_us", {{"p50", 37.5}, {"p99", 52.25}, {"p999", 80.0}, {"max", 310.5}}},
-      {"update_histogram",
-       {{{"us", 36.0}, {"count", 900}},
-        {{"us", 37.0}, {"count", 100}},
-        {{"us", 300.0}, {"count", 1}}}},
-      {"observation_to_action_us", {{"p50", 3.0}, {"p99", 4.0}, {"p999", 5.0}, {"max", 6.0}}},
-      {"memory", {{{"name", "actor"}, {"bytes", 1048576}}, {{"name", "critic"}, {"bytes", 1000}}}},
-      {"speed",
-       {{{"step", 100}, {"steps_per_second", 2400.0}},
-        {{"step", 200}, {"steps_per_second", 2600.0}}}}};
+RunSummary full_summary(const std::string& task, int seed, int steps) {
+  RunSummary summary;
+  summary.ended = "done";
+  summary.task = task;
+  summary.algo = "avg";
+  summary.seed = static_cast<std::uint64_t>(seed);
+  summary.steps = steps;
+  summary.steps_planned = steps;
+  summary.episodes = 3;
+  summary.seconds = steps / 2500.0;
+  summary.steps_per_second = 2500.0;
+  summary.dropped_updates = 17;
+  summary.backend = "cpu";
+  summary.path = "avx2";
+  summary.schedule = "throughput";
+  summary.arithmetic = "fast";
+  summary.machine = "a <machine> & more";
+  summary.version = "9.8.7";
+  summary.command = "instep train " + task;
+  summary.ended_at = "2026-01-02 03:04:05 UTC";
+  summary.update_us = Percentiles{37.5, 52.25, 80.0, 310.5};
+  summary.update_histogram = {{36.0, 900}, {37.0, 100}, {300.0, 1}};
+  summary.observation_to_action_us = Percentiles{3.0, 4.0, 5.0, 6.0};
+  summary.memory = {{"actor", 1048576, 0}, {"critic", 1000, 0}};
+  summary.speed = {{100, 2400.0}, {200, 2600.0}};
+  return summary;
 }
 
 RunRecord record_of(int seed, std::vector<Episode> episodes, int steps = 800,
@@ -307,17 +336,17 @@ TEST(Report, TellsOneRunInFull) {
 TEST(Report, TellsHowPunctualARobotsRunWas) {
   RunRecord record = ordinary_record();
   EXPECT_THAT(render(record), Not(HasSubstr("Real time")));
-  record.summary["real_time"] = {
-      {"trouble", nullptr},
-      {"wakeup_us", {{"p50", 12.5}, {"p99", 44.25}, {"p999", 61.0}, {"max", 2105.5}}},
-      {"packet_age_us", {{"p50", 1890.0}, {"p99", 15200.0}, {"p999", 16100.0}, {"max", 31000.0}}},
-      {"overrun_ticks", 12},
-      {"overruns", {{"woke_late", 3}, {"computed_late", 0}, {"old_packet", 9}}},
-      {"steal_ms", 2340.0},
-      {"held_ticks", 7},
-      {"holds", {{"key", 1}, {"link_lost", 0}}},
-      {"transitions_dropped_late", 4321},
-      {"reconnects", 2}};
+  RealTimeSummary real;
+  real.wakeup_us = Percentiles{12.5, 44.25, 61.0, 2105.5};
+  real.packet_age_us = Percentiles{1890.0, 15200.0, 16100.0, 31000.0};
+  real.overruns.overrun_ticks = 12;
+  real.overruns.overruns = {{"woke_late", 3}, {"computed_late", 0}, {"old_packet", 9}};
+  real.overruns.steal_ms = 2340.0;
+  real.held_ticks = 7;
+  real.holds = {{"key", 1}, {"link_lost", 0}};
+  real.transitions_dropped_late = 4321;
+  real.reconnects = 2;
+  record.summary->real_time = real;
   const std::string page = render(record);
   expect_sound_page(page);
   for (const char* part :
@@ -327,18 +356,36 @@ TEST(Report, TellsHowPunctualARobotsRunWas) {
     EXPECT_THAT(page, HasSubstr(part));
   }
   EXPECT_THAT(page, Not(HasSubstr("computed late")));
-  // Of the wrong types it is as good as missing.
-  record.summary["real_time"] = {{"overruns", 5}, {"overrun_ticks", "many"}, {"wakeup_us", 1}};
-  expect_sound_page(render(record));
-  record.summary["real_time"] = "none";
-  expect_sound_page(render(record));
+  // What was lost is told where it was.
+  for (const char* part : {"Packets that the loop", "missing from the record", "not finite",
+                           "never reached", "After a fault", "not listed", "of no packet"}) {
+    EXPECT_THAT(page, Not(HasSubstr(part)));
+  }
+  real.packets_lost = 31;
+  real.record_ticks_lost = 32;
+  real.commands_not_finite = 33;
+  real.learner_tasks_lost = 34;
+  real.faulted_ticks = 35;
+  real.bytes_skipped = 36;
+  real.episodes_lost = 37;
+  real.overruns.overruns_unlisted = 38;
+  record.summary->real_time = real;
+  record.summary->losses = losses_of(*record.summary);
+  record.summary->exact = false;
+  const std::string lossy = render(record);
+  expect_sound_page(lossy);
+  for (int count = 31; count <= 38; ++count) {
+    EXPECT_THAT(lossy, HasSubstr("<td>" + std::to_string(count) + "</td>"));
+  }
+  EXPECT_THAT(lossy,
+              HasSubstr("<td>no: 17 updates were not finite, 4321 transitions were dropped"));
 }
 
 TEST(Report, EscapesWhatOthersWrote) {
   RunRecord record = ordinary_record();
   record.config_text = "name = \"<script>alert('x')</script> & more\"\n";
-  record.summary["task"] = "<b>task</b>";
-  record.summary["memory"] = {{{"name", "\"quoted\" <i>"}, {"bytes", 8}}};
+  record.summary->task = "<b>task</b>";
+  record.summary->memory = {{"\"quoted\" <i>", 8, 0}};
   const std::string page = render(record);
   expect_sound_page(page);
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more"));
@@ -380,23 +427,27 @@ TEST(Report, LeavesOutReturnsThatAreNotFiniteAndSaysSo) {
   RunRecord record = ordinary_record();
   record.episodes[3].return_sum = std::numeric_limits<double>::quiet_NaN();
   record.episodes[7].return_sum = std::numeric_limits<double>::infinity();
-  record.summary["steps_per_second"] = nullptr;
-  record.summary["update_us"] = nullptr;
+  record.summary->update_us.reset();
   const std::string page = render(record);
   expect_sound_page(page);
   EXPECT_THAT(page, HasSubstr("Left out: 2 episodes whose return is not finite."));
 }
 
-TEST(Report, TakesASummaryOfTheWrongTypesForAMissingOne) {
+// As a file that somebody edited may have them.
+TEST(Report, ServesNumbersThatAreNone) {
   RunRecord record = ordinary_record();
-  for (auto& entry : record.summary.items())
-    entry.value() = json::array({json::object(), "x", nullptr, 5});
+  RunSummary& summary = *record.summary;
+  summary.seconds = summary.steps_per_second = std::numeric_limits<double>::infinity();
+  summary.update_us = Percentiles{-1.0, 1e200, std::nan(""), 1e300};
+  summary.update_histogram = {{1e300, 5}, {-4.0, 5}, {37.0, 0}, {40.0, 1}};
+  summary.speed = {{100, 1e200}, {-7, 20.0}};
+  summary.steps = -5;
   expect_sound_page(render(record));
 }
 
 TEST(Report, KnowsTheTaskOfARunWithoutSummaryFromItsConfig) {
   RunRecord record = ordinary_record();
-  record.summary = nullptr;
+  record.summary.reset();
   EXPECT_THAT(render(record), HasSubstr("In 800 steps of <em>hopper</em>"));
   record.config_text = "this is = = not TOML";
   EXPECT_THAT(render(record), AllOf(HasSubstr("of <em>the task</em>"), HasSubstr("not TOML")));
@@ -408,10 +459,11 @@ TEST(Report, KeepsAMillionEpisodesSmall) {
     episodes.push_back(episode(i * 8, static_cast<double>(i * 7919 % 1000)));
   }
   RunRecord record = record_of(0, std::move(episodes), 8'000'000);
-  json rows = json::array();
-  for (int i = 0; i < 1000; ++i)
-    rows.push_back({{"us", 0.05 * std::pow(1.02, i)}, {"count", i + 1}});
-  record.summary["update_histogram"] = rows;
+  std::vector<HistogramRow> rows;
+  for (int i = 0; i < 1000; ++i) {
+    rows.push_back({0.05 * std::pow(1.02, i), static_cast<std::uint64_t>(i + 1)});
+  }
+  record.summary->update_histogram = rows;
   const std::string page = render(record);
   expect_sound_page(page);
   EXPECT_LT(page.size(), 100'000U);
@@ -421,10 +473,10 @@ TEST(Report, KeepsAMillionEpisodesSmall) {
 TEST(Report, ShowsEveryUpdateOfTheHistogramWhateverItsRange) {
   for (const double factor : {1.001, 1.03, 1.2, 10.0}) {
     RunRecord record = ordinary_record();
-    json rows = json::array();
-    for (int i = 0; i < 12; ++i) rows.push_back({{"us", std::pow(factor, i)}, {"count", 5}});
-    rows.push_back({{"us", 0.0}, {"count", 1}});
-    record.summary["update_histogram"] = rows;
+    std::vector<HistogramRow> rows;
+    for (int i = 0; i < 12; ++i) rows.push_back({std::pow(factor, i), 5});
+    rows.push_back({0.0, 1});
+    record.summary->update_histogram = rows;
     const std::string page = render(record);
     expect_sound_page(page);
     const std::size_t at = page.find("class=\"bars\"");
@@ -474,7 +526,7 @@ std::vector<std::string> y_labels(const std::string& chart) {
 }
 
 RunRecord scaled(RunRecord record, const std::string& task, double factor) {
-  record.summary["task"] = task;
+  record.summary->task = task;
   for (Episode& episode : record.episodes) episode.return_sum *= factor;
   return record;
 }
@@ -527,7 +579,7 @@ TEST(Report, TellsAlgorithmsOfOneTaskApart) {
   std::vector<RunRecord> runs;
   for (int seed = 0; seed < 4; ++seed) {
     runs.push_back(scaled(ordinary_record(seed / 2), "hopper", seed % 2 == 0 ? 1.0 : 2.0));
-    runs.back().summary["algo"] = seed % 2 == 0 ? "avg" : "iac";
+    runs.back().summary->algo = seed % 2 == 0 ? "avg" : "iac";
   }
   const std::string page = render_report(runs);
   expect_sound_page(page);
@@ -548,7 +600,7 @@ TEST(Report, TellsAlgorithmsOfOneTaskApart) {
 TEST(Report, SaysWhatTheRunWarnedOf) {
   RunRecord record = ordinary_record();
   EXPECT_THAT(render(record), Not(HasSubstr("Warnings")));
-  record.summary["warnings"] = {"features vanish", "return has fallen"};
+  record.summary->warnings = {"features vanish", "return has fallen"};
   const std::string page = render(record);
   expect_sound_page(page);
   const std::size_t row = page.find(">Warnings</th>");

@@ -86,16 +86,18 @@ TEST_F(ChangedRun, IsTheSameWhereverItWasInterrupted) {
 
 TEST_F(ChangedRun, TellsWhatFrozenCopiesDo) {
   const std::string folder = start("run", 2000, "at=1000 left_wheel=0.5");
-  const nlohmann::json told = read_run_record(folder).adaptation;
-  ASSERT_TRUE(told.is_object());
-  EXPECT_EQ(told.at("at"), 1000);
-  EXPECT_EQ(told.at("points").size(), 40U);
-  EXPECT_EQ(told.at("points").back().at("step"), 2000);
+  const RunRecord record = read_run_record(folder);
+  ASSERT_TRUE(record.adaptation);
+  const Adaptation& told = *record.adaptation;
+  EXPECT_EQ(told.at, 1000);
+  ASSERT_EQ(told.points.size(), 40U);
+  EXPECT_EQ(told.points.back().step, 2000);
   int differences = 0;
-  for (const auto& point : told.at("points")) {
-    if (point.at("frozen") != point.at("frozen_weights")) ++differences;
+  for (const AdaptationPoint& point : told.points) {
+    if (point.frozen != point.frozen_weights) ++differences;
   }
   EXPECT_GT(differences, 0);
+  EXPECT_EQ(to_json(adaptation_from_json(to_json(told))), to_json(told));
   EXPECT_NE(read_bytes(folder + "/report.html").find("After the world changed"), std::string::npos);
   // The agent as it was can be evaluated and built upon.
   EXPECT_TRUE(std::filesystem::exists(folder + "/before_change/config.toml"));

@@ -84,11 +84,11 @@ TEST_P(Allocation, IsNoneInTenThousandSealedTicks) {
   TrainingRun run(config_of(GetParam()), folder.path(), {});
   allocation_count = 0;
   counting_condition = is_sealed;
-  const nlohmann::json summary = run.run();
+  const RunSummary summary = run.run();
   counting_condition = nullptr;
   EXPECT_EQ(allocation_count, 0);
-  EXPECT_EQ(summary.at("steps"), 10'000);
-  EXPECT_EQ(summary.at("ended"), "done");
+  EXPECT_EQ(summary.steps, 10'000);
+  EXPECT_EQ(summary.ended, "done");
 }
 
 // The loop alone, sealed for every one of its ticks.

@@ -17,6 +17,7 @@
 #include "temporary_folder.h"
 #include "tools/library/check/replay.h"
 #include "tools/library/error.h"
+#include "tools/library/report/run_record.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/training_run.h"
@@ -62,26 +63,44 @@ struct RobotRun {
 TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
-  nlohmann::json summary;
+  RunSummary summary;
   {
     RobotRun run(loopback, folder.path(), 1400, false);
     summary = run.run.run();
   }
-  EXPECT_EQ(summary.at("ended"), "done");
-  EXPECT_EQ(summary.at("steps"), 1400);
-  EXPECT_EQ(summary.at("episodes"), 1);
-  const nlohmann::json& real = summary.at("real_time");
-  EXPECT_EQ(real.at("exact").get<bool>(), real.at("late_ticks") == 0);
-  EXPECT_EQ(summary.at("exact"), real.at("exact"));
-  EXPECT_GT(real.at("packets").get<int>(), 1000);
-  EXPECT_GT(real.at("packet_to_wire_us").at("p50").get<double>(), 0.0);
-  EXPECT_EQ(real.at("overruns").size(), static_cast<std::size_t>(kOverrunCauses));
+  EXPECT_EQ(summary.ended, "done");
+  EXPECT_EQ(summary.steps, 1400);
+  EXPECT_EQ(summary.episodes, 1);
+  const RealTimeSummary& real = *summary.real_time;
+  EXPECT_EQ(summary.exact, real.late_ticks == 0);
+  EXPECT_GT(real.packets, 1000U);
+  EXPECT_GT(real.packet_to_wire_us->p50, 0.0);
+  EXPECT_EQ(real.overruns.overruns.size(), static_cast<std::size_t>(kOverrunCauses));
   for (const char* file :
        {"config.toml", "checkpoint", "episodes.csv", "summary.json", "record", "report.html"}) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
   }
   EXPECT_NE(read_bytes(folder / "report.html").find("<h2>Real time</h2>"), std::string::npos);
   EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
+}
+
+// An update of this learner takes longer than a period.
+TEST(RealTime, IsNotExactWhereTheLearnerIsTooSlow) {
+  const TemporaryFolder folder;
+  constexpr std::int64_t kShortPeriodNs = kMs / 2;
+  LoopbackDevice loopback(kShortPeriodNs);
+  RealTimeTask task = loopback_task();
+  task.period_ns = kShortPeriodNs;
+  RealTimeDevice device(std::move(task), {.device = loopback.path()});
+  RunConfig config = run_config(500);
+  config.settings.learner.hidden = 512;
+  config.path = executors(Arithmetic::kFast).back()->path;  // the slowest
+  const RunSummary summary = TrainingRun(config, folder.path(), {.device = &device}).run();
+  EXPECT_GT(summary.real_time->late_ticks, 0U);
+  EXPECT_FALSE(summary.exact);
+  EXPECT_FALSE(summary.losses.empty());
+  EXPECT_NE(read_bytes(folder / "report.html").find("found the learner at work"),
+            std::string::npos);
 }
 
 TEST(RealTime, TellsHowTheLearnerIs) {
@@ -92,8 +111,8 @@ TEST(RealTime, TellsHowTheLearnerIs) {
   // Log variances begin near 0, so that all of them stand at this clamp.
   config.settings.learner.log_variance_min = 1.0F;
   TrainingRun run(config, folder.path(), {.device = &device});
-  const nlohmann::json summary = run.run();
-  EXPECT_EQ(summary.at("warnings"), nlohmann::json({"entropy at its clamp"}));
+  const RunSummary summary = run.run();
+  EXPECT_EQ(summary.warnings, std::vector<std::string>({"entropy at its clamp"}));
   const std::string events = read_bytes(folder / std::string(EventFile::kName));
   for (const char* tag : {"policy/entropy", "critic/td_error_rms", "run/steps_per_second"}) {
     EXPECT_NE(events.find(tag), std::string::npos) << tag;
@@ -107,13 +126,13 @@ TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
     RobotRun run(loopback, folder.path(), 500, false);
     run.run.run();
   }
-  nlohmann::json summary;
+  RunSummary summary;
   {
     RobotRun run(loopback, folder.path(), 900, true);
     summary = run.run.run();
   }
-  EXPECT_EQ(summary.at("steps"), 900);
-  EXPECT_EQ(summary.at("episodes"), 1) << "the one that was cut";
+  EXPECT_EQ(summary.steps, 900);
+  EXPECT_EQ(summary.episodes, 1) << "the one that was cut";
   const std::vector<Episode> episodes = read_episodes(folder.path() + "/episodes.csv");
   ASSERT_EQ(episodes.size(), 1U);
   EXPECT_EQ(episodes[0].step, 500U);
@@ -138,7 +157,7 @@ TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
   for (const unsigned commands : {150U, 0U}) {
     const TemporaryFolder folder;
     LoopbackDevice loopback(kPeriodNs);
-    nlohmann::json summary;
+    RunSummary summary;
     {
       RobotRun run(loopback, folder.path(), 5000, false);
       RobotSignals& signals = run.device.signals();
@@ -153,9 +172,9 @@ TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
       summary = run.run.run();
       person.join();
     }
-    EXPECT_EQ(summary.at("ended"), "interrupted");
-    EXPECT_EQ(summary.at("real_time").at("ended_while"), "held");
-    EXPECT_EQ(summary.at("steps").get<int>() > 0, commands > 0);
+    EXPECT_EQ(summary.ended, "interrupted");
+    EXPECT_EQ(summary.real_time->ended_while, "held");
+    EXPECT_EQ(summary.steps > 0, commands > 0);
     EXPECT_EQ(run_replay(folder / "record", false), kDone);
   }
 }
@@ -297,7 +316,7 @@ TEST(EpisodeLog, HasALineForEveryEpisode) {
 TEST(RealTime, KeepsTheTicksBeforeAFault) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
-  nlohmann::json summary;
+  RunSummary summary;
   {
     RealTimeTask task = loopback_task();
     task.kit.task = std::make_unique<StuckTask>();
@@ -306,9 +325,9 @@ TEST(RealTime, KeepsTheTicksBeforeAFault) {
                     {.is_resumed = false, .init = "", .device = &device});
     summary = run.run();
   }
-  EXPECT_EQ(summary.at("ended"), "faulted");
-  EXPECT_EQ(summary.at("steps"), 1000);
-  EXPECT_EQ(summary.at("real_time").at("faults"), 5);
+  EXPECT_EQ(summary.ended, "faulted");
+  EXPECT_EQ(summary.steps, 1000);
+  EXPECT_EQ(summary.real_time->faults, 5U);
   EXPECT_FALSE(std::filesystem::exists(folder / "record"));
   // From the checkpoint before the last one: the last one, of step 900, is on the way.
   EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
@@ -374,7 +393,7 @@ TEST(TickStore, KeepsNoMoreThanItMay) {
 TEST(RealTime, DoesNotGoOnWithoutItsGuardian) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
-  nlohmann::json summary;
+  RunSummary summary;
   {
     RobotRun run(loopback, folder.path(), 100000, false);
     std::thread murderer([&] {
@@ -386,9 +405,9 @@ TEST(RealTime, DoesNotGoOnWithoutItsGuardian) {
     murderer.join();
     EXPECT_EQ(loopback.velocity(), 0.0F);
   }
-  EXPECT_EQ(summary.at("ended"), "faulted");
-  EXPECT_LT(summary.at("steps").get<int>(), 100000);
-  const auto trouble = summary.at("real_time").at("trouble").get<std::string>();
+  EXPECT_EQ(summary.ended, "faulted");
+  EXPECT_LT(summary.steps, 100000);
+  const auto trouble = summary.real_time->trouble.value_or("");
   EXPECT_NE(trouble.find("guardian process"), std::string::npos) << trouble;
 }
 

@@ -1,0 +1,187 @@
+#include "tools/library/report/run_summary.h"
+
+#include "tools/library/json_fields.h"
+
+namespace instep {
+
+// The one list of keys; see json_fields.h.
+
+template <Is<Percentiles> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("p50", s.p50);
+  visit("p99", s.p99);
+  visit("p999", s.p999);
+  visit("max", s.max);
+}
+
+template <Is<HistogramRow> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("us", s.us);
+  visit("count", s.count);
+}
+
+template <Is<MemoryRow> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("name", s.name);
+  visit("bytes", s.bytes);
+  visit("padding_bytes", s.padding_bytes);
+}
+
+template <Is<SpeedRow> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("step", s.step);
+  visit("steps_per_second", s.steps_per_second);
+}
+
+template <Is<GpuSummary> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("device", s.device);
+  visit("fallbacks", s.fallbacks);
+  visit("updates_lost", s.updates_lost);
+  visit("seconds_lost", s.seconds_lost);
+  visit("problem", s.problem);
+}
+
+template <Is<OverrunRow> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("step", s.step);
+  visit("late_us", s.late_us);
+  visit("packet_age_us", s.packet_age_us);
+  visit("steal_ms", s.steal_ms);
+  visit("causes", s.causes);
+}
+
+template <Is<OverrunSummary> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("overrun_ticks", s.overrun_ticks);
+  visit("overruns", s.overruns);
+  visit("overruns_listed", s.overruns_listed);
+  visit("overruns_unlisted", s.overruns_unlisted);
+  visit("steal_ms", s.steal_ms);
+}
+
+template <Is<RealTimeSummary> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("trouble", s.trouble);
+  visit("ended_while", s.ended_while);
+  visit("wakeup_us", s.wakeup_us);
+  visit("packet_age_us", s.packet_age_us);
+  visit("packet_to_wire_us", s.packet_to_wire_us);
+  visit("command_to_wire_us", s.command_to_wire_us);
+  visit("missed_deadlines", s.missed_deadlines);
+  visit("late_ticks", s.late_ticks);
+  visit("transitions_dropped_late", s.transitions_dropped_late);
+  visit("learner_tasks_lost", s.learner_tasks_lost);
+  visit("packets_lost", s.packets_lost);
+  visit("record_ticks_lost", s.record_ticks_lost);
+  visit("episodes_lost", s.episodes_lost);
+  visit("holds", s.holds);
+  visit("faults", s.faults);
+  visit("running_ticks", s.running_ticks);
+  visit("homing_ticks", s.homing_ticks);
+  visit("held_ticks", s.held_ticks);
+  visit("faulted_ticks", s.faulted_ticks);
+  visit("commands_limited_range", s.commands_limited_range);
+  visit("commands_limited_rate", s.commands_limited_rate);
+  visit("commands_not_finite", s.commands_not_finite);
+  visit("packets", s.packets);
+  visit("checksum_errors", s.checksum_errors);
+  visit("bytes_skipped", s.bytes_skipped);
+  visit("reconnects", s.reconnects);
+  visit("commands_sent", s.commands_sent);
+  visit("dead_man_stops", s.dead_man_stops);
+  each_field(s.overruns, visit);
+}
+
+template <Is<RunSummary> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("ended", s.ended);
+  visit("task", s.task);
+  visit("algo", s.algo);
+  visit("seed", s.seed);
+  visit("steps", s.steps);
+  visit("steps_planned", s.steps_planned);
+  visit("episodes", s.episodes);
+  visit("mean_return_last_eighth", s.mean_return_last_eighth);
+  visit("mean_return", s.mean_return);
+  visit("seconds", s.seconds);
+  visit("steps_per_second", s.steps_per_second);
+  visit("dropped_updates", s.dropped_updates);
+  visit("dropped_transitions", s.dropped_transitions);
+  visit("warnings", s.warnings);
+  visit("missed_deadlines", s.missed_deadlines);
+  visit("losses", s.losses);
+  visit("exact", s.exact);
+  visit("backend", s.backend);
+  visit("path", s.path);
+  visit("gpu", s.gpu);
+  visit("schedule", s.schedule);
+  visit("arithmetic", s.arithmetic);
+  visit("machine", s.machine);
+  visit("version", s.version);
+  visit("command", s.command);
+  visit("ended_at", s.ended_at);
+  visit("update_us", s.update_us);
+  visit("observation_to_action_us", s.observation_to_action_us);
+  visit("update_histogram", s.update_histogram);
+  visit("memory", s.memory);
+  visit("speed", s.speed);
+  visit("out", s.out);
+  visit("real_time", s.real_time);
+}
+
+std::optional<Percentiles> percentiles_of(const LatencyHistogram& histogram) {
+  if (histogram.total() == 0) return std::nullopt;
+  const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / 1000.0; };
+  return Percentiles{us(histogram.quantile_ns(0.5)), us(histogram.quantile_ns(0.99)),
+                     us(histogram.quantile_ns(0.999)), us(histogram.max_ns())};
+}
+
+nlohmann::json to_json(const std::optional<Percentiles>& percentiles) {
+  return encode_fields(percentiles);
+}
+
+nlohmann::json to_json(const std::vector<MemoryRow>& rows) {
+  return encode_fields(rows);
+}
+
+nlohmann::json to_json(const OverrunSummary& overruns) {
+  return encode_fields(overruns);
+}
+
+nlohmann::json to_json(const RunSummary& summary) {
+  nlohmann::json json = encode_fields(summary);
+  if (!summary.real_time) json.erase("real_time");
+  return json;
+}
+
+RunSummary summary_from_json(const nlohmann::json& json) {
+  if (!json.is_object()) throw DataError("not a JSON object");
+  RunSummary summary;
+  decode_fields(json, "", summary);
+  return summary;
+}
+
+std::vector<std::string> losses_of(const RunSummary& summary) {
+  std::vector<std::string> losses;
+  const auto add = [&](std::uint64_t count, const char* one, const char* many) {
+    if (count > 0) losses.push_back(std::to_string(count) + ' ' + (count == 1 ? one : many));
+  };
+  add(summary.dropped_transitions, "transition was not finite", "transitions were not finite");
+  add(summary.dropped_updates, "update was not finite", "updates were not finite");
+  if (summary.gpu) {
+    add(summary.gpu->fallbacks, "learner lost its GPU", "learners lost their GPU");
+    add(summary.gpu->updates_lost, "update was lost with the GPU",
+        "updates were lost with the GPU");
+  }
+  if (!summary.real_time) return losses;
+  const RealTimeSummary& real = *summary.real_time;
+  add(real.late_ticks, "tick found the learner at work", "ticks found the learner at work");
+  add(real.transitions_dropped_late, "transition was dropped for it",
+      "transitions were dropped for it");
+  add(real.learner_tasks_lost, "tick never reached the learner", "ticks never reached the learner");
+  add(real.packets_lost, "packet was not taken in time", "packets were not taken in time");
+  return losses;
+}
+
+}  // namespace instep
