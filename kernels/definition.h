@@ -13,8 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/adam.h"
 #include "kernels/settings.h"
 #include "kernels/shape.h"
+#include "kernels/squashed_gaussian.h"
+#include "kernels/td_error.h"
 
 namespace instep::definition {
 
@@ -160,8 +163,6 @@ struct Policy {
   Real entropy = 0;   // of the Gaussian, before it
 };
 
-inline constexpr double kLog2Pi = 1.8378770664093454836;
-
 // log N(u; mu, exp(l)) summed over the dimensions: -((u - mu)^2 / exp(l) + l + log 2 pi) / 2.
 template <typename Real>
 Real gaussian_log_prob(int action_dim, const Real* mean, const Real* log_variance,
@@ -176,107 +177,84 @@ Real gaussian_log_prob(int action_dim, const Real* mean, const Real* log_varianc
   return sum;
 }
 
-// Overwrites the policy from the actor's output [2 action_dim] and noise [action_dim]:
-//   u = mu + s e,  a = tanh(u),  log pi = log N(u; mu, s^2) - sum log(1 - a^2),
-//   where log(1 - a^2) = 2 (log 2 - u - softplus(-2 u)) stays exact for large u.
+// Overwrites the policy from the actor's output [2 action_dim] and noise [action_dim].
 template <typename Real>
 void sample_action(int action_dim, const LearnerSettings& settings, const Real* output,
                    const Real* noise, Policy<Real>* policy) {
   const Real low = static_cast<Real>(settings.log_variance_min);
   const Real high = static_cast<Real>(settings.log_variance_max);
-  Real squash = 0;
-  policy->entropy = 0;
+  double log_prob = log_prob_start(action_dim);
+  double entropy = entropy_start(action_dim);
   for (int i = 0; i < action_dim; ++i) {
     const Real raw = output[action_dim + i];
-    const Real log_variance = raw < low ? low : (raw > high ? high : raw);
-    const Real std_dev = std::exp(log_variance / 2);
+    const Real log_variance = clamp_log_variance(raw, low, high);
+    const Real std_dev = std_dev_of(log_variance);
     const Real u = output[i] + std_dev * noise[i];
-    const Real softplus = (u < 0 ? -2 * u : 0) + std::log1p(std::exp(-2 * std::abs(u)));
     policy->mean[i] = output[i];
     policy->log_variance_raw[i] = raw;
     policy->log_variance[i] = log_variance;
     policy->std_dev[i] = std_dev;
     policy->noise[i] = noise[i];
     policy->action_pre[i] = u;
-    policy->action[i] = std::tanh(u);
-    squash += 2 * (std::log(Real{2}) - u - softplus);
-    policy->entropy += (1 + static_cast<Real>(kLog2Pi) + log_variance) / 2;
+    policy->action[i] = squash(u);
+    log_prob += log_prob_part(static_cast<double>(noise[i]), static_cast<double>(log_variance),
+                              static_cast<double>(u));
+    entropy += entropy_part(static_cast<double>(log_variance));
   }
-  policy->log_prob =
-      gaussian_log_prob(action_dim, policy->mean, policy->log_variance, policy->action_pre) -
-      squash;
+  policy->log_prob = static_cast<Real>(log_prob);
+  policy->entropy = static_cast<Real>(entropy);
 }
 
-// delta = (r + (1 - terminated) gamma next_value - value) / sigma. AVG: value = Q(s, a), next_value
-// = Q(s', a') - eta log pi(a'|s') with a fresh a' from the actor that acted. IAC: V(s) and V(s').
+// Overwrites an entry pair of d_output [2 action_dim] with one dimension's gradient.
 template <typename Real>
-Real td_error(Real reward, bool terminated, Real discount, Real next_value, Real value,
-              Real scale) {
-  return (reward + (terminated ? 0 : discount) * next_value - value) / scale;
-}
-
-// Gradient of the critic's loss delta^2 with respect to its output; the target is a constant.
-template <typename Real>
-Real d_critic_output(Real td_error, Real scale) {
-  return -2 * td_error / scale;
-}
-
-// The clamp is flat strictly outside its bounds.
-template <typename Real>
-bool is_within_clamp(const LearnerSettings& settings, Real log_variance_raw) {
-  return log_variance_raw >= static_cast<Real>(settings.log_variance_min) &&
-         log_variance_raw <= static_cast<Real>(settings.log_variance_max);
+void set_head_gradient(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
+                       int i, const HeadGradient<Real>& gradient, Real* d_output) {
+  const bool is_inside =
+      is_within_clamp(policy.log_variance_raw[i], static_cast<Real>(settings.log_variance_min),
+                      static_cast<Real>(settings.log_variance_max));
+  d_output[i] = gradient.d_mean;
+  d_output[action_dim + i] = is_inside ? gradient.d_log_variance : Real{0};
 }
 
 // AVG's actor loss is eta log pi(A|s) - Q(s, A) with A = tanh(mu + s e) a function of the weights
-// (the draw e is the constant). Overwrites d_output [2 action_dim] given d_q = dQ/dA [action_dim]:
-//   d_mu = d_u = 2 eta a - d_q (1 - a^2),   d_l = d_u e s / 2 - eta / 2
+// (the draw e is the constant). Overwrites d_output [2 action_dim] given d_q = dQ/dA [action_dim].
 template <typename Real>
 void d_actor_output_avg(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
                         const Real* d_q, Real* d_output) {
   const Real eta = static_cast<Real>(settings.entropy_coef);
   for (int i = 0; i < action_dim; ++i) {
-    const Real a = policy.action[i];
-    const Real d_u = 2 * eta * a - d_q[i] * (1 - a * a);
-    const Real d_l = d_u * policy.noise[i] * policy.std_dev[i] / 2 - eta / 2;
-    d_output[i] = d_u;
-    d_output[action_dim + i] =
-        is_within_clamp(settings, policy.log_variance_raw[i]) ? d_l : Real{0};
+    set_head_gradient(
+        action_dim, settings, policy, i,
+        reparametrised_gradient(eta, policy.action[i], policy.noise[i], policy.std_dev[i], d_q[i]),
+        d_output);
   }
 }
 
 // IAC's actor loss is -(log pi(A|s) delta + eta H) with A and delta constants and H the Gaussian's
-// entropy. Overwrites d_output [2 action_dim]:
-//   d_mu = -delta e / s,   d_l = -delta (e^2 - 1) / 2 - eta / 2
+// entropy. Overwrites d_output [2 action_dim].
 template <typename Real>
 void d_actor_output_iac(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
                         Real td_error, Real* d_output) {
   const Real eta = static_cast<Real>(settings.entropy_coef);
   for (int i = 0; i < action_dim; ++i) {
-    const Real e = policy.noise[i];
-    const Real d_l = -td_error * (e * e - 1) / 2 - eta / 2;
-    d_output[i] = -td_error * e / policy.std_dev[i];
-    d_output[action_dim + i] =
-        is_within_clamp(settings, policy.log_variance_raw[i]) ? d_l : Real{0};
+    set_head_gradient(action_dim, settings, policy, i,
+                      score_gradient(eta, policy.noise[i], policy.std_dev[i], td_error), d_output);
   }
 }
 
-// Adam's step number `step` (the first is 1) on `count` parameters:
-//   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,
-//   w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+// Adam's step number `step` (the first is 1) on `count` parameters.
 template <typename Real>
 void adam_step(std::size_t count, const LearnerSettings& settings, double lr, std::int64_t step,
                const Real* gradient, Real* weights, Real* first, Real* second) {
-  const Real beta1 = static_cast<Real>(settings.beta1);
-  const Real beta2 = static_cast<Real>(settings.beta2);
-  const Real eps = static_cast<Real>(settings.adam_eps);
   const double t = static_cast<double>(step);
-  const Real rate = static_cast<Real>(lr / (1.0 - std::pow(settings.beta1, t)));
-  const Real correction = static_cast<Real>(1.0 - std::pow(settings.beta2, t));
+  const AdamStep<Real> c =
+      make_adam_step<Real>(settings, lr, std::pow(settings.beta1, t), std::pow(settings.beta2, t));
+  const Adam<Real> adam{c.beta2, c.one_minus_beta2, c.one_minus_beta1, -c.lr, c.eps};
   for (std::size_t i = 0; i < count; ++i) {
-    first[i] = beta1 * first[i] + (1 - beta1) * gradient[i];
-    second[i] = beta2 * second[i] + (1 - beta2) * gradient[i] * gradient[i];
-    weights[i] -= rate * first[i] / (std::sqrt(second[i] / correction) + eps);
+    const typename Adam<Real>::Output output = adam.output(gradient[i]);
+    first[i] = adam.first_moment(output, Real{1}, first[i]);
+    second[i] = adam.second_moment(output, Real{1}, second[i]);
+    weights[i] = adam.weight(first[i], adam.denominator(second[i]), weights[i]);
   }
 }
 

@@ -18,6 +18,46 @@
 
 namespace instep {
 
+// Correctly rounded, as IEEE 754 has it, on a device too.
+INSTEP_HD float square_root(float x) {
+#if defined(__CUDA_ARCH__)
+  return __nvvm_sqrt_rn_f(x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
+INSTEP_HD double square_root(double x) {
+#if defined(__CUDA_ARCH__)
+  return __nvvm_sqrt_rn_d(x);
+#else
+  return __builtin_sqrt(x);
+#endif
+}
+
+// a * b + c, rounded once.
+INSTEP_HD float multiply_add(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __nvvm_fma_rn_f(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+INSTEP_HD double multiply_add(double a, double b, double c) {
+#if defined(__CUDA_ARCH__)
+  return __nvvm_fma_rn_d(a, b, c);
+#else
+  return __builtin_fma(a, b, c);
+#endif
+}
+
+// a / b + c, each operation rounded.
+INSTEP_HD float add_quotient(float a, float b, float c) {
+  return a / b + c;
+}
+INSTEP_HD double add_quotient(double a, double b, double c) {
+  return a / b + c;
+}
+
 // e^x for |x| <= 700, relative error below 1e-14; NaN for NaN.
 INSTEP_HD double exp_double(double x) {
   constexpr double kInverseLn2 = 1.4426950408889634;
@@ -73,15 +113,18 @@ INSTEP_HD float log_float(float x) {
   return static_cast<float>(log_double(static_cast<double>(x)));
 }
 
-// Hyperbolic tangent, odd in x; NaN for NaN.
-INSTEP_HD float tanh_float(float x) {
-  const double magnitude = __builtin_fabs(static_cast<double>(x));
+// Hyperbolic tangent, odd in x, relative error below 1e-10; NaN for NaN.
+INSTEP_HD double tanh_double(double x) {
+  const double magnitude = __builtin_fabs(x);
   const double small = magnitude - magnitude * magnitude * magnitude / 3.0;
-  // From 9.02 on the nearest float is 1.
-  const double e = exp_double(magnitude > 10.0 ? 20.0 : 2.0 * magnitude);
+  // From 19.1 on the nearest double is 1.
+  const double e = exp_double(magnitude > 20.0 ? 40.0 : 2.0 * magnitude);
   const double large = (e - 1.0) / (e + 1.0);
   const double result = magnitude < 1e-4 ? small : large;
-  return static_cast<float>(__builtin_copysign(result, static_cast<double>(x)));
+  return __builtin_copysign(result, x);
+}
+INSTEP_HD float tanh_float(float x) {
+  return static_cast<float>(tanh_double(static_cast<double>(x)));
 }
 
 // ln(1 + e^x), absolute error below 1e-14; NaN for NaN.

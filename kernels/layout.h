@@ -104,21 +104,23 @@ struct TapeLayout {
 // Members of TapeLayout::scalars.
 enum TapeScalar { kInverseNorm = 0, kLogProb = 1, kEntropy = 2, kActorLoss = 3 };
 
+// How many arrays of its own a weight step may keep beside the weights, each of the weights' shape
+// and order (Adam's moments, traces, a decayed maximum).
+inline constexpr int kOptimizerArraysMax = 2;
+
 // Byte offsets of every array of a learner in its block, all multiples of 64.
 struct Layout {
   Shape shape;
   Algorithm algorithm = Algorithm::kAvg;
-  bool has_first_moments = false;
+  int optimizer_arrays = 1;  // stored; their meaning is the weight step's (kernels/adam.h)
   NetworkLayout actor;
   NetworkLayout critic;
   TapeLayout actor_tape;
   TapeLayout critic_tape;
   std::size_t actor_weights[2] = {0, 0};  // ping-pong: acted and newest
-  std::size_t actor_second = 0;           // Adam's second moments, same order as the weights
-  std::size_t actor_first = 0;            // first moments; only with has_first_moments
+  std::size_t actor_optimizer[kOptimizerArraysMax] = {};
   std::size_t critic_weights = 0;
-  std::size_t critic_second = 0;
-  std::size_t critic_first = 0;
+  std::size_t critic_optimizer[kOptimizerArraysMax] = {};
   std::size_t actor_tapes[3] = {0, 0, 0};   // open, newest (by open_tape), scratch of actor(old)
   std::size_t critic_tapes[3] = {0, 0, 0};  // open, newest, scratch of (s', a')
   std::size_t normalizer_mean = 0;          // double [observation_dim]
@@ -183,12 +185,12 @@ constexpr TapeLayout make_tape_layout(const NetworkLayout& network) {
 
 }  // namespace detail
 
-// The layout of a valid shape. First moments are stored only when beta1 > 0.
-constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, bool has_first_moments) {
+// The layout of a valid shape with 1 .. kOptimizerArraysMax arrays of the optimiser's.
+constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int optimizer_arrays) {
   Layout layout;
   layout.shape = shape;
   layout.algorithm = algorithm;
-  layout.has_first_moments = has_first_moments;
+  layout.optimizer_arrays = optimizer_arrays;
   layout.actor =
       detail::make_network_layout(shape.observation_dim, shape.hidden_dim, 2 * shape.action_dim);
   layout.critic =
@@ -197,16 +199,17 @@ constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, bool has_f
   layout.critic_tape = detail::make_tape_layout(layout.critic);
 
   const auto floats = [](std::size_t count) { return count * sizeof(float); };
-  const auto moments = [&](std::size_t count) { return has_first_moments ? floats(count) : 0; };
   const auto observation_bytes = static_cast<std::size_t>(shape.observation_dim) * sizeof(double);
   detail::Cursor cursor;
   cursor.take(sizeof(LearnerState), 64);
   for (auto& weights : layout.actor_weights) weights = cursor.take(floats(layout.actor.floats), 64);
-  layout.actor_second = cursor.take(floats(layout.actor.floats), 64);
-  layout.actor_first = cursor.take(moments(layout.actor.floats), 64);
+  for (int i = 0; i < optimizer_arrays; ++i) {
+    layout.actor_optimizer[i] = cursor.take(floats(layout.actor.floats), 64);
+  }
   layout.critic_weights = cursor.take(floats(layout.critic.floats), 64);
-  layout.critic_second = cursor.take(floats(layout.critic.floats), 64);
-  layout.critic_first = cursor.take(moments(layout.critic.floats), 64);
+  for (int i = 0; i < optimizer_arrays; ++i) {
+    layout.critic_optimizer[i] = cursor.take(floats(layout.critic.floats), 64);
+  }
   for (auto& tape : layout.actor_tapes) tape = cursor.take(floats(layout.actor_tape.floats), 64);
   for (auto& tape : layout.critic_tapes) tape = cursor.take(floats(layout.critic_tape.floats), 64);
   layout.normalizer_mean = cursor.take(observation_bytes, 64);

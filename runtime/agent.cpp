@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/adam.h"
 #include "kernels/check.h"
 #include "runtime/initial_weights.h"
 
@@ -14,7 +15,8 @@ namespace {
 
 Learner make_learner(const AgentConfig& config, std::uint8_t* block) {
   return {config.settings, config.schedule,
-          make_layout(config.shape, config.settings.algorithm, config.settings.beta1 > 0.0), block};
+          make_layout(config.shape, config.settings.algorithm, adam_arrays(config.settings)),
+          block};
 }
 
 // Finite also as a float. A larger double is, squared, infinite in a running variance for good.
@@ -40,7 +42,7 @@ void fill_from_philox(void* self, Stream stream, std::uint64_t step, float* out,
 Agent::Agent(const AgentConfig& config)
     : config_(config),
       memory_(
-          make_layout(config.shape, config.settings.algorithm, config.settings.beta1 > 0.0).bytes),
+          make_layout(config.shape, config.settings.algorithm, adam_arrays(config.settings)).bytes),
       learner_(make_learner(config, memory_.data())),
       noise_{&config_, fill_from_philox} {
   INSTEP_CHECK(is_valid(config.shape) && config.executor != nullptr &&

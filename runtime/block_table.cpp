@@ -1,7 +1,15 @@
 #include "runtime/block_table.h"
 
+#include <iterator>
+
 namespace instep {
 namespace {
+
+// Adam's arrays, in the order of AdamArray.
+constexpr std::string_view kActorArrayNames[] = {"actor second moments", "actor first moments"};
+constexpr std::string_view kCriticArrayNames[] = {"critic second moments", "critic first moments"};
+static_assert(std::size(kActorArrayNames) == kOptimizerArraysMax &&
+              std::size(kCriticArrayNames) == kOptimizerArraysMax);
 
 std::size_t used_bytes(const NetworkLayout& network, int hidden_dim) {
   const auto h = static_cast<std::size_t>(hidden_dim);
@@ -28,15 +36,13 @@ std::vector<BlockPart> block_parts(const Layout& layout) {
       {"counters and statistics", 0, sizeof(LearnerState)},
       {"actor weights, first buffer", layout.actor_weights[0], actor},
       {"actor weights, second buffer", layout.actor_weights[1], actor},
-      {"actor second moments", layout.actor_second, actor},
   };
-  if (layout.has_first_moments) {
-    entries.push_back({"actor first moments", layout.actor_first, actor});
+  for (int i = 0; i < layout.optimizer_arrays; ++i) {
+    entries.push_back({kActorArrayNames[i], layout.actor_optimizer[i], actor});
   }
   entries.push_back({"critic weights", layout.critic_weights, critic});
-  entries.push_back({"critic second moments", layout.critic_second, critic});
-  if (layout.has_first_moments) {
-    entries.push_back({"critic first moments", layout.critic_first, critic});
+  for (int i = 0; i < layout.optimizer_arrays; ++i) {
+    entries.push_back({kCriticArrayNames[i], layout.critic_optimizer[i], critic});
   }
   const std::size_t actor_tape = layout.actor_tape.floats * sizeof(float);
   const std::size_t critic_tape = layout.critic_tape.floats * sizeof(float);

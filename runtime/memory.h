@@ -12,7 +12,7 @@ namespace instep {
 // fits the block that is part of the program itself.
 inline constexpr Shape kLargestRobotShape{8, 2, 256};
 inline constexpr std::size_t kStaticBlockBytes =
-    make_layout(kLargestRobotShape, Algorithm::kAvg, true).bytes;
+    make_layout(kLargestRobotShape, Algorithm::kAvg, kOptimizerArraysMax).bytes;
 
 // `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static
 // block when it is free and large enough, else one mapping. Throws std::bad_alloc; call before

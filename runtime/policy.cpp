@@ -1,6 +1,6 @@
 #include "runtime/policy.h"
 
-#include <cmath>
+#include "kernels/normalizer.h"
 
 namespace instep {
 
@@ -23,8 +23,8 @@ const float* Policy::act(const double* observation, const float* noise) {
   const double* mean = learner_.doubles(layout.normalizer_mean);
   const double* variance = learner_.doubles(layout.normalizer_variance);
   for (int i = 0; i < layout.shape.observation_dim; ++i) {
-    const double normalized = (observation[i] - mean[i]) / std::sqrt(variance[i] + 1e-8);
-    input[i] = static_cast<float>(learner_.settings.observation_norm ? normalized : observation[i]);
+    input[i] = learner_.settings.observation_norm ? normalized(observation[i], mean[i], variance[i])
+                                                  : static_cast<float>(observation[i]);
   }
   executor_.act(learner_, noise);
   return learner_.newest_actor_tape() + layout.actor_tape.action;

@@ -24,31 +24,6 @@
 
 namespace instep::cuda {
 
-INSTEP_DEVICE float square_root(float x) {
-#if defined(__CUDA_ARCH__)
-  return __nvvm_sqrt_rn_f(x);
-#else
-  return __builtin_sqrtf(x);
-#endif
-}
-
-INSTEP_DEVICE double square_root(double x) {
-#if defined(__CUDA_ARCH__)
-  return __nvvm_sqrt_rn_d(x);
-#else
-  return __builtin_sqrt(x);
-#endif
-}
-
-// a * b + c, rounded once.
-INSTEP_DEVICE float multiply_add(float a, float b, float c) {
-#if defined(__CUDA_ARCH__)
-  return __nvvm_fma_rn_f(a, b, c);
-#else
-  return __builtin_fmaf(a, b, c);
-#endif
-}
-
 // Words that host and device hand to each other while both run. What was written before
 // store_system() is visible to whoever has seen the stored value by load_system().
 INSTEP_DEVICE std::uint32_t load_system(const std::uint32_t* word) {

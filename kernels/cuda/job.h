@@ -128,11 +128,11 @@ constexpr int groups_per_block(const Layout& layout, int blocks) {
 
 // Floats of shared memory a block needs for its part of every weight and moment.
 constexpr int on_chip_floats(const Layout& layout, int blocks) {
-  const int copies = layout.has_first_moments ? 2 : 1;  // moments
   const int hidden_dim = layout.shape.hidden_dim;
+  const int own = layout.optimizer_arrays;
   return groups_per_block(layout, blocks) *
-         ((2 + copies) * on_chip_group_floats(layout.actor, hidden_dim) +
-          (1 + copies) * on_chip_group_floats(layout.critic, hidden_dim));
+         ((2 + own) * on_chip_group_floats(layout.actor, hidden_dim) +
+          (1 + own) * on_chip_group_floats(layout.critic, hidden_dim));
 }
 
 }  // namespace instep::cuda

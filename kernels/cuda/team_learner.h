@@ -15,8 +15,12 @@
 // the block's weights; now_ns(), a clock; and signal(word, value), which tells the host.
 #pragma once
 
+#include "kernels/adam.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/job.h"
+#include "kernels/normalizer.h"
+#include "kernels/squashed_gaussian.h"
+#include "kernels/td_error.h"
 
 namespace instep::cuda {
 
@@ -53,17 +57,7 @@ enum Barrier : int {
 };
 
 inline constexpr float kLargestFactor = 1e18F;  // squares of larger factors would overflow
-inline constexpr float kCriticLossSlope = -2.0F;
 inline constexpr int kMaximaSlots = 16;
-
-// One step's constants, bias corrections folded in: w -= lr * m / (sqrt(v) + eps).
-struct AdamStep {
-  float beta2 = 0.0F;
-  float one_minus_beta2 = 0.0F;
-  float one_minus_beta1 = 0.0F;
-  float lr = 0.0F;
-  float eps = 0.0F;
-};
 
 // A block's own memory for as long as a kernel runs. [2]: by the weights before and after a step.
 template <std::size_t kGroupsOwnedMax>
@@ -85,7 +79,7 @@ struct Shared {
   float action[kActionDimMax];
   float d_action[kActionDimMax];
   float maxima[6][kMaximaSlots];
-  AdamStep adam;
+  AdamStep<float> adam;
   float log_prob;
   float divisor;
   std::uint32_t update_is_finite;
@@ -99,16 +93,15 @@ struct Forward {
   const float* action;
 };
 
-// Which arrays of a learner. Their copies on the chip stand in this order.
+// Which arrays of a learner, each optimiser's in the order of the layout's list. Their copies on
+// the chip stand in this order.
 enum Array : int {
   kActor0,
   kActor1,
-  kActorSecond,
-  kActorFirst,
-  kCritic,
-  kCriticSecond,
-  kCriticFirst,
-  kArrays
+  kActorOptimizer,
+  kCritic = kActorOptimizer + kOptimizerArraysMax,
+  kCriticOptimizer,
+  kArrays = kCriticOptimizer + kOptimizerArraysMax
 };
 
 // One pass over a network's weights: forward by the weights as they are (before), the update, and
@@ -132,6 +125,32 @@ struct Slice {
   float* b2;
   int stride;
   int head_stride;
+};
+
+// Adam's step of one weight whose gradient is d * x. `second` is the value of the array that a rule
+// always has, `first` where another one stands, if it does.
+struct AdamWeight {
+  Adam<float> adam;
+
+  INSTEP_DEVICE float step(const Adam<float>::Output& output, float x, float weight, float& second,
+                           float* first) const {
+    second = adam.second_moment(output, x * x, second);
+    const float denominator = adam.denominator(second);
+    if (first == nullptr) return adam.weight(output, x, denominator, weight);
+    *first = adam.first_moment(output, x, *first);
+    return adam.weight(*first, denominator, weight);
+  }
+};
+
+// One output's weights in a hidden layer, a thread's own: they stand `stride` apart.
+struct Column {
+  const float* weights;
+  int stride;
+  // Only of a pass with a step:
+  float* new_weights;
+  float* second;
+  float* first;  // null where none is stored
+  float d;
 };
 
 template <typename Team>
@@ -208,7 +227,15 @@ class TeamLearner {
   template <typename End>
   INSTEP_DEVICE void finish(const End& end);
 
-  INSTEP_DEVICE float adam(float d, float x, float weight, float* second, float* first) const;
+  INSTEP_DEVICE AdamWeight rule() const;
+  INSTEP_DEVICE float* optimizer_array(int first_array, int i, int group, float* Slice::*part,
+                                       int at) const;
+  INSTEP_DEVICE float step_part(bool is_actor, int group, float* Slice::*part, int at, float d,
+                                float x, float weight) const;
+  template <bool kOld, bool kUpdate, bool kNew>
+  INSTEP_DEVICE void stage_inputs(const Pass& pass, int layer);
+  template <bool kUpdate>
+  INSTEP_DEVICE Column column(const Pass& pass, int layer, int group) const;
   template <bool kOld, bool kUpdate, bool kNew>
   INSTEP_DEVICE void hidden_columns(const Pass& pass, int layer);
   template <bool kOld, bool kUpdate, bool kNew>
@@ -220,7 +247,6 @@ class TeamLearner {
   INSTEP_DEVICE void finish_heads(const Pass& pass, int which);
   INSTEP_DEVICE float input_of(const Forward& forward, int observation_dim, int j) const;
   INSTEP_DEVICE bool begin_update(const Pass& pass, double lr);
-  INSTEP_DEVICE void advance_adam(double lr, std::int64_t& updates, double& beta1, double& beta2);
   INSTEP_DEVICE float largest_slot(const Pass& pass, int vector, int slot) const;
   INSTEP_DEVICE bool is_update_finite(float scale) const;
   INSTEP_DEVICE void backward(bool is_actor, int weights, float* tape);
@@ -230,13 +256,11 @@ class TeamLearner {
   INSTEP_DEVICE Pass actor_pass(std::uint32_t buffer) const;
   INSTEP_DEVICE Pass critic_pass() const;
   INSTEP_DEVICE void sample_action(float* tape, int which, const float* noise);
-  INSTEP_DEVICE void push(Moments& moments, double x) const;
-  INSTEP_DEVICE double update_td_error_scale(double reward_stat, bool terminated, bool truncated);
   INSTEP_DEVICE bool update_actor(const float* gradient);
   INSTEP_DEVICE bool begin_actor_update(const float* gradient, Pass& pass);
   INSTEP_DEVICE void update_critic(bool evaluate_next);
-  INSTEP_DEVICE void set_actor_head_gradient(float* tape, int i, float d_mean,
-                                             float d_log_variance);
+  INSTEP_DEVICE void set_actor_head_gradient(float* tape, int i,
+                                             const HeadGradient<float>& gradient);
 
   INSTEP_DEVICE void observe(const Request& request);
   INSTEP_DEVICE void act(const Request& request);

@@ -7,27 +7,15 @@ namespace instep::cuda {
 
 template <typename Team>
 INSTEP_DEVICE std::size_t TeamLearner<Team>::array_offset(int array) const {
-  switch (array) {
-    case kActor0:
-      return layout_.actor_weights[0];
-    case kActor1:
-      return layout_.actor_weights[1];
-    case kActorSecond:
-      return layout_.actor_second;
-    case kActorFirst:
-      return layout_.actor_first;
-    case kCritic:
-      return layout_.critic_weights;
-    case kCriticSecond:
-      return layout_.critic_second;
-    default:
-      return layout_.critic_first;
-  }
+  if (array < kActorOptimizer) return layout_.actor_weights[array];
+  if (array < kCritic) return layout_.actor_optimizer[array - kActorOptimizer];
+  if (array == kCritic) return layout_.critic_weights;
+  return layout_.critic_optimizer[array - kCriticOptimizer];
 }
 
 template <typename Team>
 INSTEP_DEVICE Slice TeamLearner<Team>::global_slice(int array, int group) const {
-  const NetworkLayout& net = network(array <= kActorFirst);
+  const NetworkLayout& net = network(array < kCritic);
   float* base = floats(array_offset(array));
   const int first = group * kGroup;  // output unit
   const int block = first / kOutputBlock;
@@ -45,14 +33,14 @@ INSTEP_DEVICE Slice TeamLearner<Team>::global_slice(int array, int group) const 
 
 template <typename Team>
 INSTEP_DEVICE Slice TeamLearner<Team>::on_chip_slice(int array, int group) const {
-  const NetworkLayout& net = network(array <= kActorFirst);
+  const NetworkLayout& net = network(array < kCritic);
   const int hidden_dim = layout_.shape.hidden_dim;
   const int per_block = groups_per_block(layout_, team_.blocks());
   const int actor = per_block * on_chip_group_floats(layout_.actor, hidden_dim);
   const int critic = per_block * on_chip_group_floats(layout_.critic, hidden_dim);
-  const int actor_arrays = layout_.has_first_moments ? 4 : 3;
+  const int actor_arrays = kActorOptimizer + layout_.optimizer_arrays;
   const int before =
-      array <= kActorFirst ? array * actor : actor_arrays * actor + (array - kCritic) * critic;
+      array < kCritic ? array * actor : actor_arrays * actor + (array - kCritic) * critic;
   float* at =
       team_.on_chip() + before + (group - first_group_) * on_chip_group_floats(net, hidden_dim);
   Slice slice;
@@ -80,8 +68,9 @@ INSTEP_DEVICE void TeamLearner<Team>::copy_slices(bool is_load) {
   const int warps = team_.threads() / kGroup;
   const int lane = team_.thread() % kGroup;
   for (int array = 0; array < kArrays; ++array) {
-    if ((array == kActorFirst || array == kCriticFirst) && !layout_.has_first_moments) continue;
-    const NetworkLayout& net = network(array <= kActorFirst);
+    const int actor_array = array < kCritic ? array : array - kCriticOptimizer + kActorOptimizer;
+    if (actor_array >= kActorOptimizer + layout_.optimizer_arrays) continue;  // not stored
+    const NetworkLayout& net = network(array < kCritic);
     for (int g = first_group_; g < first_group_ + groups_; ++g) {
       const Slice outside = global_slice(array, g);
       const Slice inside = on_chip_slice(array, g);

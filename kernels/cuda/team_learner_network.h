@@ -5,20 +5,21 @@
 
 namespace instep::cuda {
 
-// One weight whose gradient is d * x: updates the moments in place and answers the new weight.
+// The constants of the step that begin_update() has readied.
 template <typename Team>
-INSTEP_DEVICE float TeamLearner<Team>::adam(float d, float x, float weight, float* second,
-                                            float* first) const {
-  const AdamStep& step = s_.adam;
-  const float d_square = step.one_minus_beta2 * (d * d);
-  const float v = multiply_add(d_square, x * x, step.beta2 * *second);
-  *second = v;
-  const float denominator = square_root(v) + step.eps;
-  if (first == nullptr) return weight - (step.lr * d) * x / denominator;
-  const float m_old = *first;
-  const float m = multiply_add(d * x - m_old, step.one_minus_beta1, m_old);
-  *first = m;
-  return weight - step.lr * m / denominator;
+INSTEP_DEVICE AdamWeight TeamLearner<Team>::rule() const {
+  const AdamStep<float>& step = s_.adam;
+  return {{step.beta2, step.one_minus_beta2, step.one_minus_beta1, -step.lr, step.eps}};
+}
+
+// Where entry `at` of a part of a group's weights stands in the i-th array of the optimiser's, the
+// network's first one being `first_array`; null where that one is not stored.
+template <typename Team>
+INSTEP_DEVICE float* TeamLearner<Team>::optimizer_array(int first_array, int i, int group,
+                                                        float* Slice::*part, int at) const {
+  if (i >= layout_.optimizer_arrays) return nullptr;
+  const Slice own = slice(first_array + i, group);
+  return own.*part + at;
 }
 
 template <typename Team>
@@ -27,11 +28,21 @@ INSTEP_DEVICE float TeamLearner<Team>::input_of(const Forward& forward, int obse
   return j < observation_dim ? forward.observation[j] : forward.action[j - observation_dim];
 }
 
-// The long loops of a hidden layer: each warp takes one strand of one group's inputs, each lane one
-// output.
+// The new value of one weight or bias, entry `at` of a part of a group's.
+template <typename Team>
+INSTEP_DEVICE float TeamLearner<Team>::step_part(bool is_actor, int group, float* Slice::*part,
+                                                 int at, float d, float x, float weight) const {
+  const int own = is_actor ? kActorOptimizer : kCriticOptimizer;
+  const AdamWeight rule = this->rule();
+  return rule.step(rule.adam.output(d), x, weight,
+                   *optimizer_array(own, kSecondMoment, group, part, at),
+                   optimizer_array(own, kFirstMoment, group, part, at));
+}
+
+// Copies a layer's inputs to shared memory, as far as the pass needs them.
 template <typename Team>
 template <bool kOld, bool kUpdate, bool kNew>
-INSTEP_DEVICE void TeamLearner<Team>::hidden_columns(const Pass& pass, int layer) {
+INSTEP_DEVICE void TeamLearner<Team>::stage_inputs(const Pass& pass, int layer) {
   const NetworkLayout& net = network(pass.is_actor);
   const TapeLayout& tape = tape_layout(pass.is_actor);
   const int observation_dim = layout_.shape.observation_dim;
@@ -49,44 +60,57 @@ INSTEP_DEVICE void TeamLearner<Team>::hidden_columns(const Pass& pass, int layer
     }
   }
   team_.template block_barrier<kInputsStaged>();
-  const std::size_t d_offset = layer == 0 ? tape.d_hidden1 : tape.d_hidden2;
-  const int second = pass.is_actor ? kActorSecond : kCriticSecond;
+}
+
+// This thread's output of a group.
+template <typename Team>
+template <bool kUpdate>
+INSTEP_DEVICE Column TeamLearner<Team>::column(const Pass& pass, int layer, int group) const {
+  float* Slice::*const part = layer == 0 ? &Slice::w1 : &Slice::w2;
+  const int lane = team_.thread() % kGroup;
+  const Slice from = slice(pass.weights, group);
+  Column column = {};
+  column.weights = from.*part + lane;
+  column.stride = from.stride;
+  if (!kUpdate) return column;
+  const TapeLayout& tape = tape_layout(pass.is_actor);
+  const int own = pass.is_actor ? kActorOptimizer : kCriticOptimizer;
+  const Slice to = slice(pass.new_weights, group);
+  column.new_weights = to.*part + lane;
+  column.second = optimizer_array(own, kSecondMoment, group, part, lane);
+  column.first = optimizer_array(own, kFirstMoment, group, part, lane);
+  const std::size_t d = layer == 0 ? tape.d_hidden1 : tape.d_hidden2;
+  column.d = pass.scale * pass.gradient[d + static_cast<std::size_t>(group * kGroup + lane)];
+  return column;
+}
+
+// The long loops of a hidden layer: each warp takes one strand of one group's inputs, each lane one
+// output.
+template <typename Team>
+template <bool kOld, bool kUpdate, bool kNew>
+INSTEP_DEVICE void TeamLearner<Team>::hidden_columns(const Pass& pass, int layer) {
+  stage_inputs<kOld, kUpdate, kNew>(pass, layer);
+  const int inputs = layer == 0 ? network(pass.is_actor).inputs : layout_.shape.hidden_dim;
   const int lane = team_.thread() % kGroup;
   const int warps = team_.threads() / kGroup;
+  const AdamWeight rule = kUpdate ? this->rule() : AdamWeight{};
   for (int task = team_.thread() / kGroup; task < groups_ * kStrands; task += warps) {
     const int g = task / kStrands;
     const int strand = task % kStrands;
-    const Slice from = slice(pass.weights, first_group_ + g);
-    const int stride = from.stride;
-    const float* w = (layer == 0 ? from.w1 : from.w2) + lane;
-    float* w_new = nullptr;
-    float* v = nullptr;
-    float* m = nullptr;
-    float d = 0.0F;
-    if (kUpdate) {
-      const Slice to = slice(pass.new_weights, first_group_ + g);
-      const Slice moments = slice(second, first_group_ + g);
-      w_new = (layer == 0 ? to.w1 : to.w2) + lane;
-      v = (layer == 0 ? moments.w1 : moments.w2) + lane;
-      if (layout_.has_first_moments) {
-        const Slice firsts = slice(second + 1, first_group_ + g);
-        m = (layer == 0 ? firsts.w1 : firsts.w2) + lane;
-      }
-      d = pass.scale *
-          pass.gradient[d_offset + static_cast<std::size_t>((first_group_ + g) * kGroup + lane)];
-    }
+    const Column own = column<kUpdate>(pass, layer, first_group_ + g);
+    const Adam<float>::Output output = rule.adam.output(own.d);
     float old_sum = 0.0F;
     float new_sum = 0.0F;
     // Four rows at a time: their loads are under way together.
     constexpr int kRows = 4;
     for (int j0 = strand; j0 < inputs; j0 += kRows * kStrands) {
       float weight[kRows];
-      float moment[kRows];
+      float second[kRows];
       INSTEP_UNROLL
       for (int k = 0; k < kRows; ++k) {
         const int j = j0 + k * kStrands;
-        weight[k] = j < inputs ? w[j * stride] : 0.0F;
-        if (kUpdate) moment[k] = j < inputs ? v[j * stride] : 0.0F;
+        weight[k] = j < inputs ? own.weights[j * own.stride] : 0.0F;
+        if (kUpdate) second[k] = j < inputs ? own.second[j * own.stride] : 0.0F;
       }
       INSTEP_UNROLL
       for (int k = 0; k < kRows; ++k) {
@@ -95,10 +119,10 @@ INSTEP_DEVICE void TeamLearner<Team>::hidden_columns(const Pass& pass, int layer
         float value = weight[k];
         if (kOld) old_sum = multiply_add(value, s_.input[0][j], old_sum);
         if (kUpdate) {
-          value =
-              adam(d, s_.input[1][j], value, &moment[k], m == nullptr ? nullptr : m + j * stride);
-          v[j * stride] = moment[k];
-          w_new[j * stride] = value;
+          float* first = own.first == nullptr ? nullptr : own.first + j * own.stride;
+          value = rule.step(output, s_.input[1][j], value, second[k], first);
+          own.second[j * own.stride] = second[k];
+          own.new_weights[j * own.stride] = value;
         }
         if (kNew) new_sum = multiply_add(value, s_.input[2][j], new_sum);
       }
@@ -114,27 +138,22 @@ template <bool kOld, bool kUpdate, bool kNew>
 INSTEP_DEVICE void TeamLearner<Team>::hidden_outputs(const Pass& pass, int layer) {
   const NetworkLayout& net = network(pass.is_actor);
   const TapeLayout& tape = tape_layout(pass.is_actor);
-  const int second = pass.is_actor ? kActorSecond : kCriticSecond;
+  float* Slice::*const bias_part = layer == 0 ? &Slice::b1 : &Slice::b2;
   team_.template block_barrier<kPartialsWritten>();
   for (int u = team_.thread(); u < units(); u += team_.threads()) {
     const int g = u / kGroup;
     const int lane = u % kGroup;
     const int unit = first_group_ * kGroup + u;
     const Slice from = slice(pass.weights, first_group_ + g);
-    const float old_bias = (layer == 0 ? from.b1 : from.b2)[lane];
+    const float old_bias = (from.*bias_part)[lane];
     float new_bias = old_bias;
     if (kUpdate) {
       const Slice to = slice(pass.new_weights, first_group_ + g);
-      const Slice moments = slice(second, first_group_ + g);
       const std::size_t d = layer == 0 ? tape.d_hidden1 : tape.d_hidden2;
-      float* m = nullptr;
-      if (layout_.has_first_moments) {
-        const Slice firsts = slice(second + 1, first_group_ + g);
-        m = (layer == 0 ? firsts.b1 : firsts.b2) + lane;
-      }
-      new_bias = adam(pass.scale * pass.gradient[d + static_cast<std::size_t>(unit)], 1.0F,
-                      old_bias, (layer == 0 ? moments.b1 : moments.b2) + lane, m);
-      (layer == 0 ? to.b1 : to.b2)[lane] = new_bias;
+      new_bias =
+          step_part(pass.is_actor, first_group_ + g, bias_part, lane,
+                    pass.scale * pass.gradient[d + static_cast<std::size_t>(unit)], 1.0F, old_bias);
+      (to.*bias_part)[lane] = new_bias;
     }
     const auto output = [&](int which, float bias, const Forward& forward) {
       const auto& p = s_.partial[which][g];
@@ -158,28 +177,29 @@ template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::update_head(const Pass& pass) {
   const NetworkLayout& net = network(pass.is_actor);
   const TapeLayout& tape = tape_layout(pass.is_actor);
-  const int second = pass.is_actor ? kActorSecond : kCriticSecond;
-  const bool has_first = layout_.has_first_moments;
   for (int i = team_.thread(); i < net.rows * units(); i += team_.threads()) {
     const int u = i % units();
     const int row = i / units();
     const int group = first_group_ + u / kGroup;
     const Slice from = slice(pass.weights, group);
     const Slice to = slice(pass.new_weights, group);
-    const Slice moments = slice(second, group);
     const int at = row * from.head_stride + u % kGroup;
-    float* m = has_first ? slice(second + 1, group).head + at : nullptr;
     const float x =
         pass.gradient[tape.feature + static_cast<std::size_t>(first_group_ * kGroup + u)];
-    to.head[at] = adam(s_.d_head[row], x, from.head[at], moments.head + at, m);
+    to.head[at] =
+        step_part(pass.is_actor, group, &Slice::head, at, s_.d_head[row], x, from.head[at]);
   }
   if (!is_first_block()) return;
+  const int own = pass.is_actor ? kActorOptimizer : kCriticOptimizer;
   for (int row = team_.thread(); row < net.rows; row += team_.threads()) {
     const std::size_t at = net.b_head + static_cast<std::size_t>(row);
-    float* m = has_first ? floats(array_offset(second + 1)) + at : nullptr;
+    float* first = layout_.optimizer_arrays > kFirstMoment
+                       ? floats(array_offset(own + kFirstMoment)) + at
+                       : nullptr;
+    const AdamWeight rule = this->rule();
     floats(array_offset(pass.new_weights))[at] =
-        adam(s_.d_head[row], 1.0F, floats(array_offset(pass.weights))[at],
-             floats(array_offset(second)) + at, m);
+        rule.step(rule.adam.output(s_.d_head[row]), 1.0F, floats(array_offset(pass.weights))[at],
+                  floats(array_offset(own + kSecondMoment))[at], first);
   }
 }
 
@@ -309,20 +329,6 @@ INSTEP_DEVICE bool TeamLearner<Team>::is_update_finite(float scale) const {
   return true;
 }
 
-template <typename Team>
-INSTEP_DEVICE void TeamLearner<Team>::advance_adam(double lr, std::int64_t& updates,
-                                                   double& beta1_power, double& beta2_power) {
-  ++updates;
-  beta1_power *= settings_.beta1;
-  beta2_power *= settings_.beta2;
-  const double root = square_root(1.0 - beta2_power);
-  s_.adam.beta2 = static_cast<float>(settings_.beta2);
-  s_.adam.one_minus_beta2 = static_cast<float>(1.0 - settings_.beta2);
-  s_.adam.one_minus_beta1 = static_cast<float>(1.0 - settings_.beta1);
-  s_.adam.lr = static_cast<float>(lr * root / (1.0 - beta1_power));
-  s_.adam.eps = static_cast<float>(settings_.adam_eps * root);
-}
-
 // Tests an update before anything is touched, and readies its constants. The factors must be there
 // for every block. False, and counted, when it must be dropped.
 template <typename Team>
@@ -341,10 +347,12 @@ INSTEP_DEVICE bool TeamLearner<Team>::begin_update(const Pass& pass, double lr) 
     const bool is_finite = is_update_finite(pass.scale);
     s_.update_is_finite = is_finite ? 1 : 0;
     if (pass.is_actor && is_finite) {
-      advance_adam(lr, state.actor_updates, state.actor_beta1_power, state.actor_beta2_power);
+      s_.adam = advance_adam(settings_, lr, state.actor_updates, state.actor_beta1_power,
+                             state.actor_beta2_power);
       state.actor_newest = 1 - state.actor_acted;
     } else if (is_finite) {
-      advance_adam(lr, state.critic_updates, state.critic_beta1_power, state.critic_beta2_power);
+      s_.adam = advance_adam(settings_, lr, state.critic_updates, state.critic_beta1_power,
+                             state.critic_beta2_power);
     } else {
       ++(pass.is_actor ? state.actor_updates_dropped : state.critic_updates_dropped);
     }

@@ -32,23 +32,17 @@ INSTEP_DEVICE void TeamLearner<Team>::sample_action(float* tape_data, int which,
                                                     const float* noise) {
   const TapeLayout& tape = layout_.actor_tape;
   const int m = layout_.shape.action_dim;
-  constexpr double kLog2 = 0.69314718055994530942;
-  constexpr double kLog2Pi = 1.83787706640934548356;
   for (int i = team_.thread(); i < m; i += team_.threads()) {
     const float mean = s_.head[which][i];
-    const float raw = s_.head[which][m + i];
-    float log_variance = raw;
-    if (raw < settings_.log_variance_min) log_variance = settings_.log_variance_min;
-    if (raw > settings_.log_variance_max) log_variance = settings_.log_variance_max;
-    const float std_dev = exp_float(0.5F * log_variance);
+    const float log_variance = clamp_log_variance(s_.head[which][m + i], settings_.log_variance_min,
+                                                  settings_.log_variance_max);
+    const float std_dev = std_dev_of(log_variance);
     const float pre = mean + std_dev * noise[i];
-    const float action = tanh_float(pre);
+    const float action = squash(pre);
     s_.action[i] = action;
-    const auto e = static_cast<double>(noise[i]);
-    const auto u = static_cast<double>(pre);
     const auto l = static_cast<double>(log_variance);
-    s_.log_prob_part[i] = -0.5 * (e * e + l) - 2.0 * (kLog2 - u - softplus_double(-2.0 * u));
-    s_.entropy_part[i] = 0.5 * l;
+    s_.log_prob_part[i] = log_prob_part(static_cast<double>(noise[i]), l, static_cast<double>(pre));
+    s_.entropy_part[i] = entropy_part(l);
     if (is_first_block()) {
       const auto at = static_cast<std::size_t>(i);
       tape_data[tape.noise + at] = noise[i];
@@ -60,8 +54,8 @@ INSTEP_DEVICE void TeamLearner<Team>::sample_action(float* tape_data, int which,
   }
   team_.template block_barrier<kSampled>();
   if (!is_lead()) return;
-  double log_prob = -0.5 * kLog2Pi * m;
-  double entropy = 0.5 * (1.0 + kLog2Pi) * m;
+  double log_prob = log_prob_start(m);
+  double entropy = entropy_start(m);
   for (int i = 0; i < m; ++i) {
     log_prob += s_.log_prob_part[i];
     entropy += s_.entropy_part[i];
@@ -81,23 +75,20 @@ INSTEP_DEVICE void TeamLearner<Team>::observe(const Request& request) {
   double* variance = doubles(layout_.normalizer_variance);
   float* out = newest_actor_tape() + layout_.actor_tape.input;
   const double count = s_.state.normalizer_count;
-  const double total = count + 1.0;
   const int first = team_.block() * team_.threads() + team_.thread();
   for (int i = first; i < n; i += team_.blocks() * team_.threads()) {
     if (!settings_.observation_norm) {
       out[i] = static_cast<float>(observation[i]);
       continue;
     }
-    const double delta = observation[i] - mean[i];
-    const double sum_squares = variance[i] * count + delta * delta * count / total;
-    mean[i] += delta / total;
-    variance[i] = sum_squares / total;
-    out[i] = static_cast<float>((observation[i] - mean[i]) / square_root(variance[i] + 1e-8));
+    add_to_normalizer(observation[i], count, mean[i], variance[i]);
+    out[i] = normalized(observation[i], mean[i], variance[i]);
   }
-  const auto horizon = static_cast<double>(settings_.observation_norm_horizon);
-  const bool counts = settings_.observation_norm;
+  const double next = settings_.observation_norm
+                          ? next_normalizer_count(count, settings_.observation_norm_horizon)
+                          : count;
   finish([=](LearnerState& state) {
-    if (counts) state.normalizer_count = horizon > 0.0 && total > horizon ? horizon : total;
+    state.normalizer_count = next;
     state.has_action = 0;
     state.has_old_forward = 0;
     state.has_critic_forward = 0;
@@ -147,48 +138,12 @@ INSTEP_DEVICE void TeamLearner<Team>::act(const Request& request) {
   });
 }
 
-template <typename Team>
-INSTEP_DEVICE void TeamLearner<Team>::push(Moments& moments, double x) const {
-  moments.count += 1.0;
-  const double delta = x - moments.mean;
-  moments.mean += delta / moments.count;
-  moments.sum_squares += delta * (x - moments.mean);
-}
-
-// Scale of the TD error (Schaul et al. 2021); the sample is pushed before the scale is read. By a
-// block's first thread.
-template <typename Team>
-INSTEP_DEVICE double TeamLearner<Team>::update_td_error_scale(double reward_stat, bool terminated,
-                                                              bool truncated) {
-  LearnerState& state = s_.state;
-  const bool ends_return =
-      terminated || (truncated && settings_.truncation_return == TruncationReturn::kPush);
-  state.reward_stat = reward_stat;
-  state.return_before_clear = state.running_return;
-  if (ends_return) {
-    push(state.return_square_moments, state.running_return * state.running_return);
-    push(state.return_moments, state.running_return);
-    state.running_return = 0.0;
-  }
-  push(state.reward_moments, reward_stat);
-  push(state.discount_moments, ends_return ? 0.0 : settings_.discount);
-  const auto population_variance = [](const Moments& moments) {
-    return moments.count > 0.0 ? moments.sum_squares / moments.count : 0.0;
-  };
-  double variance = population_variance(state.reward_moments) +
-                    population_variance(state.discount_moments) * state.return_square_moments.mean;
-  if (variance < 1e-4) variance = 1e-4;
-  const bool is_start = variance <= 0.01 && state.return_square_moments.count == 0.0;
-  state.td_error_scale = is_start ? 1.0 : square_root(variance);
-  return settings_.td_error_scaling ? state.td_error_scale : 1.0;
-}
-
 // 5. The TD error and its divisor must be there for the block.
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::update_critic(bool evaluate_next) {
   Pass pass = critic_pass();
   pass.gradient = open_critic_tape();
-  pass.scale = kCriticLossSlope * s_.state.td_error / s_.divisor;
+  pass.scale = d_critic_output(s_.state.td_error, s_.divisor);
   const float* newest = newest_actor_tape();
   pass.after = {newest_critic_tape(), newest + layout_.actor_tape.input,
                 newest + layout_.actor_tape.action};
@@ -243,17 +198,14 @@ INSTEP_DEVICE void TeamLearner<Team>::learn_avg(const Request& request) {
     LearnerState& state = s_.state;
     state.next_log_prob = s_.log_prob;
     state.q_next = s_.head[1][0];
-    const auto log_prob =
-        static_cast<double>(open_actor_tape()[layout_.actor_tape.scalars + kLogProb]);
-    const double reward_stat = request.reward - settings_.entropy_coef * log_prob;
-    state.running_return += reward_stat;
-    s_.divisor =
-        static_cast<float>(update_td_error_scale(reward_stat, terminated, request.truncated != 0));
+    const float log_prob = open_actor_tape()[layout_.actor_tape.scalars + kLogProb];
+    s_.divisor = static_cast<float>(take_soft_reward(settings_, state, request.reward, log_prob,
+                                                     terminated, request.truncated != 0));
     const float q = open_critic_tape()[layout_.critic_tape.head];
-    const float bootstrap = terminated ? 0.0F : static_cast<float>(settings_.discount);
     const float soft_value =
         state.q_next - static_cast<float>(settings_.entropy_coef) * state.next_log_prob;
-    state.td_error = (static_cast<float>(request.reward) + bootstrap * soft_value - q) / s_.divisor;
+    state.td_error = td_error(static_cast<float>(request.reward), terminated,
+                              static_cast<float>(settings_.discount), soft_value, q, s_.divisor);
     state.critic_loss = state.td_error * state.td_error;
   }
   team_.template block_barrier<kErrorReady>();
@@ -264,20 +216,19 @@ INSTEP_DEVICE void TeamLearner<Team>::learn_avg(const Request& request) {
   update_critic(evaluate_next);
 }
 
-// An actor's head gradients from d(loss)/d(mean) and d(loss)/d(log variance) of one action; the
-// clamp is flat outside its bounds.
+// An actor's head gradients for one action dimension.
 template <typename Team>
-INSTEP_DEVICE void TeamLearner<Team>::set_actor_head_gradient(float* tape_data, int i, float d_mean,
-                                                              float d_log_variance) {
+INSTEP_DEVICE void TeamLearner<Team>::set_actor_head_gradient(float* tape_data, int i,
+                                                              const HeadGradient<float>& gradient) {
   const TapeLayout& tape = layout_.actor_tape;
   const int m = layout_.shape.action_dim;
   const float raw = tape_data[tape.head + static_cast<std::size_t>(m + i)];
-  const bool inside = raw >= settings_.log_variance_min && raw <= settings_.log_variance_max;
-  const float d_l = inside ? d_log_variance : 0.0F;
-  s_.d_head[i] = d_mean;
+  const bool inside = is_within_clamp(raw, settings_.log_variance_min, settings_.log_variance_max);
+  const float d_l = inside ? gradient.d_log_variance : 0.0F;
+  s_.d_head[i] = gradient.d_mean;
   s_.d_head[m + i] = d_l;
   if (!is_first_block()) return;
-  tape_data[tape.d_head + static_cast<std::size_t>(i)] = d_mean;
+  tape_data[tape.d_head + static_cast<std::size_t>(i)] = gradient.d_mean;
   tape_data[tape.d_head + static_cast<std::size_t>(m + i)] = d_l;
 }
 
@@ -294,14 +245,12 @@ INSTEP_DEVICE void TeamLearner<Team>::learn_iac(const Request& request) {
   if (is_lead()) {
     LearnerState& state = s_.state;
     state.q_next = s_.head[1][0];
-    // IAC's G is a discounted trace of plain rewards.
-    state.running_return = settings_.discount * state.running_return + request.reward;
     s_.divisor = static_cast<float>(
-        update_td_error_scale(request.reward, terminated, request.truncated != 0));
+        take_plain_reward(settings_, state, request.reward, terminated, request.truncated != 0));
     const float value = open_critic_tape()[layout_.critic_tape.head];
-    const float bootstrap = terminated ? 0.0F : static_cast<float>(settings_.discount);
     state.td_error =
-        (static_cast<float>(request.reward) + bootstrap * state.q_next - value) / s_.divisor;
+        td_error(static_cast<float>(request.reward), terminated,
+                 static_cast<float>(settings_.discount), state.q_next, value, s_.divisor);
     state.critic_loss = state.td_error * state.td_error;
     if (is_first_block()) {
       open[tape.scalars + kActorLoss] = -(open[tape.scalars + kLogProb] * state.td_error +
@@ -309,15 +258,11 @@ INSTEP_DEVICE void TeamLearner<Team>::learn_iac(const Request& request) {
     }
   }
   team_.template block_barrier<kErrorReady>();
-  // Score-function gradient of -(log pi * td_error + entropy_coef * entropy); the draw is a
-  // constant.
-  const float td_error = s_.state.td_error;
   for (int i = team_.thread(); i < layout_.shape.action_dim; i += team_.threads()) {
     const auto at = static_cast<std::size_t>(i);
-    const float e = open[tape.noise + at];
-    const float d_mean = -td_error * e / open[tape.std_dev + at];
-    const float d_log_variance = -0.5F * td_error * (e * e - 1.0F) - 0.5F * entropy_coef;
-    set_actor_head_gradient(open, i, d_mean, d_log_variance);
+    set_actor_head_gradient(open, i,
+                            score_gradient(entropy_coef, open[tape.noise + at],
+                                           open[tape.std_dev + at], s_.state.td_error));
   }
   team_.template block_barrier<kDHeadReady>();
   backward(true, s_.state.actor_acted == 0 ? kActor0 : kActor1, open);
@@ -367,13 +312,11 @@ INSTEP_DEVICE void TeamLearner<Team>::prepare() {
     const auto entropy_coef = static_cast<float>(settings_.entropy_coef);
     for (int i = team_.thread(); i < layout_.shape.action_dim; i += team_.threads()) {
       const auto at = static_cast<std::size_t>(i);
-      const float action = tape_data[tape.action + at];
-      const float d_q = s_.d_action[i];
-      const float d_pre = 2.0F * entropy_coef * action - d_q * (1.0F - action * action);
-      const float d_log_variance =
-          0.5F * d_pre * tape_data[tape.noise + at] * tape_data[tape.std_dev + at] -
-          0.5F * entropy_coef;
-      set_actor_head_gradient(tape_data, i, d_pre, d_log_variance);
+      set_actor_head_gradient(
+          tape_data, i,
+          reparametrised_gradient(entropy_coef, tape_data[tape.action + at],
+                                  tape_data[tape.noise + at], tape_data[tape.std_dev + at],
+                                  s_.d_action[i]));
     }
     if (is_lead()) {
       s_.state.actor_acted = newest;

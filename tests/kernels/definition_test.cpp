@@ -152,7 +152,7 @@ double critic_loss(const Point& base, const std::vector<double>& weights) {
 
 std::vector<double> critic_gradient(const Point& point) {
   std::vector<double> gradient(point.critic_weights.size());
-  const double d_output = definition::d_critic_output(point.td_error, point.scale);
+  const double d_output = d_critic_output(point.td_error, point.scale);
   definition::backward<double>(point.critic, point.settings, point.critic_weights.data(),
                                point.critic_trace, &d_output, gradient.data(), nullptr);
   return gradient;
@@ -312,13 +312,58 @@ TEST(Definition, InFloatIsNearDouble) {
   Trace<float> trace;
   definition::forward(point.critic, point.settings, weights.data(), input.data(), &trace);
   std::vector<float> gradient(weights.size());
-  const float d_output = definition::d_critic_output(static_cast<float>(point.td_error),
-                                                     static_cast<float>(point.scale));
+  const float d_output =
+      d_critic_output(static_cast<float>(point.td_error), static_cast<float>(point.scale));
   definition::backward<float>(point.critic, point.settings, weights.data(), trace, &d_output,
                               gradient.data(), nullptr);
   const std::vector<double> expected = critic_gradient(point);
   for (std::size_t i = 0; i < gradient.size(); ++i) {
     EXPECT_NEAR(static_cast<double>(gradient[i]), expected[i], 1e-5);
+  }
+}
+
+// By the C library and from the action itself, which the definition's own formula is not.
+TEST(Definition, LogProbIsThatOfTheSquashedNormalDistribution) {
+  LearnerSettings settings;
+  Draws draws(6);
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    const std::vector<double> output = draws.normals<double>(6);
+    const std::vector<double> noise = draws.normals<double>(3);
+    Policy<double> policy;
+    definition::sample_action(3, settings, output.data(), noise.data(), &policy);
+    double expected =
+        definition::gaussian_log_prob(3, policy.mean, policy.log_variance, policy.action_pre);
+    double entropy = 0.0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double std_dev = std::exp(std::clamp(output[3 + i], -20.0, 2.0) / 2.0);
+      EXPECT_NEAR(policy.std_dev[i], std_dev, 1e-14 * std_dev);
+      EXPECT_NEAR(policy.action[i], std::tanh(output[i] + std_dev * noise[i]), 1e-10);
+      expected -= std::log1p(-policy.action[i] * policy.action[i]);
+      entropy += 0.5 * std::log(2.0 * std::acos(-1.0) * std::exp(1.0) * std_dev * std_dev);
+    }
+    EXPECT_NEAR(policy.log_prob, expected, 1e-8);
+    EXPECT_NEAR(policy.entropy, entropy, 1e-12);
+  }
+}
+
+// The steps as Kingma and Ba print them, with changing gradients.
+TEST(Definition, AdamIsAsPublished) {
+  LearnerSettings settings;
+  Draws draws(7);
+  for (const double beta1 : {0.0, 0.5, 0.9}) {
+    settings.beta1 = beta1;
+    double weight = 0.5, first = 0.0, second = 0.0;
+    double expected = weight, m = 0.0, v = 0.0;
+    for (int step = 1; step <= 50; ++step) {
+      const double g = draws.normal();
+      definition::adam_step<double>(1, settings, 0.01, step, &g, &weight, &first, &second);
+      m = beta1 * m + (1.0 - beta1) * g;
+      v = 0.999 * v + 0.001 * g * g;
+      const double m_hat = m / (1.0 - std::pow(beta1, step));
+      const double v_hat = v / (1.0 - std::pow(0.999, step));
+      expected -= 0.01 * m_hat / (std::sqrt(v_hat) + 1e-8);
+      ASSERT_NEAR(weight, expected, 1e-13);
+    }
   }
 }
 

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/adam.h"
+
 namespace instep {
 namespace {
 
@@ -49,10 +51,10 @@ static_assert(offsetof(LearnerState, next_log_prob) == 248);
 static_assert(offsetof(LearnerState, critic_loss) == 252);
 
 // Bytes of the robots' and HalfCheetah's learners, golden numbers.
-static_assert(make_layout({8, 2, 256}, Algorithm::kAvg, false).bytes == 1415872);
-static_assert(make_layout({8, 2, 256}, Algorithm::kAvg, true).bytes == 1967936);
-static_assert(make_layout({17, 6, 256}, Algorithm::kAvg, false).bytes == 1495360);
-static_assert(make_layout({17, 6, 256}, Algorithm::kAvg, true).bytes == 2078144);
+static_assert(make_layout({8, 2, 256}, Algorithm::kAvg, 1).bytes == 1415872);
+static_assert(make_layout({8, 2, 256}, Algorithm::kAvg, 2).bytes == 1967936);
+static_assert(make_layout({17, 6, 256}, Algorithm::kAvg, 1).bytes == 1495360);
+static_assert(make_layout({17, 6, 256}, Algorithm::kAvg, 2).bytes == 2078144);
 
 static_assert(is_valid({1, 1, 4}) && is_valid({512, 32, 512}));
 static_assert(!is_valid({0, 1, 4}) && !is_valid({513, 1, 4}) && !is_valid({-1, 1, 4}));
@@ -123,17 +125,17 @@ void expect_block_is_covered(const Layout& layout) {
   std::vector<Piece> pieces = {{0, sizeof(LearnerState)},
                                {layout.actor_weights[0], actor},
                                {layout.actor_weights[1], actor},
-                               {layout.actor_second, actor},
+                               {layout.actor_optimizer[kSecondMoment], actor},
                                {layout.critic_weights, critic},
-                               {layout.critic_second, critic},
+                               {layout.critic_optimizer[kSecondMoment], critic},
                                {layout.normalizer_mean, statistics},
                                {layout.normalizer_variance, statistics},
                                {layout.scratch, 2 * kHiddenDimMax * sizeof(float)}};
   for (const std::size_t tape : layout.actor_tapes) pieces.push_back({tape, actor_tape});
   for (const std::size_t tape : layout.critic_tapes) pieces.push_back({tape, critic_tape});
-  if (layout.has_first_moments) {
-    pieces.push_back({layout.actor_first, actor});
-    pieces.push_back({layout.critic_first, critic});
+  if (layout.optimizer_arrays > kFirstMoment) {
+    pieces.push_back({layout.actor_optimizer[kFirstMoment], actor});
+    pieces.push_back({layout.critic_optimizer[kFirstMoment], critic});
   }
   EXPECT_TRUE(covers(pieces, layout.bytes, 64));
 }
@@ -144,10 +146,10 @@ TEST(Layout, CoversTheBlockWithoutOverlap) {
                             Shape{376, 17, 12}, Shape{16, 8, 320}, Shape{15, 9, 100}}) {
     ASSERT_TRUE(is_valid(shape));
     for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
-      for (const bool has_first_moments : {false, true}) {
+      for (const int optimizer_arrays : {1, 2}) {
         SCOPED_TRACE(testing::Message() << shape.observation_dim << " " << shape.action_dim << " "
                                         << shape.hidden_dim);
-        const Layout layout = make_layout(shape, algorithm, has_first_moments);
+        const Layout layout = make_layout(shape, algorithm, optimizer_arrays);
         EXPECT_EQ(layout.actor.inputs, shape.observation_dim);
         EXPECT_EQ(layout.actor.rows, 2 * shape.action_dim);
         EXPECT_EQ(layout.critic.inputs, critic_input_dim(shape, algorithm));
@@ -163,8 +165,8 @@ TEST(Layout, CoversTheBlockWithoutOverlap) {
 }
 
 TEST(Layout, FirstMomentsAreTheOnlyDifferenceBeta1Makes) {
-  const Layout without = make_layout({17, 6, 256}, Algorithm::kAvg, false);
-  const Layout with = make_layout({17, 6, 256}, Algorithm::kAvg, true);
+  const Layout without = make_layout({17, 6, 256}, Algorithm::kAvg, 1);
+  const Layout with = make_layout({17, 6, 256}, Algorithm::kAvg, 2);
   EXPECT_EQ(with.bytes - without.bytes, (with.actor.floats + with.critic.floats) * sizeof(float));
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/adam.h"
 #include "kernels/learner.h"
 #include "test_learner.h"
 
@@ -138,12 +139,12 @@ TEST_P(LearnerIdentity, PaddingStaysZero) {
     for (const std::size_t weights : layout.actor_weights) {
       expect_zero_padding(layout.actor, weights);
     }
-    expect_zero_padding(layout.actor, layout.actor_second);
+    expect_zero_padding(layout.actor, layout.actor_optimizer[kSecondMoment]);
     expect_zero_padding(layout.critic, layout.critic_weights);
-    expect_zero_padding(layout.critic, layout.critic_second);
-    if (layout.has_first_moments) {
-      expect_zero_padding(layout.actor, layout.actor_first);
-      expect_zero_padding(layout.critic, layout.critic_first);
+    expect_zero_padding(layout.critic, layout.critic_optimizer[kSecondMoment]);
+    if (layout.optimizer_arrays > kFirstMoment) {
+      expect_zero_padding(layout.actor, layout.actor_optimizer[kFirstMoment]);
+      expect_zero_padding(layout.critic, layout.critic_optimizer[kFirstMoment]);
     }
   }
 }

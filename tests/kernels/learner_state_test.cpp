@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/adam.h"
 #include "kernels/learner.h"
 #include "test_learner.h"
 
@@ -261,8 +262,9 @@ UpdateState actor_state(const TestLearner& test) {
   UpdateState state{
       {}, s.actor_updates, s.actor_updates_dropped, s.actor_beta1_power, s.actor_beta2_power};
   append(test, layout.actor_weights[s.actor_newest], layout.actor.floats, &state);
-  append(test, layout.actor_second, layout.actor.floats, &state);
-  if (layout.has_first_moments) append(test, layout.actor_first, layout.actor.floats, &state);
+  append(test, layout.actor_optimizer[kSecondMoment], layout.actor.floats, &state);
+  if (layout.optimizer_arrays > kFirstMoment)
+    append(test, layout.actor_optimizer[kFirstMoment], layout.actor.floats, &state);
   return state;
 }
 
@@ -272,8 +274,9 @@ UpdateState critic_state(const TestLearner& test) {
   UpdateState state{
       {}, s.critic_updates, s.critic_updates_dropped, s.critic_beta1_power, s.critic_beta2_power};
   append(test, layout.critic_weights, layout.critic.floats, &state);
-  append(test, layout.critic_second, layout.critic.floats, &state);
-  if (layout.has_first_moments) append(test, layout.critic_first, layout.critic.floats, &state);
+  append(test, layout.critic_optimizer[kSecondMoment], layout.critic.floats, &state);
+  if (layout.optimizer_arrays > kFirstMoment)
+    append(test, layout.critic_optimizer[kFirstMoment], layout.critic.floats, &state);
   return state;
 }
 

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/adam.h"
 #include "kernels/definition.h"
 #include "test_learner.h"
 
@@ -55,21 +56,23 @@ NetworkState read_network(const TestLearner& test, const NetworkLayout& network,
   NetworkState state;
   state.weights = unpack(network, h, learner.floats(weights));
   state.second = unpack(network, h, learner.floats(second));
-  state.first = test.layout().has_first_moments ? unpack(network, h, learner.floats(first))
-                                                : std::vector<double>(state.weights.size());
+  state.first = test.layout().optimizer_arrays > kFirstMoment
+                    ? unpack(network, h, learner.floats(first))
+                    : std::vector<double>(state.weights.size());
   return state;
 }
 
 NetworkState read_actor(const TestLearner& test) {
   const Layout& layout = test.layout();
   return read_network(test, layout.actor, layout.actor_weights[test.state().actor_newest],
-                      layout.actor_first, layout.actor_second);
+                      layout.actor_optimizer[kFirstMoment], layout.actor_optimizer[kSecondMoment]);
 }
 
 NetworkState read_critic(const TestLearner& test) {
   const Layout& layout = test.layout();
-  return read_network(test, layout.critic, layout.critic_weights, layout.critic_first,
-                      layout.critic_second);
+  return read_network(test, layout.critic, layout.critic_weights,
+                      layout.critic_optimizer[kFirstMoment],
+                      layout.critic_optimizer[kSecondMoment]);
 }
 
 std::vector<double> read_floats(const float* values, int count) {
@@ -204,7 +207,7 @@ void OneTick::draw_moments(const NetworkLayout& network, std::size_t first, std:
   for_each_parameter(network, case_.shape.hidden_dim, [&](std::size_t, std::size_t at) {
     test_.learner().floats(second)[at] =
         static_cast<float>(scale * scale * std::exp(draws_.normal()));
-    if (test_.layout().has_first_moments) {
+    if (test_.layout().optimizer_arrays > kFirstMoment) {
       test_.learner().floats(first)[at] = static_cast<float>(scale * draws_.normal());
     }
   });
@@ -221,8 +224,10 @@ void OneTick::draw_state() {
                test_.learner().floats(layout.actor_weights[1 - state.actor_newest]));
   // Every fourth case starts fresh: the first update of all, whose moments are empty.
   if (case_.seed % 4 != 0) {
-    draw_moments(layout.actor, layout.actor_first, layout.actor_second, 0.01);
-    draw_moments(layout.critic, layout.critic_first, layout.critic_second, 0.01);
+    draw_moments(layout.actor, layout.actor_optimizer[kFirstMoment],
+                 layout.actor_optimizer[kSecondMoment], 0.01);
+    draw_moments(layout.critic, layout.critic_optimizer[kFirstMoment],
+                 layout.critic_optimizer[kSecondMoment], 0.01);
     state.actor_updates = draws_.integer(1, 50);
     state.critic_updates = draws_.integer(1, 50);
     const auto power = [](double beta, std::int64_t updates) {
@@ -446,12 +451,12 @@ void OneTick::expect_critic_update(const NetworkState& before, const Expected& o
                 relative_ * 20.0 * (case_.shape.action_dim + std::abs(log_prob)));
   }
   const double td_error =
-      definition::td_error(reward, case_.terminated, settings_.discount, next_value, value, scale);
+      instep::td_error(reward, case_.terminated, settings_.discount, next_value, value, scale);
   EXPECT_NEAR(static_cast<double>(state.td_error), td_error, relative_ * scatter / scale);
   EXPECT_EQ(state.critic_loss, state.td_error * state.td_error);
 
   std::vector<double> gradient = opened.critic_gradient;
-  const double d_output = definition::d_critic_output(td_error, scale);
+  const double d_output = d_critic_output(td_error, scale);
   for (double& g : gradient) g *= d_output;
   const double d_error = relative_ * (1.0 + scatter / (scale * std::abs(td_error)));
   expect_adam(before, read_critic(test_),

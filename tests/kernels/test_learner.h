@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "draws.h"
+#include "kernels/adam.h"
 #include "kernels/definition.h"
 #include "kernels/learner.h"
 
@@ -22,7 +23,7 @@ class TestLearner {
     learner_.settings = settings;
     learner_.settings.hidden = shape.hidden_dim;
     learner_.schedule = schedule;
-    learner_.layout = make_layout(shape, settings.algorithm, settings.beta1 > 0.0);
+    learner_.layout = make_layout(shape, settings.algorithm, adam_arrays(settings));
     take_block();
     clear(learner_);
   }

@@ -28,25 +28,25 @@ void expect_whole(const Layout& layout) {
 TEST(BlockTable, PartsAreTheWholeBlockInOrder) {
   for (const Shape& shape : kShapes) {
     for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
-      for (const bool has_first_moments : {false, true}) {
+      for (const int optimizer_arrays : {1, 2}) {
         SCOPED_TRACE(testing::Message() << shape.observation_dim << ' ' << shape.action_dim << ' '
-                                        << shape.hidden_dim << ' ' << has_first_moments);
-        expect_whole(make_layout(shape, algorithm, has_first_moments));
+                                        << shape.hidden_dim << ' ' << optimizer_arrays);
+        expect_whole(make_layout(shape, algorithm, optimizer_arrays));
       }
     }
   }
 }
 
 TEST(BlockTable, FirstMomentsStandInItOnlyWhereTheyAreStored) {
-  const std::size_t without = block_parts(make_layout({3, 2, 64}, Algorithm::kAvg, false)).size();
-  const std::size_t with = block_parts(make_layout({3, 2, 64}, Algorithm::kAvg, true)).size();
+  const std::size_t without = block_parts(make_layout({3, 2, 64}, Algorithm::kAvg, 1)).size();
+  const std::size_t with = block_parts(make_layout({3, 2, 64}, Algorithm::kAvg, 2)).size();
   EXPECT_EQ(with, without + 2);
 }
 
 // 64 hidden units fill their block of outputs, so that only rows shorter than a cache line are
 // padded.
 TEST(BlockTable, CountsWhatHoldsNoNumber) {
-  for (const BlockPart& part : block_parts(make_layout({16, 2, 64}, Algorithm::kAvg, false))) {
+  for (const BlockPart& part : block_parts(make_layout({16, 2, 64}, Algorithm::kAvg, 1))) {
     if (part.name != "actor second moments") continue;
     // Weights 16*64 + 64 + 64*64 + 64 + 4*64, all whole lines; four head biases in a line of
     // sixteen.

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/adam.h"
 #include "kernels/cuda/kernels.h"
 #include "runtime/cuda/emulated_device.h"
 #include "test_learner.h"
@@ -230,7 +231,7 @@ TEST(CudaEmulated, IsNearTheCpuFromEqualStates) {
       ASSERT_EQ(device.test().state().actor_newest, newest);
       compare(layout.actor_weights[newest], layout.actor.floats, "actor");
       compare(layout.critic_weights, layout.critic.floats, "critic");
-      compare(layout.critic_second, layout.critic.floats, "second moments");
+      compare(layout.critic_optimizer[kSecondMoment], layout.critic.floats, "second moments");
       ASSERT_NEAR(static_cast<double>(device.test().state().td_error),
                   static_cast<double>(host.state().td_error),
                   4.0 * std::sqrt(length) * 0x1p-24 * 20.0);

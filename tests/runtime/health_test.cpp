@@ -17,7 +17,7 @@ class HandBuilt {
  public:
   HandBuilt() {
     learner_.settings.hidden = 8;
-    learner_.layout = make_layout({3, 2, 8}, Algorithm::kAvg, false);
+    learner_.layout = make_layout({3, 2, 8}, Algorithm::kAvg, 1);
     memory_.resize(learner_.layout.bytes + 64);
     const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
     learner_.block = memory_.data() + (64 - address % 64) % 64;

@@ -16,10 +16,10 @@ namespace {
 class Start {
  public:
   Start(const Shape& shape, Algorithm algorithm, std::uint64_t seed)
-      : memory_(make_layout(shape, algorithm, false).bytes) {
+      : memory_(make_layout(shape, algorithm, 1).bytes) {
     learner_.settings.algorithm = algorithm;
     learner_.settings.hidden = shape.hidden_dim;
-    learner_.layout = make_layout(shape, algorithm, false);
+    learner_.layout = make_layout(shape, algorithm, 1);
     learner_.block = memory_.data();
     clear(learner_);
     initialize_weights(learner_, seed);

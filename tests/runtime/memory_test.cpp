@@ -30,9 +30,9 @@ TEST(MemoryBlock, TakesTheStaticBlockWhenItFits) {
 
 TEST(MemoryBlock, FitsEveryRobotShape) {
   for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
-    for (const bool has_first_moments : {false, true}) {
+    for (const int optimizer_arrays : {1, 2}) {
       for (const int hidden_dim : {64, 128, 256}) {
-        EXPECT_LE(make_layout({8, 2, hidden_dim}, algorithm, has_first_moments).bytes,
+        EXPECT_LE(make_layout({8, 2, hidden_dim}, algorithm, optimizer_arrays).bytes,
                   kStaticBlockBytes);
       }
     }

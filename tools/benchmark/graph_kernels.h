@@ -7,9 +7,6 @@
 
 namespace instep::graph {
 
-using cuda::multiply_add;
-using cuda::square_root;
-
 inline constexpr int kThreads = 256;  // of a block, at most
 inline constexpr float kSlope = 0.01F;
 

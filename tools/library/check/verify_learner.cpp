@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "kernels/adam.h"
 #include "runtime/agent.h"
 #include "tools/library/error.h"
 
@@ -391,13 +392,15 @@ void Replay::compare_final() {
   const Layout& layout = learner.layout;
   const LearnerState& state = learner.state();
   compare_weights("final/", steps_, false);
-  compare_network("final/actor_v/", layout.actor, 2, learner.floats(layout.actor_second), steps_);
-  compare_network("final/critic_v/", layout.critic, 1, learner.floats(layout.critic_second),
-                  steps_);
-  if (layout.has_first_moments) {
-    compare_network("final/actor_m/", layout.actor, 2, learner.floats(layout.actor_first), steps_);
-    compare_network("final/critic_m/", layout.critic, 1, learner.floats(layout.critic_first),
-                    steps_);
+  compare_network("final/actor_v/", layout.actor, 2,
+                  learner.floats(layout.actor_optimizer[kSecondMoment]), steps_);
+  compare_network("final/critic_v/", layout.critic, 1,
+                  learner.floats(layout.critic_optimizer[kSecondMoment]), steps_);
+  if (layout.optimizer_arrays > kFirstMoment) {
+    compare_network("final/actor_m/", layout.actor, 2,
+                    learner.floats(layout.actor_optimizer[kFirstMoment]), steps_);
+    compare_network("final/critic_m/", layout.critic, 1,
+                    learner.floats(layout.critic_optimizer[kFirstMoment]), steps_);
   }
   const auto compare = [&](const std::string& name, const std::vector<double>& ours) {
     const Tensor& tensor = file_.at(name, ours.size());

@@ -33,7 +33,7 @@ Traffic traffic(const Layout& layout, Schedule schedule) {
 }
 
 Bound::Bound(const Shape& shape, const BoundLoops& loops) : loops_(loops) {
-  const Layout layout = make_layout(shape, Algorithm::kAvg, false);
+  const Layout layout = make_layout(shape, Algorithm::kAvg, 1);
   actor_ = whole_steps(layout.actor.floats);
   critic_ = whole_steps(layout.critic.floats);
   square_ = whole_steps(static_cast<std::size_t>(layout.actor.width * shape.hidden_dim));

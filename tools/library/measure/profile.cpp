@@ -160,7 +160,7 @@ int run_profile(const ProfileOptions& options) {
   const Learner& learner = session.agent().learner();
   std::optional<Bound> bound;
   if (executor.bound != nullptr && learner.layout.algorithm == Algorithm::kAvg &&
-      !learner.layout.has_first_moments) {
+      learner.layout.optimizer_arrays == 1) {
     bound.emplace(learner.layout.shape, *executor.bound);
   }
   std::int64_t cpu_ns = 0;

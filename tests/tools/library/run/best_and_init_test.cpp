@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command.h"
+#include "kernels/adam.h"
 #include "runtime/initial_weights.h"
 #include "tasks/registry.h"
 #include "temporary_folder.h"
@@ -97,9 +98,10 @@ TEST_F(Init, CopiesWeightsAndNormaliserAndNothingElse) {
   const auto is_zero = [&to](std::size_t offset, std::size_t floats) {
     return copy_of(to.floats(offset), floats) == std::vector<float>(floats, 0.0F);
   };
-  EXPECT_TRUE(is_zero(to.layout.actor_second, to.layout.actor.floats));
-  EXPECT_TRUE(is_zero(to.layout.critic_second, to.layout.critic.floats));
-  EXPECT_FALSE(copy_of(from.floats(from.layout.critic_second), from.layout.critic.floats) ==
+  EXPECT_TRUE(is_zero(to.layout.actor_optimizer[kSecondMoment], to.layout.actor.floats));
+  EXPECT_TRUE(is_zero(to.layout.critic_optimizer[kSecondMoment], to.layout.critic.floats));
+  EXPECT_FALSE(copy_of(from.floats(from.layout.critic_optimizer[kSecondMoment]),
+                       from.layout.critic.floats) ==
                std::vector<float>(from.layout.critic.floats, 0.0F));
 }
 
