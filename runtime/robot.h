@@ -88,6 +88,13 @@ class Session {
   virtual void on_connect(std::int64_t now_ns) = 0;
   // The transport has gone (unplugged, closed by the peer).
   virtual void on_disconnect(std::int64_t now_ns) = 0;
+  // The transport is there, but somebody else has had it in between: the port's settings were
+  // wrong, or the guardian has stopped the device. What was sent may not have been heard, the
+  // device may be in another mode, and half-read bytes are void.
+  virtual void on_interruption(std::int64_t now_ns) {
+    on_disconnect(now_ns);
+    on_connect(now_ns);
+  }
   // Bytes have arrived, any number, split anywhere.
   virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                         PacketSink& sink) = 0;

@@ -2,68 +2,75 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <system_error>
+
+#include "runtime/realtime/thread.h"
 
 namespace instep {
 namespace {
 
 constexpr char kBeat = 'b';
-constexpr char kReopen = 'r';
+constexpr char kLost = 'l';
+constexpr char kOpened = 'o';  // followed by the path, zeros to its end
 constexpr char kRelease = 'q';
 constexpr char kReady = 'w';  // the only one that the guardian sends
+// Not sent, but found.
+constexpr char kSilence = 's';
+constexpr char kEnd = 'e';
 
-constexpr int kSilenceMs = 500;
+// A path and its letter reach the pipe in one piece.
+static_assert(PortAddress::kPathMax + 1 <= PIPE_BUF);
 
-// Everything that the guardian knows, on its own stack.
-struct Watch {
-  int port = -1;
-  int pipe = -1;
-  int agents_end = -1;  // of the pipe
-  int ready = -1;       // the end of another, which tells the agent that it is watched
-  std::array<char, 4096> path{};
-  PortOperations operations;
-  std::array<std::uint8_t, 256> stop_bytes{};
-  std::size_t stop_size = 0;
-};
-
-// Writes all of it, for at most a second.
-void write_stop(const Watch& watch) {
-  if (watch.operations.discard_output != nullptr) watch.operations.discard_output(watch.port);
-  std::size_t written = 0;
-  for (int tries = 0; written < watch.stop_size && tries < 100; ++tries) {
-    const ssize_t bytes =
-        write(watch.port, watch.stop_bytes.data() + written, watch.stop_size - written);
-    if (bytes > 0) {
-      written += static_cast<std::size_t>(bytes);
-      continue;
-    }
-    pollfd wanted{watch.port, POLLOUT, 0};
-    poll(&wanted, 1, 10);
-  }
-}
-
-// Not the driver's own way of opening: the agent has the port for itself, and has set it up.
-void reopen(Watch& watch) {
-  if (watch.port >= 0) close(watch.port);
-  watch.port = open(watch.path.data(), O_WRONLY | O_NOCTTY | O_NONBLOCK);
-}
+constexpr std::int64_t kLateNs = 20'000'000;  // this process itself was not woken in time
 
 [[noreturn]] void fail(int error) {
-  throw std::system_error(error, std::generic_category(), "guardian");
+  throw std::system_error(
+      error, std::generic_category(),
+      "the guardian process, which stops the robot when this program dies, cannot be started");
 }
 
-[[noreturn]] void guard(Watch watch) {
-  pthread_setname_np(pthread_self(), kGuardianName);
+// The guardian's own process.
+class Watch {
+ public:
+  Watch(int port, const PortAddress& address, const PortOperations& operations, DeviceStop& stop,
+        std::atomic<std::uint32_t>& stops)
+      : port_(port), address_(address), operations_(operations), stop_(stop), stops_(stops) {}
+
+  [[noreturn]] void run(int pipe, int agents_end, int ready);
+
+ private:
+  void settle(int agents_end, int ready);
+  char next_message(bool is_beating);
+  void open_where_told();
+  void stop(bool agent_lives);
+  bool must_go_on(const PortStop& work, std::int64_t begin_ns) const;
+
+  Descriptor port_;
+  PortAddress address_;
+  const PortOperations& operations_;
+  DeviceStop& stop_;
+  std::atomic<std::uint32_t>& stops_;
+  MonotonicClock clock_;
+  int pipe_ = -1;
+  bool is_lost_ = false;
+};
+
+void Watch::settle(int agents_end, int ready) {
+  // Its work is short, and the robot waits for it. Without the right to this it does it all the
+  // same.
+  const int ignored = become_realtime(kGuardianName, kIoPriority);
+  static_cast<void>(ignored);
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
   for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
     std::signal(name, SIG_IGN);
@@ -71,97 +78,187 @@ void reopen(Watch& watch) {
   setsid();
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
-    if (i != watch.port && i != watch.pipe && i != watch.ready) close(i);
+    if (i != port_.get() && i != pipe_ && i != ready) close(i);
   }
-  close(watch.agents_end);  // whatever its number: while it is open here, the pipe does not end
+  close(agents_end);  // whatever its number: while it is open here, the pipe does not end
   // Without the right to it the stop may wait for pages, which is better than none.
-  const int ignored = mlockall(MCL_CURRENT);
-  static_cast<void>(ignored);
-  const ssize_t told = write(watch.ready, &kReady, 1);
+  const int unlocked = mlockall(MCL_CURRENT);
+  static_cast<void>(unlocked);
+  const ssize_t told = write(ready, &kReady, 1);
   static_cast<void>(told);  // an agent that is dead already is seen by its pipe
-  close(watch.ready);
-  bool is_beating = false;
-  while (true) {
-    pollfd wanted{watch.pipe, POLLIN, 0};
-    const int ready = poll(&wanted, 1, is_beating ? kSilenceMs : -1);
-    if (ready == 0) {
-      write_stop(watch);
-      is_beating = false;  // until the agent goes on
-      continue;
-    }
-    char message = 0;
-    const ssize_t bytes = ready < 0 ? -1 : read(watch.pipe, &message, 1);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes != 1) break;
-    if (message == kRelease) _exit(0);
-    if (message == kReopen) reopen(watch);
-    is_beating = is_beating || message == kBeat;
+  close(ready);
+}
+
+char Watch::next_message(bool is_beating) {
+  constexpr int kSilenceMs = static_cast<int>(Guardian::kSilenceNs / 1'000'000);
+  const std::int64_t due_ns = clock_.now_ns() + Guardian::kSilenceNs;
+  pollfd wanted{pipe_, POLLIN, 0};
+  int ready = poll(&wanted, 1, is_beating ? kSilenceMs : -1);
+  // Where the whole machine stood still the agent gets a moment to speak first.
+  if (ready == 0 && clock_.now_ns() - due_ns > kLateNs) {
+    ready = poll(&wanted, 1, static_cast<int>(kLateNs / 1'000'000));
   }
-  write_stop(watch);
-  // Output of a serial line is lost when its last descriptor is closed too early.
-  fsync(watch.port);
-  close(watch.port);
-  _exit(0);
+  if (ready == 0) return kSilence;
+  char message = kEnd;
+  ssize_t bytes = -1;
+  while ((bytes = read(pipe_, &message, 1)) < 0 && errno == EINTR) continue;
+  return bytes == 1 ? message : kEnd;
+}
+
+void Watch::open_where_told() {
+  PortAddress address = address_;
+  const ssize_t bytes = read(pipe_, address.given.data(), address.given.size());
+  if (bytes != static_cast<ssize_t>(address.given.size())) return;
+  is_lost_ = false;
+  port_.reset();
+  const int opened = operations_.open(&address);
+  if (opened >= 0) port_.reset(opened);  // else it is tried again when it is needed
+  address_.node = address.node;
+}
+
+bool Watch::must_go_on(const PortStop& work, std::int64_t begin_ns) const {
+  const std::int64_t now_ns = clock_.now_ns();
+  if (work.stands() || now_ns - begin_ns >= Guardian::kAwayNsMax) return false;
+  return work.begun_ns() < 0 || now_ns - work.begun_ns() < Guardian::kStopNsMax;
+}
+
+// Until the device is seen to stand, time is over, or the agent is heard again.
+void Watch::stop(bool agent_lives) {
+  const std::int64_t begin_ns = clock_.now_ns();
+  PortStop work(stop_, operations_, address_, port_);
+  bool is_claimed = agent_lives;
+  while (must_go_on(work, begin_ns)) {
+    work.step(clock_.now_ns() + PortStop::kOpenPeriodNs, agent_lives ? pipe_ : -1);
+    if (!is_claimed && work.has_written() && port_.is_open()) {
+      // A run that has been started since stops the robot before it moves it.
+      if (operations_.claim(port_.get()) == EBUSY) return;
+      is_claimed = true;
+    }
+    pollfd heard{pipe_, POLLIN, 0};
+    if (agent_lives && poll(&heard, 1, 0) == 1) break;
+  }
+  if (!agent_lives && port_.is_open() && operations_.drain != nullptr) {
+    operations_.drain(port_.get());
+  }
+  if (is_lost_) port_.reset();
+}
+
+void Watch::run(int pipe, int agents_end, int ready) {
+  pipe_ = pipe;
+  settle(agents_end, ready);
+  for (bool is_beating = false;;) {
+    switch (next_message(is_beating)) {
+      case kBeat:
+        is_beating = true;
+        break;
+      case kLost:
+        is_lost_ = true;
+        port_.reset();
+        break;
+      case kOpened:
+        open_where_told();
+        break;
+      case kSilence:
+        stops_.fetch_add(1, std::memory_order_relaxed);
+        stop(true);
+        is_beating = false;  // until the agent goes on
+        break;
+      case kRelease:
+        _exit(0);
+      default:
+        stop(false);
+        _exit(0);
+    }
+  }
+}
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) fail(errno);
+    read_end.reset(ends[0]);
+    write_end.reset(ends[1]);
+  }
+  Descriptor read_end;
+  Descriptor write_end;
+};
+
+std::atomic<std::uint32_t>* shared_counter() {
+  void* const memory = mmap(nullptr, sizeof(std::atomic<std::uint32_t>), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail(errno);
+  static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+  return new (memory) std::atomic<std::uint32_t>(0);
+}
+
+void release_counter(std::atomic<std::uint32_t>* counter) {
+  munmap(counter, sizeof *counter);
 }
 
 }  // namespace
 
-Guardian::Guardian(int descriptor, const std::string& path, const PortOperations& port,
-                   std::span<const std::uint8_t> stop_bytes) {
-  Watch watch;
-  if (stop_bytes.size() > watch.stop_bytes.size() || path.size() >= watch.path.size()) {
-    fail(E2BIG);
-  }
-  std::copy(stop_bytes.begin(), stop_bytes.end(), watch.stop_bytes.begin());
-  watch.stop_size = stop_bytes.size();
-  std::memcpy(watch.path.data(), path.c_str(), path.size() + 1);
-  watch.operations = port;
-  watch.port = descriptor;
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) fail(errno);
-  int ready[2];
-  if (pipe2(ready, O_CLOEXEC) != 0) {
-    const int error = errno;
-    close(ends[0]);
-    close(ends[1]);
-    fail(error);
-  }
-  fcntl(ends[1], F_SETFL, O_NONBLOCK);
-  watch.pipe = ends[0];
-  watch.agents_end = ends[1];
-  watch.ready = ready[1];
+Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperations& port,
+                   DeviceStop& stop) {
+  Pipe messages;
+  Pipe ready;
+  fcntl(messages.write_end.get(), F_SETFL, O_NONBLOCK);
   // beat() is to learn of the guardian's death, not to share it.
   std::signal(SIGPIPE, SIG_IGN);
+  stops_ = shared_counter();
   process_ = fork();
-  if (process_ == 0) guard(watch);
+  if (process_ == 0) {
+    Watch(descriptor, address, port, stop, *stops_)
+        .run(messages.read_end.get(), messages.write_end.get(), ready.write_end.get());
+  }
   const int error = errno;
-  close(ends[0]);
-  close(ready[1]);
-  pipe_ = ends[1];
+  ready.write_end.reset();
   // Until it watches nothing may move.
   char message = 0;
   ssize_t bytes = -1;
-  while (process_ > 0 && (bytes = read(ready[0], &message, 1)) < 0 && errno == EINTR) continue;
-  close(ready[0]);
+  while (process_ > 0 && (bytes = read(ready.read_end.get(), &message, 1)) < 0 && errno == EINTR) {
+  }
+  pipe_ = std::move(messages.write_end);
   if (bytes == 1) return;
-  close(pipe_);
+  pipe_.reset();
+  release_counter(stops_);
   if (process_ > 0) waitpid(process_, nullptr, 0);
   fail(process_ < 0 ? error : EPIPE);
 }
 
 Guardian::~Guardian() {
-  const ssize_t ignored = write(pipe_, &kRelease, 1);
+  if (!is_left_) release();
+  pipe_.reset();
+  release_counter(stops_);
+  while (!is_left_ && waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+void Guardian::send(char message) const {
+  const ssize_t ignored = write(pipe_.get(), &message, 1);
   static_cast<void>(ignored);
-  close(pipe_);
-  while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
 bool Guardian::beat() const {
-  return write(pipe_, &kBeat, 1) == 1;
+  return write(pipe_.get(), &kBeat, 1) == 1;
 }
 
-void Guardian::reopen() const {
-  const ssize_t ignored = write(pipe_, &kReopen, 1);
+void Guardian::lose() const {
+  send(kLost);
+}
+
+void Guardian::release() const {
+  send(kRelease);
+}
+
+void Guardian::leave() {
+  lose();
+  is_left_ = true;
+}
+
+void Guardian::reopen(const PortAddress& address) const {
+  std::array<char, PortAddress::kPathMax + 1> message{};
+  message[0] = kOpened;
+  std::copy(address.node.begin(), address.node.end(), message.begin() + 1);
+  const ssize_t ignored = write(pipe_.get(), message.data(), message.size());
   static_cast<void>(ignored);
 }
 

@@ -3,10 +3,11 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
-#include <span>
-#include <string>
 
+#include "runtime/realtime/descriptor.h"
+#include "runtime/realtime/device_stop.h"
 #include "runtime/realtime/port.h"
 
 namespace instep {
@@ -15,35 +16,56 @@ namespace instep {
 inline constexpr const char* kGuardianName = "instep-guardian";
 
 // Forks a process that holds the port open and reads from a pipe whose only writer is this process.
-// When the pipe ends because this process has died, whatever killed it, the guardian writes the
-// driver's stop bytes, which first complete a command that was cut off. It does the same when this
-// process stands still (a debugger, SIGSTOP): no beat() for half a second after the last. It
-// ignores the signals that end a process in order, and allocates nothing. To be made before any
-// thread is started.
+// When the pipe ends because this process has died, whatever killed it, the guardian stops the
+// device until the device's own bytes show that it stands, for at most kStopNsMax; while it cannot
+// open the port it tries to, for at most kAwayNsMax. It does the same when this process stands
+// still (a debugger, SIGSTOP): no beat() for kSilenceNs after the last. It ignores the signals that
+// end a process in order, and allocates nothing. To be made before any thread is started.
+//
+// It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {
  public:
-  // `descriptor` is the opened port. When this returns, the robot is guarded. Throws
-  // std::system_error when the system refuses. From now on this process ignores SIGPIPE.
-  Guardian(int descriptor, const std::string& path, const PortOperations& port,
-           std::span<const std::uint8_t> stop_bytes);
-  // Lets it go without touching the robot, and waits for its end.
+  static constexpr std::int64_t kBeatIntervalNs = 100'000'000;
+  static constexpr std::int64_t kSilenceNs = 500'000'000;
+  static constexpr std::int64_t kStopNsMax = 2'000'000'000;
+  static constexpr std::int64_t kAwayNsMax = 30'000'000'000;
+
+  // `descriptor` is the port as opened at `address`. The guardian has copies of all it is given.
+  // When this returns, the robot is guarded. Throws std::system_error when the system refuses. From
+  // now on this process ignores SIGPIPE.
+  Guardian(int descriptor, const PortAddress& address, const PortOperations& port,
+           DeviceStop& stop);
+  // Lets it go without touching the robot, and waits for its end; after leave() neither.
   ~Guardian();
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
 
-  static constexpr std::int64_t kBeatIntervalNs = 100'000'000;
+  // Messages: one write each, which does not wait. Any thread.
 
   // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
-  // guardian does not live to hear it. Any thread; one write, which does not wait.
+  // guardian does not live to hear it.
   [[nodiscard]] bool beat() const;
-  // The port has been opened anew: the guardian does the same. One write, as beat().
-  void reopen() const;
+  // The port is lost: the guardian closes it, so that its name can be given out again.
+  void lose() const;
+  // The port has been opened anew at address.node: the guardian does the same.
+  void reopen(const PortAddress& address) const;
+  // The robot stands for good: nothing is to be guarded any more.
+  void release() const;
+  // Nobody knows whether the robot stands: the guardian closes the port, and when this object or
+  // process goes, it stops the robot.
+  void leave();
 
+  // How often it has stopped the robot because this process stood still. Any thread.
+  std::uint32_t stops() const { return stops_->load(std::memory_order_relaxed); }
   pid_t process() const { return process_; }
 
  private:
-  int pipe_ = -1;
+  void send(char message) const;
+
+  Descriptor pipe_;
   pid_t process_ = -1;
+  bool is_left_ = false;
+  std::atomic<std::uint32_t>* stops_ = nullptr;  // in memory that both processes have
 };
 
 }  // namespace instep

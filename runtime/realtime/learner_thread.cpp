@@ -3,7 +3,7 @@
 namespace instep {
 
 void LearnerThread::start() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("the learner's thread", [this] { run(); });
 }
 
 void LearnerThread::stop() {

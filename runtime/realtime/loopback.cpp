@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@ namespace {
 // Packets: mark, three spare bytes, a number that counts them, the speed as a float, a checksum
 // that makes all bytes sum to 0.
 constexpr std::uint8_t kPacketMark = 0x5A;
-constexpr std::size_t kPacketBytes = 13;
+constexpr std::size_t kPacketBytes = LoopbackFrames::kBytes;
 // Commands: mark and two floats.
 constexpr std::uint8_t kCommandMark = 0xC3;
 constexpr std::size_t kCommandBytes = 9;
@@ -140,18 +141,97 @@ void LoopbackDevice::run() {
   }
 }
 
-PortOperations loopback_port() {
-  return {.open = [](const char* path) {
-    const bool is_socket = std::string_view(path).starts_with(kSocketPrefix);
-    const int descriptor = is_socket
-                               ? fcntl(std::atoi(path + kSocketPrefix.size()), F_DUPFD_CLOEXEC, 0)
-                               : open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    return descriptor < 0 ? -errno : descriptor;
-  }};
+namespace {
+
+int open_loopback(PortAddress* address) {
+  const char* const path = address->given.data();
+  const bool is_socket = std::string_view(path).starts_with(kSocketPrefix);
+  const int descriptor = is_socket
+                             ? fcntl(std::atoi(path + kSocketPrefix.size()), F_DUPFD_CLOEXEC, 0)
+                             : open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return -errno;
+  address->node = address->given;
+  return descriptor;
 }
 
-std::span<const std::uint8_t> loopback_stop_bytes() {
-  return kStopBytes;
+int claim_loopback(int descriptor) {
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return 0;
+  return errno == EWOULDBLOCK ? EBUSY : errno;
+}
+
+// A socket passes bytes as they are; a terminal may have been told otherwise.
+int prepare_loopback(int descriptor) {
+  termios settings{};
+  if (tcgetattr(descriptor, &settings) != 0) return errno == ENOTTY ? kPortUnchanged : -errno;
+  termios raw = settings;
+  cfmakeraw(&raw);
+  const bool is_raw = raw.c_iflag == settings.c_iflag && raw.c_oflag == settings.c_oflag &&
+                      raw.c_lflag == settings.c_lflag;
+  if (is_raw) return kPortUnchanged;
+  return tcsetattr(descriptor, TCSANOW, &raw) == 0 ? kPortMended : -errno;
+}
+
+}  // namespace
+
+PortOperations loopback_port() {
+  return {.open = open_loopback, .claim = claim_loopback, .prepare = prepare_loopback};
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Packets, and what shows that it stands
+
+bool LoopbackFrames::take(std::uint8_t byte) {
+  if (size_ == 0 && byte != kPacketMark) {
+    ++bytes_skipped_;
+    return false;
+  }
+  bytes_[size_++] = byte;
+  if (size_ < kPacketBytes) return false;
+  size_ = 0;
+  if (sum(bytes_) == 0) return true;
+  ++checksum_errors_;
+  return false;
+}
+
+float LoopbackFrames::velocity() const {
+  float velocity = 0.0F;
+  std::memcpy(&velocity, bytes_.data() + 8, sizeof velocity);
+  return velocity;
+}
+
+void LoopbackStop::begin(std::int64_t now_ns) {
+  frames_.clear();
+  written_ = 0;
+  sent_ns_ = now_ns;
+  has_written_ = false;
+  still_packets_ = 0;
+  stillness_ = Stillness::kUnknown;
+}
+
+// Packets that came before the stop was written show nothing, and neither does the one that was on
+// its way.
+void LoopbackStop::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t) {
+  constexpr int kStillPackets = 3;
+  for (const std::uint8_t byte : bytes) {
+    if (!frames_.take(byte) || !has_written_) continue;
+    still_packets_ = frames_.velocity() == 0.0F ? still_packets_ + 1 : 0;
+    stillness_ = still_packets_ >= kStillPackets ? Stillness::kStands : Stillness::kMoves;
+  }
+}
+
+std::int64_t LoopbackStop::poll(std::int64_t now_ns) {
+  constexpr std::int64_t kRepeatNs = 100'000'000;
+  const bool is_written = written_ == kStopBytes.size();
+  has_written_ = has_written_ || is_written;
+  if (is_written && stillness_ != Stillness::kStands && now_ns - sent_ns_ >= kRepeatNs) {
+    written_ = 0;
+    sent_ns_ = now_ns;
+  }
+  return sent_ns_ + kRepeatNs;
+}
+
+std::span<const std::uint8_t> LoopbackStop::output() const {
+  return std::span<const std::uint8_t>(kStopBytes).subspan(written_);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -159,7 +239,7 @@ std::span<const std::uint8_t> loopback_stop_bytes() {
 
 void LoopbackSession::on_connect(std::int64_t now_ns) {
   if (state_ == LinkState::kLost) ++counters_.reconnects;
-  frame_size_ = 0;
+  frames_.clear();
   output_size_ = 0;
   packet_ns_ = now_ns;
 }
@@ -172,24 +252,18 @@ void LoopbackSession::on_disconnect(std::int64_t) {
 void LoopbackSession::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                                PacketSink& sink) {
   for (const std::uint8_t byte : bytes) {
-    if (frame_size_ == 0 && byte != kPacketMark) {
-      ++counters_.bytes_skipped;
-      continue;
-    }
-    frame_[frame_size_++] = byte;
-    if (frame_size_ < kPacketBytes) continue;
-    frame_size_ = 0;
-    if (sum({frame_.data(), kPacketBytes}) != 0) {
-      ++counters_.checksum_errors;
-      continue;
-    }
+    const bool is_whole = frames_.take(byte);
+    counters_.bytes_skipped = frames_.bytes_skipped();
+    counters_.checksum_errors = frames_.checksum_errors();
+    if (!is_whole) continue;
     ++counters_.packets;
     state_ = LinkState::kReady;
     packet_ns_ = now_ns;
     packet_.time_ns = now_ns;
-    std::memcpy(&packet_.sequence, frame_.data() + 4, sizeof packet_.sequence);
+    const auto bytes_of_it = frames_.packet();
+    std::memcpy(&packet_.sequence, bytes_of_it.data() + 4, sizeof packet_.sequence);
     packet_.size = kPacketBytes;
-    std::copy_n(frame_.begin(), kPacketBytes, packet_.bytes.begin());
+    std::copy_n(bytes_of_it.begin(), kPacketBytes, packet_.bytes.begin());
     sink.take(packet_);
   }
 }

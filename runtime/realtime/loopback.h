@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "runtime/realtime/device_stop.h"
 #include "runtime/realtime/port.h"
 #include "runtime/realtime/thread.h"
 #include "runtime/robot.h"
@@ -64,7 +65,45 @@ class LoopbackDevice {
 };
 
 PortOperations loopback_port();
-std::span<const std::uint8_t> loopback_stop_bytes();
+
+// Finds packets in bytes.
+class LoopbackFrames {
+ public:
+  static constexpr std::size_t kBytes = 13;
+
+  void clear() { size_ = 0; }
+  // Takes one byte; true when it completes a packet whose checksum is right.
+  bool take(std::uint8_t byte);
+  std::span<const std::uint8_t> packet() const { return {bytes_.data(), kBytes}; }
+  float velocity() const;
+  std::uint64_t bytes_skipped() const { return bytes_skipped_; }
+  std::uint64_t checksum_errors() const { return checksum_errors_; }
+
+ private:
+  std::array<std::uint8_t, kBytes> bytes_{};
+  std::size_t size_ = 0;
+  std::uint64_t bytes_skipped_ = 0;
+  std::uint64_t checksum_errors_ = 0;
+};
+
+// Every packet says the speed that the device has.
+class LoopbackStop final : public DeviceStop {
+ public:
+  void begin(std::int64_t now_ns) override;
+  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) override;
+  std::int64_t poll(std::int64_t now_ns) override;
+  std::span<const std::uint8_t> output() const override;
+  void consume(std::size_t bytes) override { written_ += bytes; }
+  Stillness stillness() const override { return stillness_; }
+
+ private:
+  LoopbackFrames frames_;
+  std::size_t written_ = 0;
+  std::int64_t sent_ns_ = 0;
+  bool has_written_ = false;
+  int still_packets_ = 0;
+  Stillness stillness_ = Stillness::kUnknown;
+};
 
 class LoopbackSession final : public Session {
  public:
@@ -90,8 +129,7 @@ class LoopbackSession final : public Session {
   LinkState state_ = LinkState::kConnecting;
   LinkCounters counters_;
   Packet packet_;
-  std::array<std::uint8_t, 16> frame_{};
-  std::size_t frame_size_ = 0;
+  LoopbackFrames frames_;
   std::array<std::uint8_t, 64> output_{};
   std::size_t output_size_ = 0;
   std::int64_t packet_ns_ = 0;

@@ -1,20 +1,54 @@
 // A device's port as the runtime opens it; drivers say how.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <span>
+#include <string_view>
 
 namespace instep {
 
-// Plain functions, so that the guardian process can call them too.
+// Where a port is, and how to know it again when it comes back under another name. Plain data of
+// fixed size: the guardian process has a copy.
+struct PortAddress {
+  static constexpr std::size_t kPathMax = 512;
+
+  std::array<char, kPathMax> given{};   // as the user named it; a stable link may change its target
+  std::array<char, kPathMax> stable{};  // another name that stays with the device; empty: none
+  std::array<char, kPathMax> node{};    // where it was opened last; empty: never yet
+  std::array<char, 256> identity{};     // what only this device says of itself; empty: nothing
+};
+
+// Throws std::length_error where the path is longer than an address can hold.
+PortAddress make_port_address(std::string_view path);
+
+// What a look at the port's settings came to. Negative numbers are errno values: the descriptor is
+// dead, or the port cannot be set up.
+enum PortLook : int {
+  kPortUnchanged = 0,
+  kPortMended = 1,  // somebody had changed them; what was sent meanwhile may not have been heard
+};
+
+// Plain functions that neither allocate nor wait, so that real-time threads and the guardian
+// process can call them, too. Only the first open() of an address, and claim(), belong to start-up.
 struct PortOperations {
-  // Opens the port for reading and writing without blocking, set up for the device. Answers a
-  // descriptor or a negative errno value.
-  int (*open)(const char* path) = nullptr;
+  // Opens the port for reading and writing without blocking, set up for the device, and overwrites
+  // address->node. An address that was opened before is only opened where the same device is.
+  // Answers a descriptor or a negative errno value.
+  int (*open)(PortAddress* address) = nullptr;
+  // Takes the opened port for the holders of this descriptor alone, and forgets what had been
+  // received before. Answers 0 or an errno value: EBUSY, another program has it.
+  int (*claim)(int descriptor) = nullptr;
+  // Looks at the settings, and sets what is not as the device needs it. Before each attempt to
+  // write, and as often as reading matters. Answers a PortLook or a negative errno value.
+  int (*prepare)(int descriptor) = nullptr;
   // Pulls the wake line or lets it go; null where a port has none.
   void (*set_wake_line)(int descriptor, bool is_low) = nullptr;
   // Empties what the operating system has buffered for sending; null: nothing to do.
   void (*discard_output)(int descriptor) = nullptr;
+  // Waits, for at most a second, until what was written has left this machine; null: nothing to do.
+  // Not for real-time threads.
+  void (*drain)(int descriptor) = nullptr;
 };
 
 }  // namespace instep

@@ -7,29 +7,30 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 namespace instep {
 namespace {
 
-constexpr std::int64_t kReopenPauseNs = 250'000'000;
-constexpr std::int64_t kReopenPauseNsMax = 8'000'000'000;
-constexpr std::int64_t kWaitNsMax = 1'000'000'000;
-constexpr std::int64_t kFarewellNs = 300'000'000;  // for what waits to be sent at the end
 constexpr int kReadsPerRound = 4;
 
 }  // namespace
 
-RealtimeLink::RealtimeLink(Session& session, int descriptor, const std::string& path,
-                           const PortOperations& port, const Guardian* guardian)
-    : session_(session), path_(path), port_(port), guardian_(guardian), descriptor_(descriptor) {}
+RealtimeLink::RealtimeLink(Session& session, Descriptor descriptor, const PortAddress& address,
+                           const PortOperations& port, Guardian* guardian, const LinkEnd& end)
+    : session_(session),
+      address_(address),
+      port_(port),
+      guardian_(guardian),
+      end_(end),
+      descriptor_(std::move(descriptor)) {}
 
 RealtimeLink::~RealtimeLink() {
   stop();
-  if (descriptor_ >= 0) close(descriptor_);
 }
 
 void RealtimeLink::start() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("the I/O thread, which talks to the robot,", [this] { run(); });
 }
 
 void RealtimeLink::stop() {
@@ -37,6 +38,13 @@ void RealtimeLink::stop() {
   is_stopping_ = true;
   wake_up_.wake();
   thread_.join();
+  descriptor_.reset();
+  if (guardian_ == nullptr) return;
+  if (stood_.value_or(true)) {
+    guardian_->release();
+  } else {
+    guardian_->leave();
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -67,29 +75,67 @@ void RealtimeLink::take(const Packet& packet) {
 }
 
 void RealtimeLink::connect(std::int64_t now_ns) {
-  reopen_pause_ns_ = 0;
   wake_line_ = false;
   session_.on_connect(now_ns);
 }
 
+// The guardian lets go, too: a port that somebody has open keeps its name, and its lock.
 void RealtimeLink::disconnect(std::int64_t now_ns) {
-  close(descriptor_);
-  descriptor_ = -1;
+  descriptor_.reset();
+  if (guardian_ != nullptr) guardian_->lose();
   is_awaited_ = false;
   session_.on_disconnect(now_ns);
-  reopen_pause_ns_ = kReopenPauseNs;
-  reopen_ns_ = now_ns + reopen_pause_ns_;
+  reopen_ns_ = now_ns + kReopenNs;
+}
+
+void RealtimeLink::reopen(std::int64_t now_ns) {
+  if (descriptor_.is_open() || now_ns < reopen_ns_) return;
+  reopen_ns_ = now_ns + kReopenNs;
+  descriptor_.reset(std::max(-1, port_.open(&address_)));
+  if (!descriptor_.is_open()) return;
+  if (port_.claim(descriptor_.get()) != 0) {
+    descriptor_.reset();
+    return;
+  }
+  if (guardian_ != nullptr) guardian_->reopen(address_);
+  connect(now_ns);
+}
+
+void RealtimeLink::beat(std::int64_t now_ns) {
+  if (guardian_ == nullptr) return;
+  if (now_ns >= beat_ns_) {
+    has_lost_guardian_ = !guardian_->beat() || has_lost_guardian_;
+    beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
+  }
+  // This process stood still, and the robot was stopped behind the session's back.
+  const std::uint32_t stops = guardian_->stops();
+  if (stops == guardian_stops_) return;
+  guardian_stops_ = stops;
+  if (descriptor_.is_open()) session_.on_interruption(now_ns);
+}
+
+void RealtimeLink::look_at_port(std::int64_t now_ns) {
+  if (!descriptor_.is_open()) return;
+  const int look = port_.prepare(descriptor_.get());
+  if (look < 0) {
+    disconnect(now_ns);
+  } else if (look == kPortMended) {
+    ++port_resets_;
+    is_awaited_ = false;
+    if (port_.set_wake_line != nullptr) port_.set_wake_line(descriptor_.get(), wake_line_);
+    session_.on_interruption(now_ns);
+  }
 }
 
 // Sleeps until bytes or a command come, or until then.
 void RealtimeLink::wait(std::int64_t deadline_ns) {
-  const std::int64_t left = std::clamp<std::int64_t>(deadline_ns - clock_.now_ns(), 0, kWaitNsMax);
+  const std::int64_t left = std::clamp<std::int64_t>(deadline_ns - clock_.now_ns(), 0, kLookNs);
   const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
                          static_cast<long>(left % 1'000'000'000)};
   const bool must_write = !session_.output().empty();
   const auto events = static_cast<short>(must_write ? POLLIN | POLLOUT : POLLIN);
   std::array<pollfd, 2> wanted = {pollfd{wake_up_.descriptor(), POLLIN, 0},
-                                  pollfd{descriptor_, events, 0}};  // -1 is ignored
+                                  pollfd{descriptor_.get(), events, 0}};  // -1 is ignored
   is_readable_ = false;
   if (ppoll(wanted.data(), wanted.size(), &timeout, nullptr) <= 0) return;
   is_readable_ = (wanted[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
@@ -98,7 +144,7 @@ void RealtimeLink::wait(std::int64_t deadline_ns) {
 void RealtimeLink::receive() {
   std::array<std::uint8_t, 4096> bytes;
   for (int i = 0; i < kReadsPerRound; ++i) {
-    const ssize_t count = read(descriptor_, bytes.data(), bytes.size());
+    const ssize_t count = read(descriptor_.get(), bytes.data(), bytes.size());
     const std::int64_t now_ns = clock_.now_ns();
     if (count > 0) {
       session_.on_bytes({bytes.data(), static_cast<std::size_t>(count)}, now_ns, *this);
@@ -116,18 +162,20 @@ void RealtimeLink::take_command() {
   wake_up_.clear();
   if (!command_.read(&awaited_)) return;
   is_awaited_ = true;
+  has_moved_ = has_moved_ || awaited_.command.kind != Command::kStop;
   commands_sent_before_ = session_.counters().commands_sent;
   session_.on_command(awaited_.command, clock_.now_ns());
 }
 
 void RealtimeLink::transmit() {
-  if (port_.set_wake_line != nullptr && descriptor_ >= 0 && session_.wake_line() != wake_line_) {
+  if (port_.set_wake_line != nullptr && descriptor_.is_open() &&
+      session_.wake_line() != wake_line_) {
     wake_line_ = session_.wake_line();
-    port_.set_wake_line(descriptor_, wake_line_);
+    port_.set_wake_line(descriptor_.get(), wake_line_);
   }
-  while (descriptor_ >= 0 && !session_.output().empty()) {
+  while (descriptor_.is_open() && !session_.output().empty()) {
     const auto output = session_.output();
-    const ssize_t count = write(descriptor_, output.data(), output.size());
+    const ssize_t count = write(descriptor_.get(), output.data(), output.size());
     if (count > 0) {
       session_.consume(static_cast<std::size_t>(count));
     } else if (count < 0 && errno == EINTR) {
@@ -142,7 +190,7 @@ void RealtimeLink::transmit() {
 
 // A session may keep a command back that changes nothing; only what was sent has a latency.
 void RealtimeLink::note_sent() {
-  if (!is_awaited_ || descriptor_ < 0) return;
+  if (!is_awaited_ || !descriptor_.is_open()) return;
   is_awaited_ = false;
   if (session_.counters().commands_sent == commands_sent_before_) return;
   const std::int64_t now_ns = clock_.now_ns();
@@ -150,44 +198,42 @@ void RealtimeLink::note_sent() {
   if (awaited_.packet_ns > 0) latency_.packet_to_wire.record(now_ns - awaited_.packet_ns);
 }
 
+// The last command may not have been heard. What the robot was told, and the session with it, does
+// not matter any more.
+void RealtimeLink::see_it_stand() {
+  if (end_.stop == nullptr || !has_moved_) return;
+  PortStop work(*end_.stop, port_, address_, descriptor_);
+  const std::int64_t end_ns = clock_.now_ns() + end_.timeout_ns;
+  for (std::int64_t now_ns = clock_.now_ns(); now_ns < end_ns && !work.stands();
+       now_ns = clock_.now_ns()) {
+    beat(now_ns);
+    work.step(std::min(end_ns, now_ns + kLookNs), -1);
+  }
+  stood_ = work.stands();
+}
+
 void RealtimeLink::run() {
   priority_error_ = become_realtime("instep-io", kIoPriority);
-  std::int64_t now_ns = clock_.now_ns();
-  std::int64_t farewell_ns = 0;
-  if (descriptor_ >= 0) connect(now_ns);
+  if (guardian_ != nullptr) guardian_stops_ = guardian_->stops();
+  if (descriptor_.is_open()) connect(clock_.now_ns());
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken
     take_command();
-    if (descriptor_ >= 0 && is_readable_) receive();
-    now_ns = clock_.now_ns();
-    if (guardian_ != nullptr && now_ns >= beat_ns_) {
-      has_lost_guardian_ = !guardian_->beat() || has_lost_guardian_;
-      beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
-    }
-    if (descriptor_ < 0 && now_ns >= reopen_ns_) {
-      descriptor_ = port_.open(path_.c_str());
-      if (descriptor_ >= 0) {
-        if (guardian_ != nullptr) guardian_->reopen();
-        connect(now_ns);
-      } else {
-        descriptor_ = -1;
-        reopen_pause_ns_ = std::clamp(2 * reopen_pause_ns_, kReopenPauseNs, kReopenPauseNsMax);
-        reopen_ns_ = now_ns + reopen_pause_ns_;
-      }
-    }
+    if (descriptor_.is_open() && is_readable_) receive();
+    const std::int64_t now_ns = clock_.now_ns();
+    beat(now_ns);
+    reopen(now_ns);
+    look_at_port(now_ns);
     std::int64_t next_ns = session_.poll(now_ns);
     transmit();
     state_.store(has_lost_guardian_ ? LinkState::kFailed : session_.state(),
                  std::memory_order_relaxed);
-    if (is_last) {
-      if (farewell_ns == 0) farewell_ns = now_ns + kFarewellNs;
-      const bool is_done = session_.output().empty() && !is_awaited_;
-      if (is_done || descriptor_ < 0 || now_ns >= farewell_ns) return;
-    }
-    if (descriptor_ < 0) next_ns = std::min(next_ns, reopen_ns_);
+    if (is_last) break;
+    if (!descriptor_.is_open()) next_ns = std::min(next_ns, reopen_ns_);
     if (guardian_ != nullptr) next_ns = std::min(next_ns, beat_ns_);
     wait(next_ns);
   }
+  see_it_stand();
 }
 
 }  // namespace instep

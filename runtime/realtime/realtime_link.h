@@ -4,11 +4,13 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <thread>
 
 #include "runtime/clock.h"
 #include "runtime/latency_histogram.h"
+#include "runtime/realtime/descriptor.h"
+#include "runtime/realtime/device_stop.h"
 #include "runtime/realtime/guardian.h"
 #include "runtime/realtime/latest_value.h"
 #include "runtime/realtime/port.h"
@@ -24,20 +26,33 @@ struct IoLatency {
   LatencyHistogram command_to_wire;  // post() to write()
 };
 
+// What becomes of a robot when its link is stopped.
+struct LinkEnd {
+  DeviceStop* stop = nullptr;  // null: it stays as the last command has left it
+  std::int64_t timeout_ns = 1'000'000'000;
+};
+
 // RobotLink on real time. Packets go through a ring, the newest command through a triple buffer
-// and an eventfd. A lost port is opened again, ever more rarely, at least every eight seconds.
-// Without its guardian it fails for good: nothing may move that nobody would stop.
+// and an eventfd. The I/O thread looks at the port's settings in every round, at least every
+// kLookNs; where somebody had changed them it puts them right, and the session begins anew. A lost
+// port is opened again, under a new name if it has one, every kReopenNs. Without its guardian the
+// link fails for good: nothing may move that nobody would stop.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
-  // Borrows the session. `descriptor` is the opened port, which the link closes; `guardian` may be
-  // null.
-  RealtimeLink(Session& session, int descriptor, const std::string& path,
-               const PortOperations& port, const Guardian* guardian);
+  static constexpr std::int64_t kLookNs = 50'000'000;
+  static constexpr std::int64_t kReopenNs = PortStop::kOpenPeriodNs;
+
+  // Borrows the session, the guardian (may be null) and what `end` points to. `descriptor` is the
+  // port as opened and claimed at `address`; the link closes it.
+  RealtimeLink(Session& session, Descriptor descriptor, const PortAddress& address,
+               const PortOperations& port, Guardian* guardian, const LinkEnd& end);
   ~RealtimeLink() override;
 
-  // Starts the I/O thread; stop() lets it send what waits (a stop, most likely) and ends it. Not
-  // from the loop.
+  // Starts the I/O thread. Throws std::system_error when the system refuses.
   void start();
+  // Ends the I/O thread and closes the port. A robot that was told to move is stopped, until its
+  // own bytes show that it stands, for at most end.timeout_ns; then the guardian is released. Not
+  // from the loop.
   void stop();
 
   std::int64_t now_ns() const override { return clock_.now_ns(); }
@@ -49,8 +64,13 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   // After stop().
   const IoLatency& latency() const { return latency_; }
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
-  int priority_error() const { return priority_error_; }        // 0, or why it is no FIFO thread
+  // How often the port's settings had been changed by somebody else.
+  std::uint64_t port_resets() const { return port_resets_; }
+  int priority_error() const { return priority_error_; }  // 0, or why it is no FIFO thread
   bool has_lost_guardian() const { return has_lost_guardian_; }
+  // Whether the robot's own bytes showed at the end that it stands; nothing where it was never told
+  // to move.
+  std::optional<bool> stood() const { return stood_; }
 
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
@@ -64,19 +84,24 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void take(const Packet& packet) override;
   void run();
   void wait(std::int64_t deadline_ns);
+  void beat(std::int64_t now_ns);
+  void reopen(std::int64_t now_ns);
   void connect(std::int64_t now_ns);
   void disconnect(std::int64_t now_ns);
+  void look_at_port(std::int64_t now_ns);
   void receive();
   void take_command();
   void transmit();
   void note_sent();
+  void see_it_stand();
 
   Session& session_;
-  std::string path_;
+  PortAddress address_;
   PortOperations port_;
-  const Guardian* guardian_;
+  Guardian* guardian_;
+  LinkEnd end_;
   MonotonicClock clock_;
-  int descriptor_;
+  Descriptor descriptor_;
   WakeUp wake_up_;
   LatestValue<Posted> command_;
   SpscRing<Packet, kPacketsMax> packets_;
@@ -90,13 +115,16 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool wake_line_ = false;
   bool has_lost_guardian_ = false;
+  bool has_moved_ = false;  // a command of motion was posted
   Posted awaited_;
   std::uint64_t commands_sent_before_ = 0;
+  std::uint32_t guardian_stops_ = 0;  // that the session knows of
   std::int64_t beat_ns_ = 0;
   std::int64_t reopen_ns_ = 0;
-  std::int64_t reopen_pause_ns_ = 0;
   std::uint64_t packets_lost_ = 0;
+  std::uint64_t port_resets_ = 0;
   int priority_error_ = 0;
+  std::optional<bool> stood_;
   IoLatency latency_;
 };
 

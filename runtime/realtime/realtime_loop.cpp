@@ -66,7 +66,7 @@ RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
 void RealtimeLoop::start() {
   steps_ = loop_.steps();
   learner_.start();
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("the control loop's thread", [this] { run(); });
 }
 
 void RealtimeLoop::join() {

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 namespace instep {
 
@@ -49,6 +50,14 @@ std::string missing_rights() {
   }
   if (!text.empty()) text += std::string(kRightsAdvice) + '\n';
   return text;
+}
+
+std::thread start_thread(const std::string& subject, std::function<void()> work) {
+  try {
+    return std::thread(std::move(work));
+  } catch (const std::system_error& error) {
+    throw std::system_error(error.code(), subject + " cannot be started");
+  }
 }
 
 void sleep_until(std::int64_t deadline_ns) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <thread>
 
 namespace instep {
 
@@ -33,6 +35,10 @@ inline constexpr const char* kRightsAdvice =
 // Whether this process may have real-time threads and lock its memory; where not, one line each of
 // what that means, and one of what to do about it, else empty.
 std::string missing_rights();
+
+// Starts a thread. Throws std::system_error, whose text begins with `subject`, where the system
+// refuses.
+std::thread start_thread(const std::string& subject, std::function<void()> work);
 
 // Sleeps until CLOCK_MONOTONIC shows deadline_ns, an absolute time.
 void sleep_until(std::int64_t deadline_ns);

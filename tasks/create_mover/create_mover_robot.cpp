@@ -1,6 +1,7 @@
 #include "tasks/create_mover/create_mover_robot.h"
 
 #include "drivers/create2/session.h"
+#include "drivers/create2/stop.h"
 #include "drivers/serial_port.h"
 #include "tasks/create_mover/create_mover.h"
 
@@ -10,7 +11,7 @@ RobotKit make_create_mover_robot() {
   return {.task = std::make_unique<CreateMover>(),
           .session = std::make_unique<Create2Session>(),
           .port = kSerialPort,
-          .stop_bytes = create2_stop_bytes(),
+          .stop = std::make_unique<Create2Stop>(),
           .open_trouble = serial_port_trouble};
 }
 

@@ -3,16 +3,23 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <memory>
 #include <system_error>
 
+#include "opened_loopback.h"
 #include "runtime/realtime/loopback.h"
 #include "wait_for.h"
 
@@ -29,12 +36,15 @@ struct Rig {
   explicit Rig(std::int64_t dead_man_ns = 100'000 * kMs)
       : device(5 * kMs),
         session(dead_man_ns),
-        link(session, loopback_port().open(device.path().c_str()), device.path(), loopback_port(),
-             nullptr) {
+        port(device.path()),
+        link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr,
+             {.stop = &stop}) {
     link.start();
   }
   LoopbackDevice device;
   LoopbackSession session;
+  OpenedLoopback port;
+  LoopbackStop stop;
   RealtimeLink link;
 };
 
@@ -91,7 +101,9 @@ TEST(RealtimeLink, OpensALostPortAgain) {
   unlink(path.c_str());
   ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
   LoopbackSession session(100'000 * kMs);
-  RealtimeLink link(session, loopback_port().open(path.c_str()), path, loopback_port(), nullptr);
+  OpenedLoopback port(path);
+  RealtimeLink link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr,
+                    {});
   link.start();
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
   device.reset();
@@ -116,6 +128,23 @@ TEST(WakeUp, SaysWhenTheSystemRefuses) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+// A port with its guardian.
+struct GuardedPort {
+  explicit GuardedPort(const std::string& path) : port(path) {}
+  OpenedLoopback port;
+  PortOperations operations = loopback_port();
+  LoopbackStop stop;
+  Guardian guardian{port.descriptor.get(), port.address, operations, stop};
+};
+
+// A guardian outlives its agent. It becomes this process's child then, and must not find the next
+// test's device under the name of this one's.
+const int is_subreaper = prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+void wait_for_guardians() {
+  while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) continue;
+}
+
 // A process that drives the device at full speed and is killed; answers when that was. `cut_off`:
 // with the first bytes of a command just written. `files`: which it has open beside.
 std::int64_t drive_and_be_killed(LoopbackDevice& device, int signal, bool cut_off, int files = 0) {
@@ -124,8 +153,8 @@ std::int64_t drive_and_be_killed(LoopbackDevice& device, int signal, bool cut_of
     for (int i = 0; i < files; ++i) {
       if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) _exit(1);
     }
-    const int port = loopback_port().open(device.path().c_str());
-    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+    const GuardedPort guarded(device.path());
+    const int port = guarded.port.descriptor.get();
     const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};  // 1.0f, 0.0f
     while (write(port, command, sizeof command) < 0) continue;
     if (cut_off) {
@@ -153,6 +182,7 @@ TEST_P(GuardianTest, StopsTheRobotOfAProcessThatWasKilled) {
   const std::int64_t killed_ns = drive_and_be_killed(device, signal, cut_off);
   ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
   EXPECT_LT(device.stopped_ns() - killed_ns, 200 * kMs);
+  wait_for_guardians();
 }
 
 INSTANTIATE_TEST_SUITE_P(Deaths, GuardianTest,
@@ -168,25 +198,26 @@ TEST(Guardian, StopsTheRobotOfAProcessWithManyFiles) {
   LoopbackDevice device(5 * kMs);
   drive_and_be_killed(device, SIGKILL, false, 1100);
   EXPECT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
+  wait_for_guardians();
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(Guardian, NoticesWhenItHasDied) {
   LoopbackDevice device(5 * kMs);
-  const int port = loopback_port().open(device.path().c_str());
-  const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+  const GuardedPort guarded(device.path());
+  const Guardian& guardian = guarded.guardian;
   EXPECT_TRUE(guardian.beat());
   kill(guardian.process(), SIGKILL);
   EXPECT_TRUE(wait_for([&] { return !guardian.beat(); }));
-  close(port);
 }
 
 TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
   LoopbackDevice device(5 * kMs);
   const pid_t agent = fork();
   if (agent == 0) {
-    const int port = loopback_port().open(device.path().c_str());
-    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+    const GuardedPort guarded(device.path());
+    const Guardian& guardian = guarded.guardian;
+    const int port = guarded.port.descriptor.get();
     const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
     const MonotonicClock clock;
     while (true) {
@@ -206,26 +237,24 @@ TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
     kill(agent, SIGCONT);
   }
   kill(agent, SIGKILL);
-  waitpid(agent, nullptr, 0);
+  wait_for_guardians();
 }
 
 TEST(Guardian, LeavesTheRobotAloneWhenItIsLetGo) {
   LoopbackDevice device(5 * kMs);
-  const int port = loopback_port().open(device.path().c_str());
   {
-    const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
-    EXPECT_EQ(kill(guardian.process(), 0), 0);
+    const GuardedPort guarded(device.path());
+    EXPECT_EQ(kill(guarded.guardian.process(), 0), 0);
   }
   const MonotonicClock clock;
   sleep_until(clock.now_ns() + 50 * kMs);
   EXPECT_EQ(device.commands(), 0U);
-  close(port);
 }
 
 TEST(Guardian, OutlivesTheSignalsThatEndAProcessInOrder) {
   LoopbackDevice device(5 * kMs);
-  const int port = loopback_port().open(device.path().c_str());
-  const Guardian guardian(port, device.path(), loopback_port(), loopback_stop_bytes());
+  const GuardedPort guarded(device.path());
+  const Guardian& guardian = guarded.guardian;
   for (const int name : {SIGTERM, SIGINT, SIGHUP}) {
     // Signals that arrive before it ignores them end it; give it the time to begin.
     const MonotonicClock clock;
@@ -235,7 +264,6 @@ TEST(Guardian, OutlivesTheSignalsThatEndAProcessInOrder) {
   const MonotonicClock clock;
   sleep_until(clock.now_ns() + 50 * kMs);
   EXPECT_EQ(waitpid(guardian.process(), nullptr, WNOHANG), 0);
-  close(port);
 }
 
 TEST(Guardian, FollowsAPortThatWasOpenedAgain) {
@@ -244,17 +272,16 @@ TEST(Guardian, FollowsAPortThatWasOpenedAgain) {
   unlink(path.c_str());
   ASSERT_EQ(symlink(first->path().c_str(), path.c_str()), 0);
   LoopbackDevice second(5 * kMs);
-  int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
   const pid_t agent = fork();
   if (agent == 0) {
-    int port = loopback_port().open(path.c_str());
-    const Guardian guardian(port, path, loopback_port(), loopback_stop_bytes());
+    GuardedPort guarded(path);
     unlink(path.c_str());
     if (symlink(second.path().c_str(), path.c_str()) != 0) _exit(1);
-    close(port);
-    port = loopback_port().open(path.c_str());
-    guardian.reopen();
+    guarded.guardian.lose();
+    guarded.port.descriptor.reset();
+    const OpenedLoopback again(path);
+    guarded.guardian.reopen(again.address);
+    const int port = again.descriptor.get();
     const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
     while (write(port, command, sizeof command) < 0) continue;
     while (true) pause();
@@ -264,9 +291,142 @@ TEST(Guardian, FollowsAPortThatWasOpenedAgain) {
   waitpid(agent, nullptr, 0);
   EXPECT_TRUE(wait_for([&] { return second.velocity() == 0.0F; }));
   EXPECT_EQ(first->commands(), 0U);
-  close(ready[0]);
-  close(ready[1]);
+  wait_for_guardians();
   unlink(path.c_str());
+}
+
+bool has_reader(int far_end) {
+  pollfd wanted{far_end, 0, 0};
+  return poll(&wanted, 1, 0) == 0;
+}
+
+// Else the port keeps its name and its lock for as long as the run lives.
+TEST(Guardian, LetsGoOfAPortThatIsLost) {
+  int far_end = -1;
+  int near_end = -1;
+  char name[64];
+  ASSERT_EQ(openpty(&far_end, &near_end, name, nullptr, nullptr), 0);
+  close(near_end);
+  {
+    GuardedPort guarded(name);
+    guarded.port.descriptor.reset();
+    EXPECT_FALSE(wait_for([&] { return !has_reader(far_end); }, 100 * kMs)) << "it guards";
+    guarded.guardian.lose();
+    EXPECT_TRUE(wait_for([&] { return !has_reader(far_end); }));
+    const OpenedLoopback again(name);  // nobody has the lock
+    guarded.guardian.reopen(again.address);
+  }
+  close(far_end);
+}
+
+// The robot's cable is out when the agent dies, and comes back two seconds later.
+TEST(Guardian, StopsTheRobotWhenItComesBackAfterTheAgentsDeath) {
+  const std::string path = port_link_path() + "_back";
+  auto device = std::make_unique<LoopbackDevice>(5 * kMs);
+  unlink(path.c_str());
+  ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const GuardedPort guarded(path);
+    while (true) pause();
+  }
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 200 * kMs);
+  device.reset();
+  kill(agent, SIGKILL);
+  waitpid(agent, nullptr, 0);
+  sleep_until(clock.now_ns() + 2200 * kMs);
+  device = std::make_unique<LoopbackDevice>(5 * kMs);
+  unlink(path.c_str());
+  ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
+  EXPECT_TRUE(wait_for([&] { return device->commands() > 0; })) << "it is told to stop";
+  wait_for_guardians();
+  unlink(path.c_str());
+}
+
+// The end of a link: what the device sends decides, not that a stop was written.
+TEST(RealtimeLink, SaysWhetherTheRobotStood) {
+  for (const bool is_silent : {false, true}) {
+    Rig rig;
+    ASSERT_TRUE(wait_for([&] { return rig.link.state() == LinkState::kReady; }));
+    rig.link.post(move(0.5));
+    ASSERT_TRUE(wait_for([&] { return rig.device.velocity() == 0.5F; }));
+    rig.device.set_silent(is_silent);
+    rig.link.stop();
+    ASSERT_TRUE(rig.link.stood().has_value());
+    EXPECT_EQ(*rig.link.stood(), !is_silent);
+    EXPECT_EQ(rig.device.velocity(), 0.0F) << "told all the same";
+  }
+  Rig rig;
+  ASSERT_TRUE(wait_for([&] { return rig.link.state() == LinkState::kReady; }));
+  rig.link.stop();
+  EXPECT_FALSE(rig.link.stood().has_value()) << "it was never told to move";
+}
+
+// As `stty sane`, a getty or a lister of ports does it, while one command is in force.
+TEST(RealtimeLink, PutsRightWhatSomebodyChangesOfThePort) {
+  Rig rig;
+  ASSERT_TRUE(wait_for([&] { return rig.link.state() == LinkState::kReady; }));
+  rig.link.post(move(0.5));
+  ASSERT_TRUE(wait_for([&] { return rig.device.velocity() == 0.5F; }));
+  const int foreign = open(rig.device.path().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(foreign, 0);
+  termios settings{};
+  ASSERT_EQ(tcgetattr(foreign, &settings), 0);
+  settings.c_lflag |= ICANON | ECHO;
+  ASSERT_EQ(tcsetattr(foreign, TCSANOW, &settings), 0);
+  EXPECT_TRUE(wait_for(
+      [&] { return tcgetattr(foreign, &settings) == 0 && (settings.c_lflag & ICANON) == 0; }));
+  EXPECT_TRUE(wait_for([&] { return rig.link.state() == LinkState::kReady; }));
+  rig.link.stop();
+  EXPECT_EQ(rig.link.port_resets(), 1U);
+  close(foreign);
+}
+
+// Threads that the system refuses are an error with a subject. The limit is of all the user's
+// processes together, and the superuser has none.
+TEST(Threads, SayWhichOneCannotBeStarted) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(2);
+    if (setrlimit(RLIMIT_NPROC, &none) != 0) _exit(2);
+    try {
+      start_thread("the thread of a test", [] {}).join();
+    } catch (const std::system_error& error) {
+      _exit(std::string(error.what()).starts_with("the thread of a test cannot be started: ") ? 0
+                                                                                              : 3);
+    }
+    _exit(4);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(Guardian, SaysWhenItCannotBeStarted) {
+  LoopbackDevice device(5 * kMs);
+  const std::string path = device.path();
+  ASSERT_EQ(chmod(path.c_str(), 0666), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(2);
+    if (setrlimit(RLIMIT_NPROC, &none) != 0) _exit(2);
+    OpenedLoopback port(path);
+    LoopbackStop stop;
+    try {
+      const Guardian guardian(port.descriptor.get(), port.address, loopback_port(), stop);
+    } catch (const std::system_error& error) {
+      _exit(std::string(error.what()).starts_with("the guardian process, ") ? 0 : 3);
+    }
+    _exit(4);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "allocation_count.h"
+#include "opened_loopback.h"
 #include "runtime/memory.h"
 #include "runtime/realtime/loopback.h"
 #include "runtime/realtime/realtime_link.h"
@@ -47,8 +48,8 @@ struct Rig {
                std::int64_t snapshot_every = 0)
       : device(period_ns),
         session(100 * kMs),
-        link(session, loopback_port().open(device.path().c_str()), device.path(), loopback_port(),
-             nullptr),
+        port(device.path()),
+        link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr, {}),
         task(kObservationDim, 2, 1000 * kMs),
         world(task, link, signals,
               {.period_ns = period_ns, .observation_dim = kObservationDim, .has_state = false}),
@@ -86,6 +87,7 @@ struct Rig {
 
   LoopbackDevice device;
   LoopbackSession session;
+  OpenedLoopback port;
   RealtimeLink link;
   LoopbackTask task;
   RobotSignals signals;

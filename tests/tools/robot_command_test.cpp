@@ -18,7 +18,9 @@
 
 #include "command.h"
 #include "create2_on_pty.h"
+#include "drivers/serial_port.h"
 #include "kernels/philox.h"
+#include "runtime/realtime/descriptor.h"
 #include "temporary_folder.h"
 #include "wait_for.h"
 
@@ -262,12 +264,150 @@ TEST(RobotCommand, SaysThatTheRobotIsLostAndRepeatsWhatWasBefore) {
   sleep_until(clock.now_ns() + 3000 * kMs);
   run.send(SIGINT);
   const CommandResult result = run.wait();
-  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_EQ(result.exit_code, 3) << result;
+  EXPECT_NE(result.error.find("does not show that it stands"), std::string::npos) << result;
   EXPECT_NE(result.out.find("robot at the end: link lost"), std::string::npos) << result;
   EXPECT_NE(result.error.find("link lost: waiting up to 10 min"), std::string::npos) << result;
   const CommandResult replay = run_command({"replay", folder / "run/record"});
   EXPECT_EQ(replay.exit_code, 0) << replay;
   EXPECT_NE(replay.out.find("is the same"), std::string::npos) << replay;
+}
+
+nlohmann::json real_time_of(const TemporaryFolder& folder) {
+  return nlohmann::json::parse(read_bytes(folder / "run/summary.json")).at("real_time");
+}
+
+// Another program has made the robot drive and is gone; the port is as the kernel makes it: 9600
+// baud, lines, echo.
+void drive_without_a_run(Create2OnPty& robot) {
+  PortAddress address = make_port_address(robot.path());
+  const Descriptor port(open_serial_port(&address));
+  const std::array<std::uint8_t, 7> drive = {128, 131, 145, 0, 150, 0, 150};
+  ASSERT_EQ(write(port.get(), drive.data(), drive.size()), 7);
+  ASSERT_TRUE(starts_to_move(robot));
+  robot.reset_settings();
+}
+
+TEST(RobotCommand, StopsARobotOnAPortThatNobodyHasSetUp) {
+  Create2OnPty robot;
+  drive_without_a_run(robot);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_NE(stop.out.find("stands (the robot's own frames show it)"), std::string::npos) << stop;
+  EXPECT_FALSE(robot.is_moving());
+}
+
+// A port that takes bytes is no robot that stands.
+TEST(RobotCommand, SaysThatNothingShowsThatTheRobotStands) {
+  Create2OnPty robot;
+  drive_without_a_run(robot);
+  robot.does([](Create2OnPort& port) {
+    port.simulator().set_line_faults({.drop = 1.0, .host_drop = 1.0});
+  });
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 3) << stop;
+  EXPECT_NE(stop.error.find("nothing it sends shows that it stands"), std::string::npos) << stop;
+  EXPECT_TRUE(robot.is_moving());
+}
+
+TEST(RobotCommand, StopsTheRobotBeforeItComplainsOfTheCommandLine) {
+  for (const Words& rubbish : {Words{"now", "please"}, Words{"--hard"}, Words{"--task", "nonsense"},
+                               Words{"--task", "dot_reacher"}}) {
+    Create2OnPty robot;
+    drive_without_a_run(robot);
+    Words words = {"stop", robot.path()};
+    words.insert(words.end(), rubbish.begin(), rubbish.end());
+    const CommandResult stop = run_command(words);
+    EXPECT_EQ(stop.exit_code, 2) << stop;
+    EXPECT_FALSE(robot.is_moving()) << rubbish.front();
+    EXPECT_NE(stop.error.find(rubbish.back()), std::string::npos) << stop;
+  }
+}
+
+// As `stty sane 9600`, a getty or a lister of ports does it, in the middle of a run.
+TEST(RobotCommand, PutsThePortRightWhenSomebodyChangesIt) {
+  for (const int end : {0, SIGINT, SIGTERM, SIGKILL}) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    RunningCommand run(train(robot, folder / "run", "100000"));
+    ASSERT_TRUE(starts_to_move(robot));
+    robot.reset_settings();
+    if (end != 0) {
+      run.send(end);
+    } else {
+      const CommandResult stop = run_command({"stop", robot.path()});
+      EXPECT_EQ(stop.exit_code, 0) << stop;
+    }
+    const CommandResult result = run.wait();
+    ASSERT_TRUE(comes_to_stand(robot)) << end;
+    if (end == SIGKILL) continue;
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(real_time_of(folder).at("stood"), true);
+  }
+}
+
+TEST(RobotCommand, GoesOnWhenSomebodyHasChangedThePort) {
+  const TemporaryFolder folder;
+  const MonotonicClock clock;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  for (int i = 0; i < 3; ++i) {
+    robot.reset_settings();
+    sleep_until(clock.now_ns() + 400 * kMs);
+    ASSERT_TRUE(starts_to_move(robot));
+  }
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_FALSE(robot.is_moving());
+  EXPECT_EQ(real_time_of(folder).at("port_resets"), 3);
+}
+
+// The cable comes out and goes in again. Nobody of ours may keep the old port open: the robot would
+// come back under another name.
+TEST(RobotCommand, GoesOnUnderTheSameNameWhenTheCableIsBack) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(starts_to_move(robot));
+    robot.unplug();
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 300 * kMs);
+    const std::int64_t plugged_ns = clock.now_ns();
+    robot.plug();
+    EXPECT_EQ(robot.path_now(), robot.path());
+    ASSERT_TRUE(comes_to_stand(robot));
+    EXPECT_LT(robot.stopped_ns() - plugged_ns, 1000 * kMs);
+  }
+  ASSERT_TRUE(starts_to_move(robot));
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_FALSE(robot.is_moving());
+}
+
+// Somebody else does keep it open.
+TEST(RobotCommand, FindsTheRobotUnderANewName) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const int foreign = open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(foreign, 0);
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  const MonotonicClock clock;
+  robot.unplug();
+  sleep_until(clock.now_ns() + 300 * kMs);
+  robot.plug();
+  sleep_until(clock.now_ns() + 20 * kMs);
+  EXPECT_NE(robot.path_now(), robot.path());
+  ASSERT_TRUE(comes_to_stand(robot));
+  ASSERT_TRUE(starts_to_move(robot));
+  run.send(SIGKILL);
+  run.wait();
+  ASSERT_TRUE(comes_to_stand(robot)) << "the guardian has found it, too";
+  close(foreign);
 }
 
 TEST(RobotCommand, WatchesAndDriesWithoutMoving) {

@@ -34,7 +34,8 @@ TEST(SimCommand, StreamsToWhoeverOpensItsPort) {
   const std::string link = folder / "robot";
   RunningCommand simulator({"sim", "create2", "--link", link});
   ASSERT_TRUE(appears(link));
-  const int port = open_serial_port(link.c_str());
+  PortAddress address = make_port_address(link);
+  const int port = open_serial_port(&address);
   ASSERT_GE(port, 0);
   std::vector<std::uint8_t> request = {128, 148, kCreate2StreamIds.size()};
   request.insert(request.end(), kCreate2StreamIds.begin(), kCreate2StreamIds.end());

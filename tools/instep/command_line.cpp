@@ -373,6 +373,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     std::fputs(text.str().c_str(), stdout);
     return {nullptr, code};
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && std::string_view(argv[1]) == "stop") stop_robots_among({argv + 2, argv + argc});
     std::fprintf(
         stderr, "instep: %s\nRun `instep --help`, or `instep COMMAND --help`, for what there is.\n",
         error.what());

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "tools/instep/command_line.h"
 #include "tools/library/error.h"
@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   } catch (const instep::CommandError& error) {
     std::fprintf(stderr, "instep: %s\n", error.what());
     return error.code();
-  } catch (const std::filesystem::filesystem_error& error) {
+  } catch (const std::system_error& error) {  // a thread, a process, a file that the system refuses
     std::fprintf(stderr, "instep: %s\n", error.what());
     return instep::kDeviceError;
   } catch (const std::bad_alloc&) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace instep {
 
@@ -14,8 +15,12 @@ struct RobotOptions {
 // Shows what the sensors say, a few times a second, and sends no movement. Throws CommandError.
 int run_watch(const RobotOptions& options);
 
-// Ends the run that holds the port, as Ctrl-C would, and writes the driver's stop bytes itself.
-// Throws CommandError.
+// Stops the robot, and ends the run that holds its port as Ctrl-C would. Succeeds when the robot's
+// own frames show that it stands and nobody else has the port. Throws CommandError.
 int run_stop(const RobotOptions& options);
+
+// A stop whose command line is wrong comes first, and the complaint after it: tells every word that
+// is a device to stop, and prints what came of it.
+void stop_robots_among(const std::vector<std::string>& words);
 
 }  // namespace instep

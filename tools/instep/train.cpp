@@ -182,6 +182,7 @@ void print_summary(const RunSummary& summary, bool json) {
 }
 
 int exit_code(const RunSummary& summary) {
+  if (summary.real_time && !summary.real_time->stood.value_or(true)) return kDeviceError;
   if (summary.ended != "faulted") return kDone;
   return summary.real_time && summary.real_time->trouble ? kDeviceError : kCheckFailed;
 }

@@ -37,7 +37,7 @@ RealTimeTask loopback_task(const TaskInfo& task, std::int64_t period_ns) {
                                              std::max<std::int64_t>(20 * period_ns, 500'000'000)),
       .session = std::make_unique<LoopbackSession>(10'000'000'000),
       .port = loopback_port(),
-      .stop_bytes = loopback_stop_bytes()};
+      .stop = std::make_unique<LoopbackStop>()};
   result.observation_dim = task.observation_dim;
   result.action_dim = task.action_dim;
   result.period_ns = period_ns;

@@ -385,6 +385,8 @@ std::string real_time_table(const ReportedRun& run) {
   rows += loss_row("Bytes of no packet", real.bytes_skipped);
   rows += count_row("Reconnections", real.reconnects);
   rows += count_row("Stops by the I/O thread", real.dead_man_stops);
+  rows += loss_row("Times somebody else changed the port", real.port_resets);
+  if (real.stood) rows += row("Seen to stand at the end", *real.stood ? "yes" : "no");
   return concat(
       {"<section>\n<h2>Real time</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
 }

@@ -90,6 +90,8 @@ void each_field(S& s, Visit&& visit) {
   visit("reconnects", s.reconnects);
   visit("commands_sent", s.commands_sent);
   visit("dead_man_stops", s.dead_man_stops);
+  visit("port_resets", s.port_resets);
+  visit("stood", s.stood);
   each_field(s.overruns, visit);
 }
 

@@ -60,7 +60,7 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   bool has_given_up = false;
   take_real_time_rights();
   device.link().start();
-  std::thread loop([&] {
+  std::thread loop = start_thread("the control loop's thread", [&] {
     const int ignored = become_realtime("instep-loop", kLoopPriority);
     static_cast<void>(ignored);
     seal();
@@ -158,6 +158,7 @@ int run_eval(const EvalOptions& options) {
   const std::uint64_t seed = options.seed.value_or(config.seed);
   Policy policy(session.agent().learner(), *session.agent().config().executor);
   std::vector<EpisodeResult> results;
+  std::string standing_trouble;
   if (options.device.empty()) {
     results = evaluate(policy, task, session.world(), seed, options);
   } else {
@@ -165,8 +166,10 @@ int run_eval(const EvalOptions& options) {
     install_stop_handler();
     const auto device = open_device(task, {.device = options.device});
     results = evaluate_on(*device, policy, task, seed, options);
+    standing_trouble = device->standing_trouble();
   }
   print_results(results, config, checkpoint.step(), seed, options);
+  if (!standing_trouble.empty()) throw IoError(standing_trouble);
   return kDone;
 }
 

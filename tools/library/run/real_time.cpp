@@ -10,7 +10,9 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <stdexcept>
 
+#include "drivers/port_users.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -28,19 +30,56 @@ constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "l
 // ---------------------------------------------------------------------------------------------------
 // The device
 
+PortAddress port_address(const std::string& path) {
+  try {
+    return make_port_address(path);
+  } catch (const std::length_error& error) {
+    throw UsageError(error.what());
+  }
+}
+
+// Of a run that has died: it ends soon.
+static bool is_held_by_guardian(const std::string& path) {
+  std::vector<PortUser> users = port_users(path);
+  std::erase_if(users, [](const PortUser& user) {
+    return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
+  });
+  return !users.empty() && std::all_of(users.begin(), users.end(), [](const PortUser& user) {
+    return user.name == kGuardianName;
+  });
+}
+
+OpenedPort open_port(const RobotKit& kit, const std::string& path) {
+  constexpr std::int64_t kPatienceNs = Guardian::kStopNsMax + 1'000'000'000;
+  constexpr std::int64_t kRetryNs = 50'000'000;
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + kPatienceNs;
+  OpenedPort port;
+  port.address = port_address(path);
+  for (;;) {
+    const int opened = kit.port.open(&port.address);
+    port.descriptor.reset(std::max(-1, opened));
+    const int error = opened < 0 ? -opened : kit.port.claim(opened);
+    if (error == 0) return port;
+    const bool may_wait = error == EBUSY && opened >= 0 && is_held_by_guardian(path);
+    if (!may_wait || clock.now_ns() >= end_ns) {
+      throw IoError(kit.open_trouble != nullptr
+                        ? kit.open_trouble(path, error)
+                        : path + ": cannot be opened: " + std::strerror(error));
+    }
+    port.descriptor.reset();
+    sleep_until(clock.now_ns() + kRetryNs);
+  }
+}
+
 RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
     : task_(std::move(task)), options_(options) {
-  const int descriptor = task_.kit.port.open(options.device.c_str());
-  if (descriptor < 0) {
-    const int error = -descriptor;
-    throw IoError(task_.kit.open_trouble != nullptr
-                      ? task_.kit.open_trouble(options.device, error)
-                      : options.device + ": cannot be opened: " + std::strerror(error));
-  }
-  guardian_ =
-      std::make_unique<Guardian>(descriptor, options.device, task_.kit.port, task_.kit.stop_bytes);
-  link_ = std::make_unique<RealtimeLink>(*task_.kit.session, descriptor, options.device,
-                                         task_.kit.port, guardian_.get());
+  OpenedPort port = open_port(task_.kit, options.device);
+  guardian_ = std::make_unique<Guardian>(port.descriptor.get(), port.address, task_.kit.port,
+                                         *task_.kit.stop);
+  link_ = std::make_unique<RealtimeLink>(*task_.kit.session, std::move(port.descriptor),
+                                         port.address, task_.kit.port, guardian_.get(),
+                                         LinkEnd{.stop = task_.kit.stop.get()});
   world_ = std::make_unique<RobotWorld>(*task_.kit.task, *link_, signals_,
                                         RobotWorldConfig{.period_ns = task_.period_ns,
                                                          .observation_dim = task_.observation_dim,
@@ -50,6 +89,14 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
   shape_ = {task_.observation_dim, task_.action_dim, task_.kit.task->limits().count};
   ticks_ = std::make_unique<TickRing>(shape_.frame_bytes(), kTicksBetweenMax);
   recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
+}
+
+std::string RealTimeDevice::standing_trouble() const {
+  if (link_->stood().value_or(true)) return "";
+  return "--device " + options_.device +
+         ": the robot was told to stop, but what it sends does not show that it stands: keep away "
+         "from it and cut its power, or plug its cable in and run `instep stop " +
+         options_.device + '`';
 }
 
 std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options) {
@@ -76,7 +123,7 @@ const char* status_text(RobotStatus status) {
     case RobotStatus::kRunning:
       return "";
     case RobotStatus::kConnecting:
-      return "no answer yet: waiting up to 10 min";
+      return "no answer yet";
     case RobotStatus::kHoming:
       return "homing";
     case RobotStatus::kHeld:
@@ -369,6 +416,8 @@ void RealTimeRun::finish() {
   poll();
   trouble_ = trouble_text(device_, device_.world().end(), device_.session());
   if (!trouble_.empty()) std::fprintf(stderr, "instep: %s\n", trouble_.c_str());
+  const std::string standing = device_.standing_trouble();
+  if (!standing.empty()) std::fprintf(stderr, "instep: %s\n", standing.c_str());
   if (is_faulted()) {
     std::fprintf(stderr, "instep: %s\n", store_.dump().c_str());
   }
@@ -429,6 +478,8 @@ RealTimeSummary RealTimeRun::summary() const {
   summary.reconnects = link.reconnects;
   summary.commands_sent = link.commands_sent;
   summary.dead_man_stops = link.dead_man_stops;
+  summary.port_resets = device_.link().port_resets();
+  summary.stood = device_.link().stood();
   summary.overruns = overruns_.summary(counters);
   return summary;
 }

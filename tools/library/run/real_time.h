@@ -36,6 +36,19 @@ struct RealTimeTask {
   std::int64_t period_ns = 0;
 };
 
+// A robot's port, opened and taken for this process alone.
+struct OpenedPort {
+  PortAddress address;
+  Descriptor descriptor;
+};
+
+// Throws UsageError where the name is too long.
+PortAddress port_address(const std::string& path);
+
+// Throws IoError: it cannot be opened, with what to do about it. Where the guardian of a run that
+// has died still holds it, waits for that to end.
+OpenedPort open_port(const RobotKit& kit, const std::string& path);
+
 // An opened device with everything up to the control loop's world. Making it starts the guardian
 // process, so it comes before all threads.
 class RealTimeDevice {
@@ -55,6 +68,9 @@ class RealTimeDevice {
   const RealTimeOptions& options() const { return options_; }
   std::int64_t period_ns() const { return task_.period_ns; }
   pid_t guardian_process() const { return guardian_->process(); }
+  // After the link's stop(): empty where the robot's own frames showed that it stands, or where it
+  // was never told to move.
+  std::string standing_trouble() const;
 
  private:
   RealTimeTask task_;

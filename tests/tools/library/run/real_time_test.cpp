@@ -45,7 +45,7 @@ RealTimeTask loopback_task() {
   task.kit = {.task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs),
               .session = std::make_unique<LoopbackSession>(300 * kMs),
               .port = loopback_port(),
-              .stop_bytes = loopback_stop_bytes()};
+              .stop = std::make_unique<LoopbackStop>()};
   task.observation_dim = 8;
   task.action_dim = 2;
   task.period_ns = kPeriodNs;

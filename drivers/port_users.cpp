@@ -1,0 +1,167 @@
+#include "drivers/port_users.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace instep {
+namespace {
+
+namespace fs = std::filesystem;
+using How = PortUser::How;
+
+std::string read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) return "";
+  return text.str();
+}
+
+// The port under all its names.
+struct Port {
+  fs::path file;  // links resolved
+  struct stat status {};
+  std::set<std::string> names;  // a word of a command line that means it
+};
+
+Port find_port(const std::string& path, const std::string& root) {
+  Port port;
+  std::error_code ignored;
+  port.file = fs::canonical(path, ignored);
+  if (port.file.empty()) port.file = path;
+  static_cast<void>(stat(path.c_str(), &port.status));
+  const std::string below_root = port.file.string().starts_with(root)
+                                     ? port.file.string().substr(root.size())
+                                     : port.file.string();
+  port.names = {path, port.file.string(), below_root, port.file.filename().string()};
+  return port;
+}
+
+// Processes that hold a lock of the file: the system tells this of every user's.
+std::set<pid_t> lock_holders(const Port& port, const std::string& root) {
+  std::set<pid_t> processes;
+  char file[64];
+  std::snprintf(file, sizeof file, "%02x:%02x:%lu", major(port.status.st_dev),
+                minor(port.status.st_dev), static_cast<unsigned long>(port.status.st_ino));
+  std::istringstream lines(read_text(root + "/proc/locks"));
+  // "1: FLOCK  ADVISORY  WRITE 612 00:05:1234 0 EOF"
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string number;
+    std::string kind;
+    std::string rule;
+    std::string access;
+    pid_t process = 0;
+    std::string what;
+    words >> number >> kind >> rule >> access >> process >> what;
+    if (what == file && process > 0) processes.insert(process);
+  }
+  return processes;
+}
+
+bool has_it_open(const fs::path& process, const Port& port) {
+  std::error_code failed;
+  for (fs::directory_iterator entry(process / "fd", failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::error_code ignored;
+    if (fs::read_symlink(entry->path(), ignored) == port.file) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> words_of(const fs::path& process) {
+  std::istringstream text(read_text(process / "cmdline"));
+  std::vector<std::string> words;
+  for (std::string word; std::getline(text, word, '\0');) words.push_back(word);
+  return words;
+}
+
+// T or t in /proc/PID/stat, behind the name in brackets.
+bool is_halted(const fs::path& process) {
+  const std::string text = read_text(process / "stat");
+  const std::size_t end = text.rfind(") ");
+  return end != std::string::npos && end + 2 < text.size() &&
+         (text[end + 2] == 'T' || text[end + 2] == 't');
+}
+
+// What udev has been told of the port.
+bool has_property(const Port& port, const std::string& root, const std::string& property) {
+  const std::string text =
+      read_text(root + "/run/udev/data/c" + std::to_string(major(port.status.st_rdev)) + ":" +
+                std::to_string(minor(port.status.st_rdev)));
+  return text.find("E:" + property + "\n") != std::string::npos;
+}
+
+// brltty takes adapters of some braille displays, whose chips other cables have, too.
+bool may_take(const std::string& name, const Port& port, const std::string& root) {
+  if (name == "ModemManager") return !has_property(port, root, "ID_MM_DEVICE_IGNORE=1");
+  return name == "brltty";
+}
+
+bool is_usb_port(const Port& port) {
+  const std::string name = port.file.filename().string();
+  return name.starts_with("ttyUSB") || name.starts_with("ttyACM");
+}
+
+}  // namespace
+
+std::vector<PortUser> port_users(const std::string& path, const std::string& root) {
+  const Port port = find_port(path, root);
+  const std::set<pid_t> lockers = lock_holders(port, root);
+  std::vector<PortUser> users;
+  std::error_code failed;
+  for (fs::directory_iterator entry(root + "/proc", failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    PortUser user;
+    user.process = std::atoi(entry->path().filename().c_str());
+    if (user.process <= 0 || (root.empty() && user.process == getpid())) continue;
+    user.command = words_of(entry->path());
+    std::istringstream(read_text(entry->path() / "comm")) >> user.name;
+    const auto names_it = [&](const std::string& word) { return port.names.contains(word); };
+    const auto& words = user.command;
+    if (has_it_open(entry->path(), port)) {
+      user.how = How::kHasItOpen;
+    } else if (lockers.contains(user.process)) {
+      user.how = How::kHasTheLock;
+    } else if (is_usb_port(port) && may_take(user.name, port, root)) {
+      user.how = How::kMayTakeIt;
+    } else if (words.size() > 1 && std::any_of(words.begin() + 1, words.end(), names_it)) {
+      user.how = How::kNamesIt;
+    } else {
+      continue;
+    }
+    user.is_halted = is_halted(entry->path());
+    users.push_back(std::move(user));
+  }
+  std::sort(users.begin(), users.end(),
+            [](const PortUser& a, const PortUser& b) { return a.process < b.process; });
+  return users;
+}
+
+bool is_console(const std::string& path, const std::string& root) {
+  std::istringstream names(read_text(root + "/sys/class/tty/console/active"));
+  const std::string name = find_port(path, root).file.filename().string();
+  for (std::string console; names >> console;) {
+    if (console == name) return true;
+  }
+  return false;
+}
+
+std::string port_user_names(const std::vector<PortUser>& users) {
+  std::string text;
+  for (const PortUser& user : users) {
+    text += (text.empty() ? "process " : ", process ") + std::to_string(user.process) + " (" +
+            user.name + ')';
+  }
+  return text;
+}
+
+}  // namespace instep

@@ -1,0 +1,37 @@
+// Who else uses a port, as the system tells of it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace instep {
+
+struct PortUser {
+  enum class How {
+    kHasItOpen,
+    kHasTheLock,  // of a user whose files cannot be looked at
+    kNamesIt,     // on its command line
+    kMayTakeIt,   // a service that opens every port it finds, unless it is told not to
+  };
+
+  pid_t process = 0;
+  std::string name;                  // as the system calls it, at most 15 bytes
+  std::vector<std::string> command;  // its words
+  How how = How::kHasItOpen;
+  bool is_halted = false;  // by SIGSTOP or a debugger
+};
+
+// The processes that have or may take the port, without the calling one; by their numbers. `root`:
+// the folder that the system's files lie in, "" for this machine. What the system does not tell is
+// left out; never throws for a missing file.
+std::vector<PortUser> port_users(const std::string& path, const std::string& root = "");
+
+// Whether the kernel writes its messages to the port.
+bool is_console(const std::string& path, const std::string& root = "");
+
+// For people: who they are, "process 612 (agetty)", joined by commas.
+std::string port_user_names(const std::vector<PortUser>& users);
+
+}  // namespace instep

@@ -1,0 +1,24 @@
+// The port of a loopback device, opened as a run opens it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "runtime/realtime/loopback.h"
+
+namespace instep {
+
+struct OpenedLoopback {
+  explicit OpenedLoopback(const std::string& path) : address(make_port_address(path)) {
+    descriptor.reset(std::max(-1, loopback_port().open(&address)));
+    EXPECT_TRUE(descriptor.is_open());
+    EXPECT_EQ(loopback_port().claim(descriptor.get()), 0);
+  }
+
+  PortAddress address;
+  Descriptor descriptor;
+};
+
+}  // namespace instep
