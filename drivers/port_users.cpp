@@ -106,6 +106,35 @@ bool may_take(const std::string& name, const Port& port, const std::string& root
   return name == "brltty";
 }
 
+// The calling process's parents: a shell or sudo that has the port's name on its command line.
+std::set<pid_t> parents_of_this_process() {
+  std::set<pid_t> parents;
+  for (pid_t process = getppid(); process > 0 && parents.insert(process).second;) {
+    const std::string text = read_text("/proc/" + std::to_string(process) + "/stat");
+    const std::size_t end = text.rfind(") ");
+    if (end == std::string::npos) break;
+    char state = 0;
+    std::istringstream(text.substr(end + 2)) >> state >> process;
+  }
+  return parents;
+}
+
+bool is_instep(const PortUser& user) {
+  const std::string program = user.command.empty() ? "" : fs::path(user.command[0]).filename();
+  return user.name.starts_with("instep") || program.starts_with("instep");
+}
+
+std::string mend_of(const PortUser& user, const std::string& port) {
+  if (user.name == "ModemManager") {
+    return "sudo systemctl stop ModemManager (the package's udev rule keeps it off this port)";
+  }
+  if (user.name == "brltty") return "sudo systemctl disable --now brltty brltty-udev";
+  if (user.name.find("getty") != std::string::npos || user.name == "login") {
+    return "sudo systemctl disable --now serial-getty@" + port;
+  }
+  return "sudo kill " + std::to_string(user.process);
+}
+
 bool is_usb_port(const Port& port) {
   const std::string name = port.file.filename().string();
   return name.starts_with("ttyUSB") || name.starts_with("ttyACM");
@@ -153,6 +182,25 @@ bool is_console(const std::string& path, const std::string& root) {
     if (console == name) return true;
   }
   return false;
+}
+
+std::vector<PortTrouble> port_troubles(const std::string& path, const std::string& root) {
+  const std::string name = find_port(path, root).file.filename();
+  const std::set<pid_t> parents = root.empty() ? parents_of_this_process() : std::set<pid_t>{};
+  std::vector<PortTrouble> troubles;
+  for (const PortUser& user : port_users(path, root)) {
+    if (is_instep(user) || parents.contains(user.process)) continue;
+    const bool is_certain = user.how == How::kHasItOpen || user.how == How::kHasTheLock;
+    const std::string who = port_user_names({user});
+    troubles.push_back({who + (is_certain ? " has it open, too" : " may open it, too"),
+                        mend_of(user, name), is_certain});
+  }
+  if (is_console(path, root)) {
+    troubles.push_back({"the kernel writes its messages to it",
+                        "take console=" + name + " out of the kernel's command line, then restart",
+                        true});
+  }
+  return troubles;
 }
 
 std::string port_user_names(const std::vector<PortUser>& users) {

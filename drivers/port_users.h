@@ -31,6 +31,16 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
 // Whether the kernel writes its messages to the port.
 bool is_console(const std::string& path, const std::string& root = "");
 
+// What stands against a run on the port, with what mends it.
+struct PortTrouble {
+  std::string text;  // "process 612 (agetty) has it open, too"
+  std::string mend;
+  bool is_certain = true;  // false: it may come to that
+};
+
+// Everybody but instep itself and the programs that have started this one; the console.
+std::vector<PortTrouble> port_troubles(const std::string& path, const std::string& root = "");
+
 // For people: who they are, "process 612 (agetty)", joined by commas.
 std::string port_user_names(const std::vector<PortUser>& users);
 

@@ -18,6 +18,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "drivers/port_users.h"
+
 namespace instep {
 namespace {
 
@@ -340,9 +342,16 @@ std::string serial_port_trouble(const std::string& path, int error) {
       return trouble +
              "; ports belong to a group, on most systems dialout: `sudo usermod -a -G dialout "
              "$USER`, then log in again";
-    case EBUSY:
-      return trouble + "; another program has it, perhaps another run or a modem manager: `fuser " +
-             path + "` says which";
+    case EBUSY: {
+      std::vector<PortUser> users = port_users(path);
+      std::erase_if(users, [](const PortUser& user) {
+        return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
+      });
+      return trouble + "; another program has it" +
+             (users.empty()
+                  ? ", perhaps another run or a modem manager: `sudo fuser " + path + "` says which"
+                  : ": " + port_user_names(users));
+    }
     case ENOTTY:
     case EISDIR:
     case EINVAL:
@@ -350,6 +359,16 @@ std::string serial_port_trouble(const std::string& path, int error) {
     default:
       return trouble;
   }
+}
+
+std::vector<std::string> serial_port_warnings(const std::string& path) {
+  std::vector<std::string> warnings;
+  for (const PortTrouble& trouble : port_troubles(path)) {
+    warnings.push_back(path + ": " + trouble.text +
+                       ": it may take the robot's bytes and change the port's settings; " +
+                       trouble.mend);
+  }
+  return warnings;
 }
 
 }  // namespace instep

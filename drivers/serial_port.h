@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "runtime/realtime/port.h"
 
@@ -52,5 +53,8 @@ inline constexpr PortOperations kSerialPort = {
 
 // Why opening failed with that errno value, and what to do about it, for people.
 std::string serial_port_trouble(const std::string& path, int error);
+
+// Who else has the opened port, or may take it, and what to do about it, for people.
+std::vector<std::string> serial_port_warnings(const std::string& path);
 
 }  // namespace instep

@@ -65,36 +65,35 @@ LoopbackDevice::LoopbackDevice(std::int64_t period_ns, LoopbackLine line) : peri
 LoopbackDevice::~LoopbackDevice() {
   is_stopping_ = true;
   thread_.join();
-  close(far_);
-  if (near_ >= 0) close(near_);
 }
 
 void LoopbackDevice::open_terminal() {
-  far_ = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  far_.reset(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  const int far_end = far_.get();
   char name[128];
-  if (far_ < 0 || grantpt(far_) != 0 || unlockpt(far_) != 0 ||
-      ptsname_r(far_, name, sizeof name) != 0) {
+  if (far_end < 0 || grantpt(far_end) != 0 || unlockpt(far_end) != 0 ||
+      ptsname_r(far_end, name, sizeof name) != 0) {
     fail("pseudo-terminal");
   }
   termios settings{};
-  tcgetattr(far_, &settings);
+  tcgetattr(far_end, &settings);
   cfmakeraw(&settings);
-  tcsetattr(far_, TCSANOW, &settings);
+  tcsetattr(far_end, TCSANOW, &settings);
   path_ = name;
 }
 
 void LoopbackDevice::open_socket() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) fail("socket");
-  far_ = ends[0];
-  near_ = ends[1];
-  path_ = std::string(kSocketPrefix) + std::to_string(near_);
+  far_.reset(ends[0]);
+  near_.reset(ends[1]);
+  path_ = std::string(kSocketPrefix) + std::to_string(near_.get());
 }
 
 void LoopbackDevice::receive() {
   const MonotonicClock clock;
   std::array<std::uint8_t, 256> bytes;
-  const ssize_t count = read(far_, bytes.data(), bytes.size());
+  const ssize_t count = read(far_.get(), bytes.data(), bytes.size());
   for (ssize_t i = 0; i < count; ++i) {
     const std::uint8_t byte = bytes[static_cast<std::size_t>(i)];
     if (command_size_ == 0 && byte != kCommandMark) continue;
@@ -120,7 +119,7 @@ void LoopbackDevice::run() {
     const std::int64_t wait_ns = std::max<std::int64_t>(0, next_ns - clock.now_ns());
     const timespec timeout{static_cast<time_t>(wait_ns / 1'000'000'000),
                            static_cast<long>(wait_ns % 1'000'000'000)};
-    pollfd wanted{far_, POLLIN, 0};
+    pollfd wanted{far_.get(), POLLIN, 0};
     ppoll(&wanted, 1, &timeout, nullptr);
     if ((wanted.revents & POLLIN) != 0) receive();
     // Nobody has the other end open: do not spin.
@@ -135,7 +134,7 @@ void LoopbackDevice::run() {
     std::memcpy(packet.data() + 4, &sequence, sizeof sequence);
     std::memcpy(packet.data() + 8, &velocity, sizeof velocity);
     packet[kPacketBytes - 1] = static_cast<std::uint8_t>(-sum({packet.data(), kPacketBytes - 1}));
-    if (write(far_, packet.data(), packet.size()) <= 0) continue;
+    if (write(far_.get(), packet.data(), packet.size()) <= 0) continue;
     sent_ns_ = clock.now_ns();
     ++packets_;
   }

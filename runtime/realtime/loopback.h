@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "runtime/realtime/descriptor.h"
 #include "runtime/realtime/device_stop.h"
 #include "runtime/realtime/port.h"
 #include "runtime/realtime/thread.h"
@@ -50,8 +51,8 @@ class LoopbackDevice {
 
   std::int64_t period_ns_;
   std::string path_;
-  int far_ = -1;
-  int near_ = -1;  // of a socket
+  Descriptor far_;
+  Descriptor near_;  // of a socket
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> is_silent_{false};
   std::atomic<float> velocity_{0.0F};

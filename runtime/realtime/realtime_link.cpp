@@ -10,11 +10,7 @@
 #include <utility>
 
 namespace instep {
-namespace {
-
-constexpr int kReadsPerRound = 4;
-
-}  // namespace
+namespace {}  // namespace
 
 RealtimeLink::RealtimeLink(Session& session, Descriptor descriptor, const PortAddress& address,
                            const PortOperations& port, Guardian* guardian, const LinkEnd& end)
@@ -141,21 +137,22 @@ void RealtimeLink::wait(std::int64_t deadline_ns) {
   is_readable_ = (wanted[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
 }
 
+// All that is there goes to the session at once, which dates the packets of a backlog by how many
+// follow them. A terminal gives at most kReadBytesMax at a time.
 void RealtimeLink::receive() {
-  std::array<std::uint8_t, 4096> bytes;
-  for (int i = 0; i < kReadsPerRound; ++i) {
-    const ssize_t count = read(descriptor_.get(), bytes.data(), bytes.size());
-    const std::int64_t now_ns = clock_.now_ns();
-    if (count > 0) {
-      session_.on_bytes({bytes.data(), static_cast<std::size_t>(count)}, now_ns, *this);
-      if (static_cast<std::size_t>(count) < bytes.size()) return;
-    } else if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
-      return;
-    } else {
-      disconnect(now_ns);
-      return;
-    }
+  constexpr std::size_t kReadBytesMax = 4096;
+  std::size_t size = 0;
+  bool is_dead = false;
+  for (bool has_more = true; has_more && size < input_.size();) {
+    const ssize_t count = read(descriptor_.get(), input_.data() + size, input_.size() - size);
+    if (count < 0 && errno == EINTR) continue;
+    is_dead = count == 0 || (count < 0 && errno != EAGAIN);
+    size += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+    has_more = count >= static_cast<ssize_t>(kReadBytesMax);
   }
+  const std::int64_t now_ns = clock_.now_ns();
+  if (size > 0) session_.on_bytes({input_.data(), size}, now_ns, *this);
+  if (is_dead) disconnect(now_ns);
 }
 
 void RealtimeLink::take_command() {

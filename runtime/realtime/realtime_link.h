@@ -2,6 +2,7 @@
 // from moving without commands.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -74,6 +75,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
 
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
+  static constexpr std::size_t kInputBytesMax = 65536;  // what the kernel may hold of a terminal
 
   struct Posted {
     Command command;
@@ -116,6 +118,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool wake_line_ = false;
   bool has_lost_guardian_ = false;
   bool has_moved_ = false;  // a command of motion was posted
+  std::array<std::uint8_t, kInputBytesMax> input_{};
   Posted awaited_;
   std::uint64_t commands_sent_before_ = 0;
   std::uint32_t guardian_stops_ = 0;  // that the session knows of

@@ -12,7 +12,8 @@ RobotKit make_create_mover_robot() {
           .session = std::make_unique<Create2Session>(),
           .port = kSerialPort,
           .stop = std::make_unique<Create2Stop>(),
-          .open_trouble = serial_port_trouble};
+          .open_trouble = serial_port_trouble,
+          .port_warnings = serial_port_warnings};
 }
 
 }  // namespace instep

@@ -7,17 +7,20 @@
 #include <pty.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <memory>
 #include <system_error>
+#include <vector>
 
 #include "opened_loopback.h"
 #include "runtime/realtime/loopback.h"
@@ -106,10 +109,10 @@ TEST(RealtimeLink, OpensALostPortAgain) {
                     {});
   link.start();
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
+  unlink(path.c_str());  // as udev does; the terminal's own name may soon be another one's
   device.reset();
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kLost; }));
   device = std::make_unique<LoopbackDevice>(5 * kMs);
-  unlink(path.c_str());
   ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }, 20'000 * kMs));
   link.post(move(0.75));
@@ -332,12 +335,12 @@ TEST(Guardian, StopsTheRobotWhenItComesBackAfterTheAgentsDeath) {
   }
   const MonotonicClock clock;
   sleep_until(clock.now_ns() + 200 * kMs);
+  unlink(path.c_str());  // as udev does; the terminal's own name may soon be another one's
   device.reset();
   kill(agent, SIGKILL);
   waitpid(agent, nullptr, 0);
   sleep_until(clock.now_ns() + 2200 * kMs);
   device = std::make_unique<LoopbackDevice>(5 * kMs);
-  unlink(path.c_str());
   ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
   EXPECT_TRUE(wait_for([&] { return device->commands() > 0; })) << "it is told to stop";
   wait_for_guardians();
@@ -381,6 +384,50 @@ TEST(RealtimeLink, PutsRightWhatSomebodyChangesOfThePort) {
   rig.link.stop();
   EXPECT_EQ(rig.link.port_resets(), 1U);
   close(foreign);
+}
+
+// What a session is given.
+class ListeningSession final : public Session {
+ public:
+  void on_connect(std::int64_t) override {}
+  void on_disconnect(std::int64_t) override {}
+  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t, PacketSink&) override {
+    largest_ = std::max(largest_.load(), bytes.size());
+    total_ += bytes.size();
+  }
+  void on_command(const Command&, std::int64_t) override {}
+  std::int64_t poll(std::int64_t now_ns) override { return now_ns + 1000 * kMs; }
+  std::span<const std::uint8_t> output() const override { return {}; }
+  void consume(std::size_t) override {}
+  LinkState state() const override { return LinkState::kReady; }
+  const LinkCounters& counters() const override { return counters_; }
+  const char* error() const override { return ""; }
+
+  std::size_t largest() const { return largest_; }
+  std::size_t total() const { return total_; }
+
+ private:
+  std::atomic<std::size_t> largest_{0};
+  std::atomic<std::size_t> total_{0};
+  LinkCounters counters_;
+};
+
+// A session dates the packets of a backlog by how many follow them, so it must see all of it.
+TEST(RealtimeLink, HandsOnAWholeBacklogAtOnce) {
+  constexpr std::size_t kBytes = 20000;
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+  const std::vector<std::uint8_t> backlog(kBytes, 7);
+  ASSERT_EQ(write(ends[0], backlog.data(), backlog.size()), static_cast<ssize_t>(kBytes));
+  ListeningSession session;
+  {
+    RealtimeLink link(session, Descriptor(ends[1]), make_port_address("socket"), loopback_port(),
+                      nullptr, {});
+    link.start();
+    EXPECT_TRUE(wait_for([&] { return session.total() == kBytes; }));
+  }
+  EXPECT_EQ(session.largest(), kBytes);
+  close(ends[0]);
 }
 
 // Threads that the system refuses are an error with a subject. The limit is of all the user's

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <pty.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -408,6 +409,62 @@ TEST(RobotCommand, FindsTheRobotUnderANewName) {
   run.wait();
   ASSERT_TRUE(comes_to_stand(robot)) << "the guardian has found it, too";
   close(foreign);
+}
+
+// A process that has the port open and does nothing with it.
+class Bystander {
+ public:
+  explicit Bystander(const std::string& path) {
+    int ready[2];
+    EXPECT_EQ(pipe(ready), 0);
+    process_ = fork();
+    if (process_ == 0) {
+      if (open(path.c_str(), O_RDWR | O_NOCTTY) >= 0) close(ready[1]);
+      while (true) pause();
+    }
+    close(ready[1]);
+    char none = 0;
+    EXPECT_EQ(read(ready[0], &none, 1), 0);
+    close(ready[0]);
+  }
+  ~Bystander() {
+    kill(process_, SIGKILL);
+    waitpid(process_, nullptr, 0);
+  }
+  Bystander(const Bystander&) = delete;
+  Bystander& operator=(const Bystander&) = delete;
+  std::string name() const { return "process " + std::to_string(process_); }
+
+ private:
+  pid_t process_ = -1;
+};
+
+TEST(RobotCommand, NamesWhoElseHasThePort) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const Bystander bystander(robot.path());
+  const CommandResult result = run_command(train(robot, folder / "run", "1"));
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.error.find(bystander.name()), std::string::npos) << result;
+  EXPECT_NE(result.error.find("has it open, too"), std::string::npos) << result;
+}
+
+TEST(RobotCommand, WarnsWhereItIsTheFirstProcessOfAContainer) {
+  if (RunningCommand({"--pid", "--fork", "--mount-proc", "true"}, "/usr/bin/unshare")
+          .wait()
+          .exit_code != 0) {
+    GTEST_SKIP() << "no container can be had here";
+  }
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  Words words = train(robot, folder / "run", "1");
+  words.insert(words.begin(), {"--pid", "--fork", "--mount-proc", INSTEP_COMMAND});
+  const CommandResult first = RunningCommand(words, "/usr/bin/unshare").wait();
+  EXPECT_EQ(first.exit_code, 0) << first;
+  EXPECT_NE(first.error.find("process 1 of its container"), std::string::npos) << first;
+  EXPECT_NE(first.error.find("docker run --init"), std::string::npos) << first;
+  const CommandResult usual = run_command(train(robot, folder / "usual", "1"));
+  EXPECT_EQ(usual.error.find("container"), std::string::npos) << usual;
 }
 
 TEST(RobotCommand, WatchesAndDriesWithoutMoving) {

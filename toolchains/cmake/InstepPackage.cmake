@@ -33,7 +33,7 @@ install(TARGETS instep_command RUNTIME DESTINATION bin COMPONENT packaged EXCLUD
 install(PROGRAMS "${sources}/run-robot" DESTINATION lib/instep COMPONENT packaged EXCLUDE_FROM_ALL)
 install(DIRECTORY DESTINATION /etc/instep COMPONENT packaged EXCLUDE_FROM_ALL)
 install_packaged(/lib/systemd/system "${sources}/instep@.service")
-install_packaged(/lib/udev/rules.d "${sources}/70-instep.rules")
+install_packaged(/lib/udev/rules.d "${sources}/60-instep.rules")
 install(FILES "${sources}/limits.conf" DESTINATION /etc/security/limits.d RENAME instep.conf
         COMPONENT packaged EXCLUDE_FROM_ALL)
 install(FILES "${sources}/instep.bash" DESTINATION share/bash-completion/completions RENAME instep

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "drivers/port_users.h"
 #include "runtime/realtime/thread.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
@@ -249,6 +250,10 @@ void check_serial_ports(const std::string& root, const Identity& identity,
     findings.push_back({"serial", usable ? Level::kGood : Level::kBad,
                         "/dev/" + port + (usable ? " may be used" : " may not be read and written"),
                         usable ? "" : kRightsAdvice});
+    for (const PortTrouble& trouble : port_troubles(root + "/dev/" + port, root)) {
+      findings.push_back({"serial_user", trouble.is_certain ? Level::kBad : Level::kAdvice,
+                          "/dev/" + port + ": " + trouble.text, trouble.mend});
+    }
   }
   // FTDI's chips hold bytes back for so many milliseconds.
   const std::string folder = root + "/sys/bus/usb-serial/devices/";

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/realtime/descriptor.h"
 #include "tools/library/error.h"
 #include "tools/library/run/training_run.h"
 
@@ -65,17 +66,18 @@ std::string answer_of_child(const std::function<std::string()>& work) {
   if (pipe2(ends, O_CLOEXEC) != 0) {
     throw IoError(std::string("cannot make a pipe: ") + std::strerror(errno));
   }
+  const Descriptor read_end(ends[0]);
+  Descriptor write_end(ends[1]);
   const pid_t child = fork_or_throw();
-  if (child == 0) answer(ends[1], work);
-  close(ends[1]);
+  if (child == 0) answer(write_end.get(), work);
+  write_end.reset();
   std::string text;
   char bytes[512];
   for (ssize_t count = 1; count != 0;) {
-    count = read(ends[0], bytes, sizeof bytes);
+    count = read(read_end.get(), bytes, sizeof bytes);
     if (count < 0 && errno != EINTR) break;
     if (count > 0) text.append(bytes, static_cast<std::size_t>(count));
   }
-  close(ends[0]);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -90,9 +92,12 @@ std::string answer_of_child(const std::function<std::string()>& work) {
 bool ChildRuns::start(const std::string& name, const std::function<int()>& work) {
   while (static_cast<int>(running_.size()) >= jobs_) wait_for_one();
   if (is_stop_requested()) return false;
+  const pid_t parent = getpid();
   const pid_t child = fork_or_throw();
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // A parent that has died before this was said sends nothing any more.
+    if (getppid() != parent) _exit(kDeviceError);
     end_with(name, work);
   }
   running_[child] = name;

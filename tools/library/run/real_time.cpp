@@ -72,9 +72,26 @@ OpenedPort open_port(const RobotKit& kit, const std::string& path) {
   }
 }
 
+// What may take the robot away from this process, or the guardian from the robot.
+static void warn_of_company(const RobotKit& kit, const std::string& path) {
+  const auto warnings =
+      kit.port_warnings != nullptr ? kit.port_warnings(path) : std::vector<std::string>();
+  for (const std::string& warning : warnings) {
+    std::fprintf(stderr, "instep: warning: %s\n", warning.c_str());
+  }
+  if (getpid() != 1) return;
+  std::fprintf(stderr,
+               "instep: warning: this program is process 1 of its container: when it is killed the "
+               "kernel ends its guardian, too, and nothing stops the robot. Start the container "
+               "with an init (docker run --init), and have `instep stop %s` run from outside "
+               "whenever it ends (ExecStopPost= of the service that starts it)\n",
+               path.c_str());
+}
+
 RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
     : task_(std::move(task)), options_(options) {
   OpenedPort port = open_port(task_.kit, options.device);
+  warn_of_company(task_.kit, options.device);
   guardian_ = std::make_unique<Guardian>(port.descriptor.get(), port.address, task_.kit.port,
                                          *task_.kit.stop);
   link_ = std::make_unique<RealtimeLink>(*task_.kit.session, std::move(port.descriptor),

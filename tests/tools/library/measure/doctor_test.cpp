@@ -214,6 +214,20 @@ TEST(Doctor, SerialPortsAreForTheirOwnersAndGroups) {
   EXPECT_THAT(machine.find("serial").text, HasSubstr("/dev/ttyUSB0"));
 }
 
+TEST(Doctor, NamesWhoElseMayTakeAPort) {
+  const Machine machine;
+  machine.put("dev/ttyUSB0", "");
+  machine.put("proc/612/comm", "agetty\n");
+  machine.put("proc/612/cmdline", std::string("agetty\0ttyUSB0\0", 15));
+  EXPECT_EQ(machine.find("serial_user").level, Level::kAdvice);
+  EXPECT_THAT(machine.find("serial_user").text, HasSubstr("/dev/ttyUSB0: process 612 (agetty)"));
+  std::filesystem::create_directories(machine.root() + "/proc/612/fd");
+  std::filesystem::create_symlink(machine.root() + "/dev/ttyUSB0",
+                                  machine.root() + "/proc/612/fd/0");
+  EXPECT_EQ(machine.find("serial_user").level, Level::kBad);
+  EXPECT_THAT(machine.find("serial_user").mend, HasSubstr("serial-getty@ttyUSB0"));
+}
+
 TEST(Doctor, LatencyTimerOfEveryFtdiPort) {
   const Machine machine;
   machine.put("sys/bus/usb-serial/devices/ttyUSB0/latency_timer", "1\n");
