@@ -152,6 +152,8 @@ class RobotLink {
   virtual std::int64_t now_ns() const = 0;
   // Posts the newest command; it replaces one that has not been sent yet.
   virtual void post(const Command& command) = 0;
+  // As post(), of a command by which the device stands: it passes where others are held back.
+  virtual void post_standing(const Command& command) { post(command); }
   // Returns at deadline_ns (real time: an absolute sleep; simulated time: the world is moved
   // there).
   virtual void wait_until(std::int64_t deadline_ns) = 0;

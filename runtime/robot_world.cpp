@@ -68,11 +68,12 @@ RobotStatus RobotWorld::status_now() const {
   return link_lost_ns_ >= 0 ? RobotStatus::kLinkLost : RobotStatus::kHeld;
 }
 
-void RobotWorld::send_to_link(const Command& command, std::uint32_t limit_flags) {
+void RobotWorld::send_to_link(const Command& command, std::uint32_t limit_flags, bool is_standing) {
   last_limit_flags_ = limit_flags;
   last_command_ = command;
   last_command_.acknowledged = acknowledged_;
-  if (!config_.is_dry_run) link_.post(last_command_);
+  if (config_.is_dry_run) return;
+  is_standing ? link_.post_standing(last_command_) : link_.post(last_command_);
 }
 
 void RobotWorld::post(Command command) {
@@ -86,7 +87,7 @@ void RobotWorld::post(Command command) {
   const std::uint32_t flags = limiter_.apply(&command);
   if ((flags & kLimitedRange) != 0) ++counters_.commands_limited_range;
   if ((flags & kLimitedRate) != 0) ++counters_.commands_limited_rate;
-  if ((flags & kNotFinite) == 0) return send_to_link(command, flags);
+  if ((flags & kNotFinite) == 0) return send_to_link(command, flags, false);
   ++counters_.commands_not_finite;
   on(SafetyEvent::kFault);
   post_stop();
@@ -113,10 +114,10 @@ void RobotWorld::post_stop() {
   if (!has_pose) {
     Command stop;
     const std::uint32_t flags = limiter_.apply(&stop);
-    return send_to_link(stop, flags);
+    return send_to_link(stop, flags, true);
   }
   limiter_.stand_still();
-  send_to_link({.kind = Command::kMove, .count = task_.limits().count, .values = pose_}, 0);
+  send_to_link({.kind = Command::kMove, .count = task_.limits().count, .values = pose_}, 0, true);
 }
 
 void RobotWorld::count_tick() {
@@ -141,6 +142,7 @@ void RobotWorld::count_tick() {
 // Ends one control period: sleeps until its deadline and takes what has come by then.
 void RobotWorld::wait_for_tick() {
   count_tick();
+  ticks_.store(ticks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (!pacer_.is_started()) pacer_.start(link_.now_ns());
   tick_deadline_ns_ = pacer_.deadline_ns();
   link_.wait_until(tick_deadline_ns_);
@@ -236,7 +238,7 @@ void RobotWorld::home(const Random& random, std::uint64_t step) {
 
 void RobotWorld::reset(const Random& random, std::uint64_t step, double* observation) {
   tick_ns_ = link_.now_ns();
-  on(SafetyEvent::kBegin);
+  if (!signals_.stop.load(std::memory_order_relaxed)) on(SafetyEvent::kBegin);
   if (must_hold()) on(SafetyEvent::kHold);
   while (!must_end()) {
     if (safety_ == SafetyState::kHoming) {
@@ -275,7 +277,9 @@ Outcome RobotWorld::step(const float* action, double* observation) {
     outcome = {
         .reward = sensed.reward, .terminated = sensed.terminated, .truncated = sensed.truncated};
   }
-  outcome.carries_no_step = safety_ != SafetyState::kRunning;
+  // Who asks for a stop may have stopped the robot within the period.
+  outcome.carries_no_step =
+      safety_ != SafetyState::kRunning || signals_.stop.load(std::memory_order_relaxed);
   // At an episode's end homing may be some time away: the learner comes first.
   if (outcome.carries_no_step || outcome.terminated || outcome.truncated) post_stop();
   return outcome;

@@ -92,7 +92,8 @@ class RobotWorld final : public Environment {
   void reset(const Random& random, std::uint64_t step, double* observation) override;
 
   // Sends the action if send() has not done so. carries_no_step: the robot was held or faulted in
-  // this period and has been stopped; the observation is not written then.
+  // this period, or signals.stop was set, and it has been stopped; the observation tells nothing
+  // then.
   Outcome step(const float* action, double* observation) override;
   void send(const float* action) override;
 
@@ -110,6 +111,8 @@ class RobotWorld final : public Environment {
   // After stop() what it was at before. Any thread.
   RobotStatus status() const { return status_.load(std::memory_order_relaxed); }
   const RobotWorldCounters& counters() const { return counters_; }
+  // Control periods of any kind that have begun: as long as it rises the loop lives. Any thread.
+  std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
   // What was sent last, and what the limiter did to it (LimitFlags).
   const Command& last_command() const { return last_command_; }
   std::uint32_t last_limit_flags() const { return last_limit_flags_; }
@@ -126,7 +129,7 @@ class RobotWorld final : public Environment {
   void on(SafetyEvent event);
   RobotStatus status_now() const;
   void post(Command command);
-  void send_to_link(const Command& command, std::uint32_t limit_flags);
+  void send_to_link(const Command& command, std::uint32_t limit_flags, bool is_standing);
   void post_stop();
   bool measure_pose();
   bool must_end();
@@ -141,6 +144,7 @@ class RobotWorld final : public Environment {
   Pacer pacer_;
   SafetyState safety_ = SafetyState::kIdle;
   std::atomic<RobotStatus> status_{RobotStatus::kConnecting};
+  std::atomic<std::uint64_t> ticks_{0};
   RobotEnd end_ = RobotEnd::kNone;
   RobotWorldCounters counters_;
   Command last_command_;

@@ -31,23 +31,25 @@ void RealtimeLink::start() {
 
 void RealtimeLink::stop() {
   if (!thread_.joinable()) return;
+  ask_to_stop();
+  thread_.join();
+}
+
+void RealtimeLink::ask_to_stop() {
   is_stopping_ = true;
   wake_up_.wake();
-  thread_.join();
-  descriptor_.reset();
-  if (guardian_ == nullptr) return;
-  if (stood_.value_or(true)) {
-    guardian_->release();
-  } else {
-    guardian_->leave();
-  }
+}
+
+void RealtimeLink::set_halt(bool must_stand) {
+  must_stand_ = must_stand;
+  wake_up_.wake();
 }
 
 // ---------------------------------------------------------------------------------------------------
 // The loop's side
 
-void RealtimeLink::post(const Command& command) {
-  command_.write({command, clock_.now_ns(), known_packet_ns_});
+void RealtimeLink::post(const Command& command, bool is_standing) {
+  command_.write({command, clock_.now_ns(), known_packet_ns_, is_standing});
   wake_up_.wake();
 }
 
@@ -157,7 +159,16 @@ void RealtimeLink::receive() {
 
 void RealtimeLink::take_command() {
   wake_up_.clear();
+  const bool was_halted = is_halted_;
+  is_halted_ = must_stand_;
+  // A device that was never told to move (a dry run's) is told no stop, either.
+  if (is_halted_ && !was_halted && has_moved_) {
+    Command stop;
+    stop.acknowledged = awaited_.command.acknowledged;
+    session_.on_command(stop, clock_.now_ns());
+  }
   if (!command_.read(&awaited_)) return;
+  if (is_halted_ && !awaited_.is_standing) return;
   is_awaited_ = true;
   has_moved_ = has_moved_ || awaited_.command.kind != Command::kStop;
   commands_sent_before_ = session_.counters().commands_sent;
@@ -215,6 +226,7 @@ void RealtimeLink::run() {
   if (descriptor_.is_open()) connect(clock_.now_ns());
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken
+    rounds_.fetch_add(1, std::memory_order_relaxed);
     take_command();
     if (descriptor_.is_open() && is_readable_) receive();
     const std::int64_t now_ns = clock_.now_ns();
@@ -231,6 +243,9 @@ void RealtimeLink::run() {
     wait(next_ns);
   }
   see_it_stand();
+  descriptor_.reset();
+  if (guardian_ != nullptr) stood_.value_or(true) ? guardian_->release() : guardian_->leave();
+  has_ended_.store(true, std::memory_order_release);
 }
 
 }  // namespace instep

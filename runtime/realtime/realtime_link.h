@@ -55,9 +55,19 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   // own bytes show that it stands, for at most end.timeout_ns; then the guardian is released. Not
   // from the loop.
   void stop();
+  // The first half of stop(): the I/O thread ends, and has_ended() tells when it has. Any thread or
+  // signal handler; it does not wait.
+  void ask_to_stop();
+  bool has_ended() const { return has_ended_.load(std::memory_order_acquire); }
+  // Once it is set the device is stopped, and until it is unset only post_standing() passes. Any
+  // thread or signal handler; it does not wait.
+  void set_halt(bool must_stand);
+  // How often the I/O thread has gone round. Any thread.
+  std::uint64_t rounds() const { return rounds_.load(std::memory_order_relaxed); }
 
   std::int64_t now_ns() const override { return clock_.now_ns(); }
-  void post(const Command& command) override;
+  void post(const Command& command) override { post(command, false); }
+  void post_standing(const Command& command) override { post(command, true); }
   void wait_until(std::int64_t deadline_ns) override { sleep_until(deadline_ns); }
   bool next_packet(Packet* out) override;
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
@@ -81,8 +91,10 @@ class RealtimeLink final : public RobotLink, private PacketSink {
     Command command;
     std::int64_t posted_ns = 0;
     std::int64_t packet_ns = 0;  // when the newest packet that the loop knew was read
+    bool is_standing = false;
   };
 
+  void post(const Command& command, bool is_standing);
   void take(const Packet& packet) override;
   void run();
   void wait(std::int64_t deadline_ns);
@@ -109,11 +121,15 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   SpscRing<Packet, kPacketsMax> packets_;
   std::atomic<LinkState> state_{LinkState::kConnecting};
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> must_stand_{false};
+  std::atomic<bool> has_ended_{false};
+  std::atomic<std::uint64_t> rounds_{0};
   std::thread thread_;
   // The loop's.
   std::int64_t known_packet_ns_ = 0;
   // The I/O thread's.
   bool is_readable_ = false;
+  bool is_halted_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool wake_line_ = false;
   bool has_lost_guardian_ = false;

@@ -102,7 +102,7 @@ void RealtimeLoop::run() {
     const int ignored = pin_to_core(config_.core);
     static_cast<void>(ignored);
   }
-  is_faulted_ = !loop_.start();
+  is_faulted_ = !loop_.start() && world_.end() != RobotEnd::kStopped;
   while (!is_faulted_ && loop_.steps() < config_.steps &&
          !signals_.stop.load(std::memory_order_relaxed)) {
     const std::int64_t before_ns = tick_end_ns_;
@@ -113,7 +113,8 @@ void RealtimeLoop::run() {
     } else if (!episodes_.push(loop_.last_episode())) {
       ++episodes_lost_;
     }
-    is_faulted_ = status == ControlLoop::Status::kFaulted;
+    // A loop that was asked to stop begins no episode any more, either.
+    is_faulted_ = status == ControlLoop::Status::kFaulted && world_.end() != RobotEnd::kStopped;
     steps_.store(loop_.steps(), std::memory_order_relaxed);
     if (config_.snapshot_every > 0 && loop_.steps() % config_.snapshot_every == 0) {
       is_snapshot_due_ = true;
@@ -123,6 +124,7 @@ void RealtimeLoop::run() {
   world_.stop();
   if (recording_ != nullptr) recording_->finish();
   is_over_.store(true, std::memory_order_release);
+  if (config_.end_hook.ended != nullptr) config_.end_hook.ended(config_.end_hook.self);
 }
 
 }  // namespace instep

@@ -60,11 +60,18 @@ class TickMonitor {
   SpscRing<Overrun, 256> overruns_;
 };
 
+// Called by the loop's thread as its last act, when the robot has been told to stop.
+struct LoopEndHook {
+  void* self = nullptr;
+  void (*ended)(void* self) = nullptr;
+};
+
 struct RealtimeLoopConfig {
   std::int64_t period_ns = 0;
   std::int64_t steps = 0;           // in all
   std::int64_t snapshot_every = 0;  // steps; 0: none
   int core = -1;                    // to stay on, or -1
+  LoopEndHook end_hook{};
 };
 
 // Runs a loop to its last step, a fault, or signals.stop; then the robot is stopped. Borrows

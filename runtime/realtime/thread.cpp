@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -17,6 +18,29 @@
 #include <utility>
 
 namespace instep {
+
+std::thread start_thread(const std::string& subject, std::function<void()> work) {
+  sigset_t blocked;
+  sigset_t before;
+  sigfillset(&blocked);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
+    sigdelset(&blocked, fault);
+  }
+  // A thread begins with its maker's mask, so that there is no moment without it.
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  std::thread thread;
+  int error = 0;
+  try {
+    thread = std::thread(std::move(work));
+  } catch (const std::system_error& failure) {
+    error = failure.code().value();
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    throw std::system_error(error, std::generic_category(), subject + " cannot be started");
+  }
+  return thread;
+}
 
 int become_realtime(const char* name, int priority) {
   pthread_setname_np(pthread_self(), name);
@@ -50,14 +74,6 @@ std::string missing_rights() {
   }
   if (!text.empty()) text += std::string(kRightsAdvice) + '\n';
   return text;
-}
-
-std::thread start_thread(const std::string& subject, std::function<void()> work) {
-  try {
-    return std::thread(std::move(work));
-  } catch (const std::system_error& error) {
-    throw std::system_error(error.code(), subject + " cannot be started");
-  }
 }
 
 void sleep_until(std::int64_t deadline_ns) {

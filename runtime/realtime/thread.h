@@ -11,8 +11,13 @@ namespace instep {
 
 // Who goes before whom when all want the processor.
 inline constexpr int kIoPriority = 80;
+inline constexpr int kHandsPriority = 75;
 inline constexpr int kLoopPriority = 70;
 inline constexpr int kLearnerPriority = 60;
+
+// Starts a thread that no signal interrupts but those of its own faults. Throws std::system_error,
+// whose text begins with `subject`, where the system refuses.
+std::thread start_thread(const std::string& subject, std::function<void()> work);
 
 // Makes the calling thread a first-in-first-out real-time thread of that priority and names it (at
 // most 15 bytes). Answers 0 or an errno value: EPERM without the right to do so.
@@ -35,10 +40,6 @@ inline constexpr const char* kRightsAdvice =
 // Whether this process may have real-time threads and lock its memory; where not, one line each of
 // what that means, and one of what to do about it, else empty.
 std::string missing_rights();
-
-// Starts a thread. Throws std::system_error, whose text begins with `subject`, where the system
-// refuses.
-std::thread start_thread(const std::string& subject, std::function<void()> work);
 
 // Sleeps until CLOCK_MONOTONIC shows deadline_ns, an absolute time.
 void sleep_until(std::int64_t deadline_ns);

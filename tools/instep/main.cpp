@@ -13,6 +13,7 @@
 
 #include "tools/instep/command_line.h"
 #include "tools/library/error.h"
+#include "tools/library/run/stop_request.h"
 
 // What was printed may have met a full disk. That nobody reads it any more is no error.
 static int finish(int code) {
@@ -24,22 +25,30 @@ static int finish(int code) {
   return instep::kDeviceError;
 }
 
-int main(int argc, char** argv) {
-  std::signal(SIGCHLD, SIG_DFL);  // a parent that ignores it would have us wait for ever
+// Runs the command and prints what went wrong.
+static int run(int argc, char** argv) {
+  const auto fails = [](int code, const char* text) {
+    instep::let_signals_end(code);
+    std::fprintf(stderr, "instep: %s\n", text);
+    return code;
+  };
   try {
     const instep::CommandLine command_line = instep::parse_command_line(argc, argv);
-    return finish(command_line.action ? command_line.action() : command_line.exit_code);
+    return command_line.action ? command_line.action() : command_line.exit_code;
   } catch (const instep::CommandError& error) {
-    std::fprintf(stderr, "instep: %s\n", error.what());
-    return error.code();
+    return fails(error.code(), error.what());
   } catch (const std::system_error& error) {  // a thread, a process, a file that the system refuses
-    std::fprintf(stderr, "instep: %s\n", error.what());
-    return instep::kDeviceError;
+    return fails(instep::kDeviceError, error.what());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "instep: not enough memory\n");
-    return instep::kDeviceError;
+    return fails(instep::kDeviceError, "not enough memory");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "instep: %s\n", error.what());
-    return instep::kCheckFailed;
+    return fails(instep::kCheckFailed, error.what());
   }
+}
+
+int main(int argc, char** argv) {
+  std::signal(SIGCHLD, SIG_DFL);  // a parent that ignores it would have us wait for ever
+  const int code = run(argc, argv);
+  instep::let_signals_end(code);
+  return finish(code);
 }

@@ -318,6 +318,8 @@ int run_train(const TrainOptions& options) {
                                           .init = options.init,
                                           .device = device.get()})
                                  .run();
+  device.reset();
+  let_signals_end(exit_code(summary));
   print_summary(summary, options.json);
   return exit_code(summary);
 }

@@ -1,7 +1,5 @@
 #include "tools/library/listen/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -10,10 +8,10 @@
 
 namespace instep {
 
-Progress::Progress(const std::string& task, std::uint64_t seed, std::int64_t steps)
-    : steps_(steps),
-      is_terminal_(isatty(STDERR_FILENO) == 1),
-      period_ns_(is_terminal_ ? 200'000'000 : 10'000'000'000) {
+Progress::Progress(Voice& voice, const std::string& task, std::uint64_t seed, std::int64_t steps)
+    : voice_(voice),
+      steps_(steps),
+      period_ns_(voice.is_on_terminal() ? 200'000'000 : 10'000'000'000) {
   std::snprintf(name_.data(), name_.size(), "%s, seed %llu", task.c_str(),
                 static_cast<unsigned long long>(seed));
 }
@@ -22,7 +20,6 @@ void Progress::start(std::int64_t first_step, std::int64_t now_ns) {
   first_step_ = first_step;
   begin_ns_ = now_ns;
   next_ns_ = now_ns + period_ns_;
-  notice_.ready(now_ns);
 }
 
 void Progress::add_return(double episode_return) {
@@ -62,27 +59,22 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
                   health_warning_name(static_cast<HealthWarning>(bit)).data());
   }
   char line[384];
-  const int length =
-      std::snprintf(line, sizeof line, "%s%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s%s%s",
-                    is_terminal_ ? "\r" : "", name_.data(), static_cast<long long>(step),
-                    static_cast<long long>(steps_), rate, mean, left, warnings,
-                    *state_ == '\0' ? "" : " | ", state_, is_terminal_ ? "\x1b[K" : "\n");
-  if (length > 0) {
-    // A progress line that cannot be written (a closed pipe) is no reason to stop learning.
-    [[maybe_unused]] const ssize_t written =
-        write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(length), sizeof line - 1));
-  }
+  std::snprintf(line, sizeof line, "%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s%s", name_.data(),
+                static_cast<long long>(step), static_cast<long long>(steps_), rate, mean, left,
+                warnings, *state_ == '\0' ? "" : " | ", state_);
+  voice_.show(line);
 }
 
 void Progress::finish(std::int64_t step, std::int64_t now_ns) {
   if (step == first_step_ && step >= steps_) {
-    std::fprintf(stderr, "%s: all of its %lld steps were made before; --steps with more goes on\n",
-                 name_.data(), static_cast<long long>(step));
+    char line[384];
+    std::snprintf(line, sizeof line,
+                  "%s: all of its %lld steps were made before; --steps with more goes on",
+                  name_.data(), static_cast<long long>(step));
+    voice_.say(line);
   } else {
     print(step, now_ns);
-    if (is_terminal_) std::fputc('\n', stderr);
   }
-  notice_.stopping();
 }
 
 }  // namespace instep

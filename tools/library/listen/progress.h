@@ -5,15 +5,16 @@
 #include <cstdint>
 #include <string>
 
-#include "tools/library/listen/service_notice.h"
+#include "tools/library/listen/voice.h"
 
 namespace instep {
 
-// On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds;
-// on stderr, without allocating. Where systemd started the run, it is told as well.
+// On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds,
+// without allocating.
 class Progress {
  public:
-  Progress(const std::string& task, std::uint64_t seed, std::int64_t steps);
+  // Borrows the voice.
+  Progress(Voice& voice, const std::string& task, std::uint64_t seed, std::int64_t steps);
 
   void start(std::int64_t first_step, std::int64_t now_ns);
   // The return of an episode that has just ended; the last ten are averaged.
@@ -24,20 +25,18 @@ class Progress {
   void set_state(const char* state) { state_ = state; }
   void update(std::int64_t step, std::int64_t now_ns) {
     if (now_ns >= next_ns_) print(step, now_ns);
-    notice_.update(now_ns);
   }
   void finish(std::int64_t step, std::int64_t now_ns);
 
  private:
   void print(std::int64_t step, std::int64_t now_ns);
 
-  ServiceNotice notice_;
+  Voice& voice_;
   std::array<char, 64> name_{};
   std::int64_t steps_;
   std::int64_t first_step_ = 0;
   std::uint32_t warnings_ = 0;
   const char* state_ = "";
-  bool is_terminal_;
   std::int64_t period_ns_;
   std::int64_t begin_ns_ = 0;
   std::int64_t next_ns_ = 0;

@@ -53,8 +53,8 @@ void ServiceNotice::feed(std::int64_t now_ns) {
 }
 
 void ServiceNotice::stopping() {
+  if (is_stopping_.exchange(true)) return;
   send("STOPPING=1");
-  next_ns_ = INT64_MAX;
 }
 
 void ServiceNotice::send(const char* text) const {

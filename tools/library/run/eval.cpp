@@ -1,5 +1,7 @@
 #include "tools/library/run/eval.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -10,20 +12,24 @@
 #include "runtime/clock.h"
 #include "runtime/memory.h"
 #include "tools/library/error.h"
+#include "tools/library/listen/service_notice.h"
+#include "tools/library/listen/voice.h"
 #include "tools/library/names.h"
+#include "tools/library/run/hands.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
-#include "tools/library/run/training_run.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
 
-void print_episode(std::size_t number, const EpisodeResult& result) {
-  std::printf("episode %zu: return %.3f, %lld steps\n", number, result.episode_return,
-              static_cast<long long>(result.length));
-  std::fflush(stdout);
+std::string episode_text(std::size_t number, const EpisodeResult& result) {
+  char text[128];
+  std::snprintf(text, sizeof text, "episode %zu: return %.3f, %lld steps", number,
+                result.episode_return, static_cast<long long>(result.length));
+  return text;
 }
 
 // The policy as an actor of run_episode().
@@ -45,20 +51,25 @@ std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Enviro
     const auto result = run_whole_episode(world, seed, number, actor);
     if (!result) throw IoError(cut_episodes_text());
     results.push_back(*result);
-    print_episode(results.size() - 1, results.back());
+    std::printf("%s\n", episode_text(results.size() - 1, results.back()).c_str());
+    std::fflush(stdout);
   }
   return results;
 }
 
-// The loop has a thread of its own; the caller's looks at keys and Ctrl-C, and tells.
+// The loop has a thread of its own; the caller's tells. Lines for `output` wait for nobody.
 std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, const TaskInfo& task,
-                                       std::uint64_t seed, const EvalOptions& options) {
+                                       std::uint64_t seed, const EvalOptions& options,
+                                       Voice& output) {
   const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results(static_cast<std::size_t>(options.episodes));
   std::atomic<std::size_t> done{0};
   std::atomic<bool> is_over{false};
   bool has_given_up = false;
   take_real_time_rights();
+  Voice voice(STDERR_FILENO);
+  ServiceNotice notice;
+  Hands hands({device.signals(), device.link(), device.world(), voice, notice});
   device.link().start();
   std::thread loop = start_thread("the control loop's thread", [&] {
     const int ignored = become_realtime("instep-loop", kLoopPriority);
@@ -72,16 +83,14 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
     device.world().stop();
     unseal();
     is_over = true;
+    hands.loop_is_over();
   });
-  const KeyWatch keys;
   const MonotonicClock clock;
   std::size_t told = 0;
   for (bool is_last = false; !is_last;) {
     sleep_until(clock.now_ns() + 50'000'000);
     is_last = is_over;  // asked before the last episodes are told
-    keys.poll(device.signals());
-    if (is_stop_requested()) device.signals().stop = true;
-    for (; told < done; ++told) print_episode(told, results[told]);
+    for (; told < done; ++told) output.say(episode_text(told, results[told]));
   }
   loop.join();
   device.link().stop();
@@ -164,9 +173,13 @@ int run_eval(const EvalOptions& options) {
   } else {
     // Whoever stops the robot finds this process by the port, so before it is open.
     install_stop_handler();
-    const auto device = open_device(task, {.device = options.device});
-    results = evaluate_on(*device, policy, task, seed, options);
+    auto device = open_device(task, {.device = options.device});
+    Voice output(STDOUT_FILENO);
+    results = evaluate_on(*device, policy, task, seed, options, output);
     standing_trouble = device->standing_trouble();
+    device.reset();
+    let_signals_end(standing_trouble.empty() ? kDone : kDeviceError);
+    output.finish(is_stop_requested() ? Voice::kLastWordsNs : INT64_MAX);
   }
   print_results(results, config, checkpoint.step(), seed, options);
   if (!standing_trouble.empty()) throw IoError(standing_trouble);

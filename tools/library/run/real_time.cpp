@@ -1,12 +1,7 @@
 #include "tools/library/run/real_time.h"
 
-#include <poll.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -180,58 +175,6 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
 }
 
 // ---------------------------------------------------------------------------------------------------
-// Keys
-
-namespace {
-
-// Of the terminal, to put back; a signal handler finds no object.
-termios terminal_before{};
-volatile std::sig_atomic_t is_terminal_changed = 0;
-
-}  // namespace
-
-void restore_terminal() {
-  if (is_terminal_changed == 0) return;
-  is_terminal_changed = 0;
-  const int error = errno;  // of whatever a signal interrupted
-  // A shell that has put this process into the background has its own settings there by now.
-  if (tcgetpgrp(STDIN_FILENO) == getpgrp()) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
-  errno = error;
-}
-
-KeyWatch::KeyWatch() {
-  termios settings{};
-  // In the background the keys are somebody else's, and touching the terminal would stop the run.
-  const bool is_terminal = isatty(STDIN_FILENO) == 1 && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
-                           tcgetattr(STDIN_FILENO, &settings) == 0;
-  if (!is_terminal) return;
-  terminal_before = settings;
-  is_terminal_changed = 1;
-  // Keys one by one and unseen. Ctrl-C stays what it is, but Ctrl-Z and Ctrl-\ are keys like any
-  // other: they must hold the robot, and not stop or kill the program that moves it.
-  settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
-  settings.c_cc[VSUSP] = settings.c_cc[VQUIT] = _POSIX_VDISABLE;
-  tcsetattr(STDIN_FILENO, TCSANOW, &settings);
-}
-
-KeyWatch::~KeyWatch() {
-  restore_terminal();
-}
-
-void KeyWatch::poll(RobotSignals& signals) const {
-  pollfd wanted{STDIN_FILENO, POLLIN, 0};
-  while (is_terminal_changed != 0 && ::poll(&wanted, 1, 0) == 1) {
-    char key = 0;
-    if (read(STDIN_FILENO, &key, 1) != 1) return;
-    const bool must_hold = key != 'c';
-    if (must_hold != signals.hold.load()) {
-      std::fprintf(stderr, must_hold ? "\nheld; press c to go on\n" : "\ngoing on\n");
-    }
-    signals.hold = must_hold;
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------
 // Ticks
 
 TickStore::TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder)
@@ -366,10 +309,12 @@ OverrunSummary OverrunTable::summary(const RealtimeCounters& counters) const {
 
 RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device,
                          const RunConfig& config, std::uint64_t identity, const std::string& folder,
-                         std::span<std::uint8_t> snapshot, const RunSink& sink)
+                         std::span<std::uint8_t> snapshot, Voice& voice, Hands& hands,
+                         const RunSink& sink)
     : agent_(agent),
       device_(device),
       snapshot_(snapshot),
+      voice_(voice),
       sink_(sink),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
@@ -381,7 +326,8 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
             snapshot,
             {.period_ns = device.period_ns(),
              .steps = config.steps,
-             .snapshot_every = config.settings.checkpoint_every}) {
+             .snapshot_every = config.settings.checkpoint_every,
+             .end_hook = {&hands, [](void* self) { static_cast<Hands*>(self)->loop_is_over(); }}}) {
   device.recording().set_agent(agent);
   loop.save_snapshot(snapshot);
   store_.begin(loop.steps(), snapshot, device.options().has_record);
@@ -409,7 +355,6 @@ void RealTimeRun::add_update(const Learner& learner) {
 // in the checkpoint and not yet in episodes.csv, and a power cut then would leave them so.
 void RealTimeRun::poll() {
   const std::int64_t step = loop_.snapshot_step();
-  keys_.poll(device_.signals());
   store_.take(device_.ticks());
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
@@ -432,23 +377,16 @@ void RealTimeRun::finish() {
   stop();
   poll();
   trouble_ = trouble_text(device_, device_.world().end(), device_.session());
-  if (!trouble_.empty()) std::fprintf(stderr, "instep: %s\n", trouble_.c_str());
+  if (!trouble_.empty()) voice_.say("instep: " + trouble_);
   const std::string standing = device_.standing_trouble();
-  if (!standing.empty()) std::fprintf(stderr, "instep: %s\n", standing.c_str());
-  if (is_faulted()) {
-    std::fprintf(stderr, "instep: %s\n", store_.dump().c_str());
-  }
+  if (!standing.empty()) voice_.say("instep: " + standing);
+  if (is_faulted()) voice_.say("instep: " + store_.dump());
   if (const std::uint64_t lost = device_.recording().frames_lost(); lost > 0) {
-    std::fprintf(
-        stderr,
-        "instep: warning: %llu ticks are missing from the record: the medium was too slow; "
-        "replay ends before the first of them\n",
-        static_cast<unsigned long long>(lost));
+    voice_.say(
+        "instep: warning: " + std::to_string(lost) +
+        " ticks are missing from the record: the medium was too slow; replay ends before the "
+        "first of them");
   }
-}
-
-bool RealTimeRun::is_faulted() const {
-  return loop_.is_faulted() && device_.world().end() != RobotEnd::kStopped;
 }
 
 // Whoever adds a counter adds a line below: a counter that nobody reads tells nobody anything.

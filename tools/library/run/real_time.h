@@ -17,7 +17,9 @@
 #include "runtime/robot_world.h"
 #include "runtime/settings.h"
 #include "tasks/registry.h"
+#include "tools/library/listen/voice.h"
 #include "tools/library/report/run_summary.h"
+#include "tools/library/run/hands.h"
 
 namespace instep {
 
@@ -90,20 +92,6 @@ std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTime
 // Locks memory, and warns of rights that are missing. Before threads are started.
 void take_real_time_rights();
 
-// Keys pressed on the terminal: `c` goes on, any other holds. Nothing where stdin is no terminal.
-class KeyWatch {
- public:
-  KeyWatch();
-  ~KeyWatch();
-  KeyWatch(const KeyWatch&) = delete;
-  KeyWatch& operator=(const KeyWatch&) = delete;
-  void poll(RobotSignals& signals) const;
-};
-
-// Puts back what a KeyWatch changed of the terminal; then keys do nothing any more. May be called
-// in a signal handler.
-void restore_terminal();
-
 // What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
 // but one checkpoint, which are written out when something goes wrong. Of so many ticks that they
 // pass kBytesMax only those since the last checkpoint are kept, or none until the next.
@@ -175,12 +163,13 @@ class OverrunTable {
   std::int64_t steal_at_begin_ns_ = 0;
 };
 
-// One run on a device: starts and ends the threads, and does the writer's work in poll().
+// One run on a device: starts and ends the threads, and does the writer's work in poll(). Borrows
+// everything; the hands outlive it.
 class RealTimeRun {
  public:
   RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device, const RunConfig& config,
               std::uint64_t identity, const std::string& folder, std::span<std::uint8_t> snapshot,
-              const RunSink& sink);
+              Voice& voice, Hands& hands, const RunSink& sink);
   // Stops the robot and ends the threads where finish() was not reached.
   ~RealTimeRun();
 
@@ -190,7 +179,7 @@ class RealTimeRun {
   void poll();
   void finish();
 
-  bool is_faulted() const;
+  bool is_faulted() const { return loop_.is_faulted(); }
   RealTimeSummary summary() const;
 
  private:
@@ -200,11 +189,11 @@ class RealTimeRun {
   Agent& agent_;
   RealTimeDevice& device_;
   std::span<std::uint8_t> snapshot_;
+  Voice& voice_;
   RunSink sink_;
   HealthSampler sampler_;  // the learner thread's
   LatestValue<HealthSample> health_;
   TickStore store_;
-  KeyWatch keys_;
   RealtimeLoop loop_;
   OverrunTable overruns_;
   std::string trouble_;  // why the run could not go on

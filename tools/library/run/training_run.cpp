@@ -1,13 +1,16 @@
 #include "tools/library/run/training_run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "runtime/initial_weights.h"
 #include "runtime/memory.h"
@@ -20,8 +23,6 @@
 namespace instep {
 namespace {
 
-volatile std::sig_atomic_t stop_requested = 0;
-
 constexpr std::int64_t kEventPoints = 500;        // of a whole run
 constexpr std::int64_t kEventIntervalMin = 1000;  // steps
 
@@ -31,27 +32,6 @@ double wall_time_s() {
 }
 
 }  // namespace
-
-// Nobody reading the progress any more is no reason to stop. Who presses Ctrl-C twice wants the end
-// at once; the other signals come twice by themselves, to a group of processes and from the parent.
-void install_stop_handler() {
-  std::signal(SIGPIPE, SIG_IGN);
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    stop_requested = 1;
-    restore_terminal();  // a second one leaves no time for it
-  };
-  for (const int name : {SIGINT, SIGTERM, SIGHUP}) {
-    action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
-    struct sigaction before {};
-    sigaction(name, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it
-  }
-}
-
-bool is_stop_requested() {
-  return stop_requested != 0;
-}
 
 TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
                          const RunStart& start_from)
@@ -66,7 +46,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       log_(start_from.operations),
       event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
       speed_(config.steps),
-      progress_(config.task, config.seed, config.steps) {
+      voice_(STDERR_FILENO),
+      progress_(voice_, config.task, config.seed, config.steps) {
   snapshot_.resize(session_.loop().snapshot_bytes());
   take_change(start_from);
   if (start_from.is_resumed) {
@@ -337,7 +318,7 @@ void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std:
 void TrainingRun::loop() {
   ControlLoop& loop = session_.loop();
   const std::int64_t every = config_.settings.checkpoint_every;
-  while (loop.steps() < config_.steps && stop_requested == 0) {
+  while (loop.steps() < config_.steps && !is_stop_requested()) {
     if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
     const ControlLoop::Status status = loop.tick();
     const std::int64_t now_ns = clock_.now_ns();
@@ -349,6 +330,7 @@ void TrainingRun::loop() {
     sampler_.add_tick(session_.agent().learner());
     speed_.add(loop.steps(), now_ns);
     progress_.update(loop.steps(), now_ns);
+    if (notice_.is_due(now_ns)) notice_.feed(now_ns);
     if (loop.steps() % event_interval_ == 0) {
       session_.agent().fetch();
       add_events(sampler_.sample(session_.agent().learner()), loop.steps(), now_ns);
@@ -358,7 +340,7 @@ void TrainingRun::loop() {
 }
 
 // This thread is the writer: it does everything that may wait, while the loop has its own thread.
-void TrainingRun::loop_on_robot() {
+void TrainingRun::loop_on_robot(Hands& hands) {
   const RunSink sink = {.self = this,
                         .episode =
                             [](void* self, const EpisodeRecord& episode) {
@@ -375,12 +357,11 @@ void TrainingRun::loop_on_robot() {
                             },
                         .updates_per_sample = event_interval_};
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
-                  session_.identity().settings_hash, folder_, snapshot_, sink);
+                  session_.identity().settings_hash, folder_, snapshot_, voice_, hands, sink);
   run.start();
   constexpr std::int64_t kPollNs = 20'000'000;
   while (!run.is_over()) {
     sleep_until(clock_.now_ns() + kPollNs);
-    if (stop_requested != 0) device_->signals().stop = true;
     run.poll();
     progress_.set_state(status_text(device_->world().status()));
     speed_.add(run.steps(), clock_.now_ns());
@@ -399,9 +380,15 @@ RunSummary TrainingRun::run() {
   wall_time_at_begin_s_ = wall_time_s();
   speed_.start(first_step_, begin_ns_);
   progress_.start(first_step_, begin_ns_);
+  notice_.ready(begin_ns_);
+  std::optional<Hands> hands;
+  if (device_ != nullptr) {
+    hands.emplace(
+        Hands::Body{device_->signals(), device_->link(), device_->world(), voice_, notice_});
+  }
   seal();
   try {
-    device_ == nullptr ? loop() : loop_on_robot();
+    hands ? loop_on_robot(*hands) : loop();
   } catch (...) {
     unseal();
     throw;
@@ -409,6 +396,8 @@ RunSummary TrainingRun::run() {
   unseal();
   end_ns_ = clock_.now_ns();
   progress_.finish(session_.loop().steps(), end_ns_);
+  notice_.stopping();
+  if (hands) hands->is_at(kWritingCheckpoint);
   // A faulted learner is kept out of the checkpoint: the last good one stands.
   if (is_faulted_) {
     check(log_.sync(), "episodes.csv");
@@ -417,6 +406,7 @@ RunSummary TrainingRun::run() {
   }
   check(events_.flush(), "the event file");
   close_best();
+  if (hands) hands->is_at(kWritingResults);
   return write_results();
 }
 
@@ -427,7 +417,7 @@ RunSummary TrainingRun::write_results() {
     write_file(folder_ + "/summary.json", json_text(to_json(result), 2) + '\n');
     const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
     if (is_changed && !is_faulted_) {
-      std::fprintf(stderr, "comparing with frozen copies, which make as many steps each...\n");
+      voice_.say("comparing with frozen copies, which make as many steps each...");
       const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
       write_file(folder_ + '/' + WorldChange::kResultName,
                  json_text(to_json(adaptation), 2) + '\n');

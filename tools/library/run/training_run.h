@@ -9,17 +9,15 @@
 #include "tools/library/listen/episode_log.h"
 #include "tools/library/listen/event_file.h"
 #include "tools/library/listen/progress.h"
+#include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/listen/voice.h"
 #include "tools/library/run/adaptation.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
-
-// From now on Ctrl-C (or SIGTERM, SIGHUP) asks runs to stop after their tick; a second Ctrl-C
-// kills.
-void install_stop_handler();
-bool is_stop_requested();
 
 // How a run begins, beside its configuration.
 struct RunStart {
@@ -59,7 +57,7 @@ class TrainingRun {
   void resume();
   void open_events(std::int64_t step);
   void loop();
-  void loop_on_robot();
+  void loop_on_robot(Hands& hands);
   void finish_episode(const EpisodeRecord& episode);
   void add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns);
   void checkpoint();
@@ -95,6 +93,8 @@ class TrainingRun {
   std::int64_t event_step_ = 0;
   std::vector<std::uint8_t> snapshot_;
   SpeedRecord speed_;
+  Voice voice_;
+  ServiceNotice notice_;
   Progress progress_;
   MonotonicClock clock_;
   std::int64_t first_step_ = 0;

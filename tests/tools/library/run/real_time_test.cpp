@@ -269,7 +269,11 @@ TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
   RunSession session(config, device.recording());
   std::vector<std::uint8_t> snapshot(session.loop().snapshot_bytes());
   DelayedWriter writer;
+  Voice voice(STDERR_FILENO);
+  ServiceNotice notice;
+  Hands hands({device.signals(), device.link(), device.world(), voice, notice});
   RealTimeRun run(session.loop(), session.agent(), device, config, 1, folder.path(), snapshot,
+                  voice, hands,
                   {.self = &writer,
                    .episode = DelayedWriter::episode,
                    .checkpoint = DelayedWriter::checkpoint,

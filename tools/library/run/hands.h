@@ -1,0 +1,96 @@
+// What must be at hand at any moment while a robot moves: keys, signals, the service's watchdog.
+#pragma once
+
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <thread>
+
+#include "runtime/clock.h"
+#include "runtime/realtime/realtime_link.h"
+#include "runtime/realtime/thread.h"
+#include "runtime/robot_world.h"
+#include "tools/library/listen/service_notice.h"
+#include "tools/library/listen/voice.h"
+#include "tools/library/run/keyboard.h"
+
+namespace instep {
+
+// What the writer is at once the run is over, for people; literals.
+inline constexpr const char* kEndingLoop = "stopping: waiting for the loop and its learner to end";
+inline constexpr const char* kWritingCheckpoint =
+    "stopping: the robot was stopped; still writing the checkpoint";
+inline constexpr const char* kWritingResults =
+    "stopping: the robot was stopped; still writing summary and report";
+
+// A real-time thread that opens no file and writes to no terminal, so that nothing it depends on
+// can wait. Any key holds the robot, `c` goes on. A signal that asks for a stop (stop_request.h)
+// stops it. Both reach the I/O thread at once, whatever loop and writer are at. It feeds the
+// watchdog as long as the loop and the I/O thread go round, and says what a stop waits for when it
+// takes long.
+//
+// It alone takes the process's signals; the maker's thread has them blocked meanwhile. Borrows all.
+class Hands {
+ public:
+  // What the hands work on.
+  struct Body {
+    RobotSignals& signals;
+    RealtimeLink& link;
+    const RobotWorld& world;
+    Voice& voice;
+    ServiceNotice& notice;
+  };
+
+  // Before the loop is started. Throws std::system_error when the system refuses a thread.
+  explicit Hands(const Body& body);
+  ~Hands();
+  Hands(const Hands&) = delete;
+  Hands& operator=(const Hands&) = delete;
+
+  // The loop has ended: nothing is commanded any more, and the I/O thread may end, too. Any thread.
+  void loop_is_over();
+  // What a stop waits for from now on; one of the literals above.
+  void is_at(const char* what) { at_.store(what, std::memory_order_relaxed); }
+
+  int priority_error() const { return priority_error_; }
+
+ private:
+  // The signals that the hands take, as long as it lives in no other thread's way.
+  class BlockedSignals {
+   public:
+    BlockedSignals();
+    ~BlockedSignals();
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+   private:
+    sigset_t before_{};
+  };
+
+  void run();
+  void wait(std::int64_t timeout_ns, const sigset_t& signals);
+  void take_key();
+  void stop(std::int64_t now_ns);
+  void feed(std::int64_t now_ns);
+  void tell(std::int64_t now_ns);
+
+  Body body_;
+  BlockedSignals blocked_;  // before the terminal is changed, which a signal puts back
+  Keyboard keyboard_;
+  MonotonicClock clock_;
+  WakeUp wake_;
+  std::atomic<bool> is_over_{false};
+  std::atomic<bool> is_ending_{false};
+  std::atomic<const char*> at_{kEndingLoop};
+  std::atomic<int> priority_error_{0};
+  // The thread's.
+  bool is_stopping_ = false;
+  bool is_link_told_ = false;
+  std::int64_t key_ns_ = 0;   // no key is taken before
+  std::int64_t tell_ns_ = 0;  // when the next word about a stop is due
+  std::uint64_t ticks_fed_ = 0;
+  std::uint64_t rounds_fed_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace instep

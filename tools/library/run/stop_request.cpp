@@ -1,0 +1,64 @@
+#include "tools/library/run/stop_request.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+
+#include "tools/library/run/keyboard.h"
+
+namespace instep {
+namespace {
+
+constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+// Read by other threads than the one that the signal interrupts.
+std::atomic<bool> stop_requested{false};
+std::atomic<int> exit_code_at_end{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+
+void request_stop(int) {
+  stop_requested = true;
+  restore_terminal();  // a second one leaves no time for it
+}
+
+void end_now(int) {
+  _exit(exit_code_at_end);
+}
+
+}  // namespace
+
+// Nobody reading the progress any more is no reason to stop. Who presses Ctrl-C twice wants the end
+// at once; the other signals come twice by themselves, to a group of processes and from the parent.
+void install_stop_handler() {
+  std::signal(SIGPIPE, SIG_IGN);
+  struct sigaction action {};
+  action.sa_handler = request_stop;
+  for (const int name : kStopSignals) {
+    action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
+    struct sigaction before {};
+    sigaction(name, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it
+  }
+}
+
+bool is_stop_requested() {
+  return stop_requested;
+}
+
+void let_signals_end(int exit_code) {
+  exit_code_at_end = exit_code;
+  struct sigaction action {};
+  action.sa_handler = end_now;
+  for (const int name : kStopSignals) {
+    struct sigaction before {};
+    sigaction(name, nullptr, &before);
+    if (before.sa_handler == request_stop) sigaction(name, &action, nullptr);
+  }
+  if (!stop_requested) return;
+  constexpr unsigned kPrintingS = 2;
+  sigaction(SIGALRM, &action, nullptr);
+  alarm(kPrintingS);
+}
+
+}  // namespace instep
