@@ -217,21 +217,19 @@ bool passes_bytes(const termios& settings) {
   return are_equal(settings, right);
 }
 
-// What no termios tells: who may use the port, and who interprets its bytes.
+// What no termios tells: who may use the port, and who interprets its bytes. Answers whether
+// somebody else did.
 bool mend_use(int descriptor) {
-  bool is_mended = false;
   int is_exclusive = 0;
   if (ioctl(descriptor, TIOCGEXCL, &is_exclusive) == 0 && is_exclusive != 0) {
-    is_mended = ioctl(descriptor, TIOCNXCL) == 0;
-  }
-  int discipline = N_TTY;
-  if (ioctl(descriptor, TIOCGETD, &discipline) == 0 && discipline != N_TTY) {
-    const int right = N_TTY;
-    is_mended = ioctl(descriptor, TIOCSETD, &right) == 0 || is_mended;
+    static_cast<void>(ioctl(descriptor, TIOCNXCL));
   }
   // Output that was halted goes on; nothing is lost of it.
   static_cast<void>(tcflow(descriptor, TCOON));
-  return is_mended;
+  int discipline = N_TTY;
+  const int right = N_TTY;
+  return ioctl(descriptor, TIOCGETD, &discipline) == 0 && discipline != N_TTY &&
+         ioctl(descriptor, TIOCSETD, &right) == 0;
 }
 
 // A descriptor of the path where it leads to the device that was; else a negative errno value.
@@ -295,7 +293,7 @@ int claim_serial_port(int descriptor) {
 int prepare_serial_port(int descriptor) {
   termios settings{};
   if (tcgetattr(descriptor, &settings) != 0) return -errno;
-  bool is_mended = mend_use(descriptor);
+  const bool is_mended = mend_use(descriptor);
   termios right = settings;
   if (!make_right(&right)) return -EINVAL;
   if (are_equal(settings, right)) return is_mended ? kPortMended : kPortUnchanged;
@@ -303,9 +301,8 @@ int prepare_serial_port(int descriptor) {
   termios now{};
   if (tcgetattr(descriptor, &now) != 0) return -errno;
   if (!passes_bytes(now)) return -EINVAL;
-  is_mended = is_mended || !are_equal(now, settings);
-  if (is_mended) ask_for_low_latency(descriptor);
-  return is_mended ? kPortMended : kPortUnchanged;
+  ask_for_low_latency(descriptor);
+  return is_mended || !passes_bytes(settings) ? kPortMended : kPortUnchanged;
 }
 
 void set_serial_wake_line(int descriptor, bool is_low) {

@@ -62,6 +62,7 @@ class Watch {
   DeviceStop& stop_;
   std::atomic<std::uint32_t>& stops_;
   MonotonicClock clock_;
+  std::int64_t silence_ns_ = Guardian::kSilenceWithoutRightsNs;
   int pipe_ = -1;
   bool is_lost_ = false;
 };
@@ -69,8 +70,7 @@ class Watch {
 void Watch::settle(int agents_end, int ready) {
   // Its work is short, and the robot waits for it. Without the right to this it does it all the
   // same.
-  const int ignored = become_realtime(kGuardianName, kIoPriority);
-  static_cast<void>(ignored);
+  if (become_realtime(kGuardianName, kIoPriority) == 0) silence_ns_ = Guardian::kSilenceNs;
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
   for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
     std::signal(name, SIG_IGN);
@@ -90,10 +90,9 @@ void Watch::settle(int agents_end, int ready) {
 }
 
 char Watch::next_message(bool is_beating) {
-  constexpr int kSilenceMs = static_cast<int>(Guardian::kSilenceNs / 1'000'000);
-  const std::int64_t due_ns = clock_.now_ns() + Guardian::kSilenceNs;
+  const std::int64_t due_ns = clock_.now_ns() + silence_ns_;
   pollfd wanted{pipe_, POLLIN, 0};
-  int ready = poll(&wanted, 1, is_beating ? kSilenceMs : -1);
+  int ready = poll(&wanted, 1, is_beating ? static_cast<int>(silence_ns_ / 1'000'000) : -1);
   // Where the whole machine stood still the agent gets a moment to speak first.
   if (ready == 0 && clock_.now_ns() - due_ns > kLateNs) {
     ready = poll(&wanted, 1, static_cast<int>(kLateNs / 1'000'000));

@@ -25,8 +25,10 @@ PortAddress make_port_address(std::string_view path);
 // What a look at the port's settings came to. Negative numbers are errno values: the descriptor is
 // dead, or the port cannot be set up.
 enum PortLook : int {
-  kPortUnchanged = 0,
-  kPortMended = 1,  // somebody had changed them; what was sent meanwhile may not have been heard
+  kPortUnchanged = 0,  // or nothing that matters to the bytes
+  // Somebody had changed them so that bytes did not pass as they are: what was sent meanwhile may
+  // not have been heard.
+  kPortMended = 1,
 };
 
 // Plain functions that neither allocate nor wait, so that real-time threads and the guardian

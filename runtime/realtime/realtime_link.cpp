@@ -227,10 +227,10 @@ void RealtimeLink::run() {
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken
     rounds_.fetch_add(1, std::memory_order_relaxed);
+    beat(clock_.now_ns());  // before the session sees what the guardian has done
     take_command();
     if (descriptor_.is_open() && is_readable_) receive();
     const std::int64_t now_ns = clock_.now_ns();
-    beat(now_ns);
     reopen(now_ns);
     look_at_port(now_ns);
     std::int64_t next_ns = session_.poll(now_ns);

@@ -104,7 +104,7 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   const std::int64_t frozen_ns = clock.now_ns();
   run.send(SIGSTOP);
   ASSERT_TRUE(comes_to_stand(robot));
-  EXPECT_LT(robot.stopped_ns() - frozen_ns, 1500 * kMs);  // half a second, and a busy machine
+  EXPECT_LT(robot.stopped_ns() - frozen_ns, 1500 * kMs);  // and a busy machine
   run.send(SIGCONT);
   ASSERT_TRUE(starts_to_move(robot)) << "it goes on";
   run.send(SIGINT);
