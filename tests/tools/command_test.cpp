@@ -404,6 +404,10 @@ TEST_F(Command, EvalTellsMeanAndDeviation) {
   EXPECT_EQ(last_json({"eval", run(), "--episodes", "3", "--json"}), result);
   EXPECT_NE(last_json({"eval", run(), "--episodes", "3", "--seed", "77", "--json"}), result);
   EXPECT_TRUE(last_json({"eval", run(), "--episodes", "1", "--json"}).at("std_return").is_null());
+  EXPECT_EQ(result.at("deterministic"), false);
+  EXPECT_NE(run_command({"eval", run()}).out.find("drawn as in training"), std::string::npos);
+  const CommandResult mean = run_command({"eval", run(), "--deterministic"});
+  EXPECT_NE(mean.out.find("always the mean action"), std::string::npos) << mean;
 }
 
 TEST_F(Command, ProfileTellsPercentiles) {
@@ -578,6 +582,30 @@ TEST_P(Seeds, AreStoppedTogether) {
   const auto summary = nlohmann::json::parse(result.last_line());
   ASSERT_EQ(summary.at("runs").size(), 2U);
   for (const auto& run : summary.at("runs")) EXPECT_EQ(run.at("ended"), "interrupted");
+  EXPECT_EQ(summary.at("half_done"), nlohmann::json({0, 1}));
+  EXPECT_EQ(summary.at("not_started"), nlohmann::json({2, 3}));
+  EXPECT_TRUE(summary.at("mean_return_last_eighth").is_null()) << "a mean of half-done runs";
+  EXPECT_NE(result.out.find("train --resume " + (folder / "runs")), std::string::npos) << result;
+}
+
+TEST(SeveralSeeds, AreFinishedByOneResume) {
+  const TemporaryFolder folder;
+  const std::string whole = folder / "whole";
+  const std::string parts = folder / "parts";
+  const std::vector<std::string> train = {"train",    "dot_reacher", "--steps", "3000", "--set",
+                                          "hidden=8", "--seeds",     "0..2",    "--out"};
+  for (const std::string& out : {whole, parts}) {
+    std::vector<std::string> words = train;
+    words.push_back(out);
+    ASSERT_EQ(run_command(words).exit_code, 0);
+  }
+  std::filesystem::remove(parts + "/s1/summary.json");  // as if it had been killed at its end
+  std::filesystem::remove_all(parts + "/s2");           // and this one never started
+  const CommandResult result = run_command({"train", "--resume", parts, "--jobs", "2", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result;
+  EXPECT_EQ(nlohmann::json::parse(result.last_line()).at("done"), 3);
+  for (const char* seed : {"/s0", "/s1", "/s2"}) expect_equal_runs(parts + seed, whole + seed);
+  EXPECT_EQ(run_command({"report", parts}).exit_code, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(OneOrAll, Seeds, testing::Bool());

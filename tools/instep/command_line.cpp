@@ -89,10 +89,9 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("--steps", options.steps, "control steps in all")->check(is_step_count);
   command->add_option("--seed", options.seed, "seed of every random draw (default 0)")
       ->check(is_seed);
-  CLI::Option* seeds = command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
-  command->add_option("--jobs", options.jobs, "runs at a time, with --seeds")
-      ->check(CLI::Range(1, 1024))
-      ->needs(seeds);
+  command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
+  command->add_option("--jobs", options.jobs, "runs at a time, of several seeds (default 1)")
+      ->check(CLI::Range(1, 1024));
   command->add_option("--algo", options.algorithm, "avg (default) or iac")
       ->check(CLI::IsMember({"avg", "iac"}));
   add_backend(command, options.backend, options.path);
@@ -113,7 +112,8 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("--set", options.set, "one setting, key=value; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");
-  command->add_option("--resume", options.resume, "go on with the run in this folder");
+  command->add_option("--resume", options.resume,
+                      "go on with the run, or the several seeds, in this folder");
   command->add_option("--change", options.change,
                       "what happens to the world on the way, as in 'at=100000 left_wheel=0.6'");
   command->add_option("--init", options.init, "start from the weights and normaliser of this run");
@@ -260,33 +260,6 @@ struct TellOptions {
   bool json = false;
 };
 
-int write_report(const TellOptions& options) {
-  std::vector<RunRecord> records;
-  for (const std::string& run : options.runs) {
-    require_run_folder(run);
-    require_toml(run + "/config.toml");
-    if (std::error_code error; !std::filesystem::exists(run + "/episodes.csv", error)) {
-      throw DataError(run + "/episodes.csv: is missing; without it there is nothing to report");
-    }
-    records.push_back(read_run_record(run));
-    const RunRecord& record = records.back();
-    require_whole(record);
-    for (const std::string& problem : record.problems) {
-      std::fprintf(stderr, "instep: warning: %s\n", problem.c_str());
-    }
-  }
-  std::string out = options.out;
-  if (out.empty())
-    out = options.runs.size() == 1 ? options.runs.front() + "/report.html" : "report.html";
-  try {
-    write_file(out, render_report(records));
-  } catch (const IoError& error) {
-    throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");
-  }
-  std::printf("report: %s\n", out.c_str());
-  return kDone;
-}
-
 void add_telling(CLI::App& app, TellOptions& options, Action& action) {
   CLI::App* tasks = app.add_subcommand("tasks", "List the tasks with sizes, periods and settings");
   tasks->add_flag("--json", options.json, "end with one line of JSON");
@@ -300,10 +273,10 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
       [&] { action = [&] { return run_info(options.run, options.task, options.json); }; });
 
   CLI::App* report = app.add_subcommand("report", "Write an HTML report of one or more runs");
-  report->add_option("RUN", options.runs, "run folders")->required();
+  report->add_option("RUN", options.runs, "folders of runs, or of several seeds")->required();
   report->add_option("--out", options.out,
                      "file (default: report.html in the run, or here for several)");
-  report->callback([&] { action = [&] { return write_report(options); }; });
+  report->callback([&] { action = [&] { return run_report(options.runs, options.out); }; });
 
   CLI::App* compare =
       app.add_subcommand("compare", "Find the first step and field in which two runs differ");
@@ -355,6 +328,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   Action action;
   const auto options = std::make_shared<Options>();
+  options->train.words.assign(argv, argv + argc);
   add_train(app, options->train, action);
   add_eval(app, options->eval, action);
   add_verify(app, options->verify, options->arithmetic, action);

@@ -1,24 +1,20 @@
 #include "tools/instep/train.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "runtime/health.h"
+#include "tools/instep/train_seeds.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
-#include "tools/library/report/report.h"
-#include "tools/library/report/run_record.h"
 #include "tools/library/run/adaptation.h"
-#include "tools/library/run/child_runs.h"
 #include "tools/library/run/fastest_backend.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/run_folder.h"
+#include "tools/library/run/seeds.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
 #include "tools/library/run/training_run.h"
@@ -35,7 +31,9 @@ std::int64_t steps_between_robot_checkpoints(const TrainOptions& options, const 
   return std::max<std::int64_t>(1, std::llround(apart_s / task.period_s));
 }
 
-// Later ones override earlier ones: the task's defaults, --config, and what was typed.
+}  // namespace
+
+// Later ones override earlier ones.
 RunConfig new_config(const TrainOptions& options) {
   RunConfig config;
   config.steps = -1;                     // not said yet
@@ -86,15 +84,17 @@ RunConfig new_config(const TrainOptions& options) {
   return config;
 }
 
-// The configuration of the run in a folder, with what may change on resume: the number of steps,
-// and how it is computed, which needs --allow-different-arithmetic where that changes bits.
-RunConfig resumed_config(const TrainOptions& options) {
+void refuse_new_settings(const TrainOptions& options) {
   if (!options.set.empty() || !options.config_file.empty() || !options.algorithm.empty() ||
       options.seed || !options.out.empty() || !options.init.empty() || !options.change.empty()) {
     throw UsageError(
         "--resume goes on with what the run was started with: leave out --set, --config, --algo, "
         "--seed, --change, --init and --out");
   }
+}
+
+RunConfig resumed_config(const TrainOptions& options) {
+  refuse_new_settings(options);
   require_run_folder(options.resume);
   if (is_kept_copy(options.resume)) {
     throw UsageError("--resume " + options.resume +
@@ -130,6 +130,8 @@ RunConfig resumed_config(const TrainOptions& options) {
   return config;
 }
 
+namespace {
+
 // On a robot something moves meanwhile: the action comes first.
 void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
   if (config.schedule == Schedule::kThroughput && (options.schedule || !options.resume.empty())) {
@@ -144,12 +146,33 @@ void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
 // ---------------------------------------------------------------------------------------------------
 // What is printed
 
+}  // namespace
+
 std::string number_text(const std::optional<double>& value) {
   if (!value) return "none yet";
   char text[64];
   std::snprintf(text, sizeof text, "%.1f", *value);
   return text;
 }
+
+std::string shell_text(const std::vector<std::string>& words) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ' ';
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+      text += word;
+      continue;
+    }
+    text += '\'';
+    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    text += '\'';
+  }
+  return text;
+}
+
+namespace {
 
 // Empty unless a robot was not learning when its run ended.
 std::string ended_while_text(const RunSummary& summary) {
@@ -181,106 +204,13 @@ void print_summary(const RunSummary& summary, bool json) {
   if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
 }
 
+}  // namespace
+
 int exit_code(const RunSummary& summary) {
   if (summary.real_time && !summary.real_time->stood.value_or(true)) return kDeviceError;
   if (summary.ended != "faulted") return kDone;
   return summary.real_time && summary.real_time->trouble ? kDeviceError : kCheckFailed;
 }
-
-// ---------------------------------------------------------------------------------------------------
-// Several seeds
-
-std::optional<double> seeds_number(const nlohmann::json& summary, const char* key) {
-  const nlohmann::json& value = summary.at(key);
-  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
-}
-
-struct SeedRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
-
-SeedRange parse_seeds(const std::string& text) {
-  const std::size_t dots = text.find("..");
-  SeedRange range;
-  const auto parse = [&](std::string_view part) {
-    std::uint64_t value = 0;
-    const auto result = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (part.empty() || result.ec != std::errc() || result.ptr != part.data() + part.size()) {
-      throw UsageError("--seeds " + text +
-                       ": write two numbers and two dots between them, as in 0..4");
-    }
-    return value;
-  };
-  if (dots == std::string::npos) throw UsageError("--seeds " + text + ": write it as in 0..4");
-  range.first = parse(std::string_view(text).substr(0, dots));
-  range.last = parse(std::string_view(text).substr(dots + 2));
-  if (range.last < range.first || range.last - range.first >= 1000) {
-    throw UsageError("--seeds " + text + ": must name 1 to 1000 seeds in rising order");
-  }
-  return range;
-}
-
-int train_seeds(const TrainOptions& options) {
-  if (!options.resume.empty() || options.seed) {
-    throw UsageError("--seeds cannot be combined with --resume or --seed");
-  }
-  if (options.jobs < 1) throw UsageError("--jobs must be at least 1");
-  const SeedRange seeds = parse_seeds(options.seeds);
-  RunConfig config = new_config(options);
-  config.seed = seeds.first;
-  if (!options.init.empty()) open_init(options.init, config);
-  const std::string parent = options.out.empty() ? "" : make_run_folder(options.out, config);
-  std::vector<std::string> folders;
-  ChildRuns children(options.jobs);
-  for (std::uint64_t seed = seeds.first;; ++seed) {
-    config.seed = seed;
-    const std::string out = parent.empty() ? "" : parent + "/s" + std::to_string(seed);
-    const std::string folder = make_run_folder(out, config);
-    const bool is_started = children.start("seed " + std::to_string(seed), [&] {
-      return exit_code(
-          TrainingRun(config, folder, {.change = options.change, .init = options.init}).run());
-    });
-    if (!is_started) {
-      std::filesystem::remove(folder);
-      break;
-    }
-    folders.push_back(folder);
-    if (seed == seeds.last) break;
-  }
-  int worst = children.wait();
-
-  std::vector<RunRecord> records;
-  for (const std::string& folder : folders) {
-    try {
-      RunRecord record = read_run_record(folder);
-      if (record.summary) records.push_back(std::move(record));
-    } catch (const CommandError& error) {
-      std::fprintf(stderr, "instep: %s\n", error.what());
-      worst = std::max<int>(worst, error.code());
-    }
-  }
-  std::vector<RunSummary> summaries;
-  for (const RunRecord& record : records) summaries.push_back(*record.summary);
-  const nlohmann::json summary = summarize_seeds(summaries, config, parent);
-  for (const RunSummary& run : summaries) {
-    std::printf("seed %-4llu mean return of the last eighth %10s  %s\n",
-                static_cast<unsigned long long>(run.seed),
-                number_text(run.mean_return_last_eighth).c_str(), run.out.c_str());
-  }
-  std::printf("%s, %zu of %llu seeds: mean %s, 95 %% interval +- %s\n", config.task.c_str(),
-              records.size(), static_cast<unsigned long long>(seeds.last - seeds.first + 1),
-              number_text(seeds_number(summary, "mean_return_last_eighth")).c_str(),
-              number_text(seeds_number(summary, "interval95")).c_str());
-  if (!parent.empty() && !records.empty()) {
-    write_file(parent + "/report.html", render_report(records));
-    std::printf("report: %s/report.html\n", parent.c_str());
-  }
-  if (options.json) std::printf("%s\n", json_text(summary).c_str());
-  return worst;
-}
-
-}  // namespace
 
 int run_train(const TrainOptions& options) {
   const bool is_real = options.time == "real";
@@ -297,10 +227,16 @@ int run_train(const TrainOptions& options) {
   if (is_real && !options.seeds.empty()) {
     throw UsageError("--seeds runs several at once, and there is one robot: use --seed");
   }
+  const bool is_resumed = !options.resume.empty();
+  const bool is_seeds = is_resumed && is_seeds_folder(options.resume);
+  if (options.jobs && options.seeds.empty() && !is_seeds) {
+    throw UsageError("--jobs requires --seeds, or --resume of a folder of several seeds");
+  }
+  if (is_seeds && is_real) throw UsageError("--resume of several seeds is for simulated time");
   // Whoever stops the robot finds this process by the port, so before it is open.
   install_stop_handler();
   if (!options.seeds.empty()) return train_seeds(options);
-  const bool is_resumed = !options.resume.empty();
+  if (is_seeds) return resume_seeds(options);
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {

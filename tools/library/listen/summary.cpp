@@ -7,10 +7,10 @@
 #include "runtime/block_table.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/health.h"
+#include "tools/library/json_fields.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
-#include "tools/library/report/statistics.h"
 
 namespace instep {
 
@@ -133,22 +133,14 @@ RunSummary summarize(const RunFacts& facts) {
   return summary;
 }
 
-namespace {
-
-nlohmann::json number_or_null(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-}  // namespace
-
 nlohmann::json short_summary(const RunSummary& summary) {
   return {{"task", summary.task},
           {"algo", summary.algo},
           {"seed", summary.seed},
           {"steps", summary.steps},
           {"episodes", summary.episodes},
-          {"mean_return_last_eighth", number_or_null(summary.mean_return_last_eighth)},
-          {"mean_return", number_or_null(summary.mean_return)},
+          {"mean_return_last_eighth", encode_fields(summary.mean_return_last_eighth)},
+          {"mean_return", encode_fields(summary.mean_return)},
           {"steps_per_second", summary.steps_per_second},
           {"dropped_updates", summary.dropped_updates},
           {"missed_deadlines", summary.missed_deadlines},
@@ -157,36 +149,6 @@ nlohmann::json short_summary(const RunSummary& summary) {
           {"path", summary.path},
           {"schedule", summary.schedule},
           {"out", summary.out}};
-}
-
-nlohmann::json summarize_seeds(std::span<const RunSummary> summaries, const RunConfig& config,
-                               const std::string& parent) {
-  nlohmann::json runs = nlohmann::json::array();
-  std::vector<double> returns;
-  std::int64_t episodes = 0;
-  std::uint64_t dropped_updates = 0;
-  for (const RunSummary& summary : summaries) {
-    runs.push_back(short_summary(summary));
-    episodes += summary.episodes;
-    dropped_updates += summary.dropped_updates;
-    if (summary.mean_return_last_eighth) returns.push_back(*summary.mean_return_last_eighth);
-  }
-  const std::optional<MeanInterval> interval = mean_interval_95(returns);
-  nlohmann::json mean;
-  if (interval) mean = interval->mean;
-  if (returns.size() == 1) mean = returns.front();
-  return {{"task", config.task},
-          {"algo", algorithm_name(config.settings.learner.algorithm)},
-          {"seed", nullptr},
-          {"steps", config.steps},
-          {"episodes", episodes},
-          {"mean_return_last_eighth", mean},
-          {"steps_per_second", nullptr},
-          {"dropped_updates", dropped_updates},
-          {"missed_deadlines", 0},
-          {"out", parent.empty() ? nlohmann::json() : nlohmann::json(parent)},
-          {"interval95", interval ? nlohmann::json(interval->half_width) : nlohmann::json()},
-          {"runs", runs}};
 }
 
 }  // namespace instep

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -65,11 +64,6 @@ RunSummary summarize(const RunFacts& facts);
 
 // The keys that `train --json` promises.
 nlohmann::json short_summary(const RunSummary& summary);
-
-// One summary of several seeds: the mean of their mean_return_last_eighth, its 95 % interval (half
-// its width, null below two runs), and each run's own.
-nlohmann::json summarize_seeds(std::span<const RunSummary> summaries, const RunConfig& config,
-                               const std::string& parent);
 
 // JSON as text, on one line unless indented. File names may hold bytes that are no UTF-8, which
 // JSON cannot: they are replaced.

@@ -118,6 +118,52 @@ std::string dots_path(const Chart& chart, std::span<const Point> points) {
   return path;
 }
 
+namespace {
+
+constexpr std::size_t kEndsMax = 12;       // more could not be told apart: the caption names them
+constexpr double kEndsApart = kSide / 13;  // a line of text
+
+// Names at the ends of lines, moved apart where lines end close to each other.
+std::string end_labels(const Chart& chart) {
+  if (chart.ends.size() > kEndsMax) return "";
+  std::vector<std::pair<double, const LineEnd*>> places;
+  for (const LineEnd& end : chart.ends) places.emplace_back(chart.y.place(end.at.value), &end);
+  std::stable_sort(places.begin(), places.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (std::size_t i = 1; i < places.size(); ++i) {
+    places[i].first = std::max(places[i].first, places[i - 1].first + kEndsApart);
+  }
+  // Those that were pushed beyond the upper edge push the others down.
+  double highest = kSide;
+  for (std::size_t i = places.size(); i-- > 0; highest = places[i].first - kEndsApart) {
+    places[i].first = std::min(places[i].first, highest);
+  }
+  std::string labels;
+  for (const auto& [place, end] : places) {
+    const double x = chart.x.place(end->at.step);
+    labels += concat({"<span class=\"end ", x > 0.7 * kSide ? "late " : "", end->colour,
+                      "\" style=\"left:", percent(x), ";bottom:", percent(place), "\">",
+                      escape(end->name), "</span>\n"});
+  }
+  return labels;
+}
+
+// Where something happened: a line through the plot, and a word at its upper end.
+std::string event_line(const Chart& chart, const EventMark& event) {
+  std::string path = "M";
+  append_place(path, chart.x.place(event.step));
+  return path + " 0V" + std::to_string(static_cast<int>(kSide));
+}
+
+std::string event_label(const Chart& chart, const EventMark& event) {
+  const double place = chart.x.place(event.step);
+  const bool to_left = place > kSide / 2;
+  return concat({"<span class=\"mark\" style=\"top:0;", to_left ? "right:" : "left:",
+                 percent(to_left ? kSide - place : place), "\">", escape(event.name), "</span>\n"});
+}
+
+}  // namespace
+
 std::string render_chart(const Chart& chart) {
   std::string grid;
   std::string labels;
@@ -135,12 +181,20 @@ std::string render_chart(const Chart& chart) {
     labels += concat({"<span class=\"x\" style=\"left:", percent(chart.x.place(tick.value)), "\">",
                       tick.label, "</span>\n"});
   }
+  std::string events;
+  for (const EventMark& event : chart.events) {
+    events += event_line(chart, event);
+    labels += event_label(chart, event);
+  }
+  labels += end_labels(chart);
+  const bool has_ends = !chart.ends.empty() && chart.ends.size() <= kEndsMax;
   const std::string side = std::to_string(static_cast<int>(kSide));
   return concat({"<figure>\n<h2>",
                  chart.title,
                  "</h2>\n<p class=\"unit\">",
                  chart.y_label,
-                 "</p>\n<div class=\"plot\" style=\"margin-left:",
+                 has_ends ? "</p>\n<div class=\"plot ends\" style=\"margin-left:"
+                          : "</p>\n<div class=\"plot\" style=\"margin-left:",
                  chars(0.6 * static_cast<double>(widest) + 0.6, std::chars_format::fixed, 1),
                  "em\">\n<svg viewBox=\"0 0 ",
                  side,
@@ -150,6 +204,7 @@ std::string render_chart(const Chart& chart) {
                  escape(chart.description),
                  "\">\n",
                  path_mark("grid", grid),
+                 path_mark("event", events),
                  chart.marks,
                  "</svg>\n",
                  labels,

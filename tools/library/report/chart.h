@@ -32,6 +32,19 @@ struct Axis {
   double place(double value) const;  // 0 to kSide
 };
 
+// The name of a line, shown where it ends.
+struct LineEnd {
+  Point at;
+  std::string name;    // plain text
+  std::string colour;  // a class; may be empty
+};
+
+// A vertical line where something happened.
+struct EventMark {
+  double step = 0;
+  std::string name;  // plain text
+};
+
 struct Chart {
   std::string title;
   std::string description;  // for those who cannot see it
@@ -42,6 +55,8 @@ struct Chart {
   Axis y;
   std::string marks;   // SVG
   std::string labels;  // HTML over the plot
+  std::vector<LineEnd> ends{};
+  std::vector<EventMark> events{};
 };
 
 // The label of a tick, where ticks are `spacing` apart and the largest is `largest`: all of an axis

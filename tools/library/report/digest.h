@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,11 +16,15 @@ namespace instep {
 // A run digested. Its record must outlive it.
 struct ReportedRun {
   const RunRecord* record = nullptr;
-  std::string name;  // the folder's own name
+  std::string name;  // the end of its path
   std::string task;
   std::string algo;
   std::string seed;
   double steps = 0;
+  double steps_planned = 0;  // 0 where it is not known
+  // What decides how it learns, as words: the algorithm, every setting, what happens to the world,
+  // robot or simulation. Not: seed, length, and what computed it.
+  std::map<std::string, std::string> conditions;
   std::vector<Point> returns;      // of the episodes with a usable return, in order of step
   std::size_t left_out_count = 0;  // episodes without
   std::optional<double> first_eighth;
@@ -26,9 +32,16 @@ struct ReportedRun {
 
   // Of a run without one, everything in it is empty.
   const RunSummary& summary() const;
+  // Whether it has made the steps that it was to make.
+  bool is_done() const;
+  // The mean return of the episodes that ended in the eighth of `steps` before `steps`.
+  std::optional<double> eighth_before(double at) const;
 };
 
 ReportedRun digest(const RunRecord& record);
+
+// Gives each run the shortest end of its path that tells it from the others.
+void name_apart(std::span<ReportedRun> runs);
 
 // A running mean at `count` steps, evenly spaced up to `steps`: of the episodes that ended in the
 // last twentieth of `steps` before, or the value before where none did. It begins with the first

@@ -21,6 +21,13 @@ namespace {
 constexpr std::size_t kDotsMax = 600;
 constexpr std::size_t kCurvePoints = 300;
 
+// When the world changed, where it did within the run.
+std::vector<EventMark> changes_of(const ReportedRun& run) {
+  const double step = static_cast<double>(run.record->change_step);
+  if (run.record->change.empty() || step <= 0 || step > run.steps) return {};
+  return {{step, run.record->change}};
+}
+
 std::string learning_curve(const ReportedRun& run) {
   if (run.returns.empty()) {
     return "<p class=\"note\">No episode has ended yet, so there is no learning curve.</p>\n";
@@ -43,6 +50,8 @@ std::string learning_curve(const ReportedRun& run) {
                       : concat({"Each dot is an episode; ", count_text(dots.size()), " of ",
                                 count_text(run.returns.size()), " are shown, evenly picked."});
   chart.caption += " The line is the mean of the episodes that ended in the last 5 % of the steps.";
+  if (!curve.empty()) chart.ends = {{curve.back(), "running mean", ""}};
+  chart.events = changes_of(run);
   if (run.left_out_count > 0) {
     chart.caption += concat(
         {" Left out: ", count_text(run.left_out_count), " episodes whose return is not finite."});
@@ -84,10 +93,15 @@ std::string adaptation_chart(const ReportedRun& run) {
                           "</b>. Each line is the mean return of an agent since then:"});
   for (std::size_t i = 0; i < kLines.size(); ++i) {
     chart.marks += path_mark(kLines[i].css_class, line_path(chart, lines[i]));
+    if (!lines[i].empty()) {
+      chart.ends.push_back(
+          {lines[i].back(), kLines[i].name, std::string(kLines[i].css_class).substr(5)});
+    }
     chart.caption +=
         concat({" <span class=\"swatch ", std::string_view(kLines[i].css_class).substr(5),
                 "\"></span> ", kLines[i].name, i + 1 < kLines.size() ? "," : "."});
   }
+  chart.events = changes_of(run);
   return render_chart(chart);
 }
 
@@ -111,6 +125,7 @@ std::string speed_chart(const ReportedRun& run) {
   chart.y = round_axis(0, fastest, 4);
   chart.marks = points.size() == 1 ? path_mark("dots strong", dots_path(chart, points))
                                    : path_mark("line", line_path(chart, points));
+  chart.ends = {{points.back(), "speed", ""}};
   chart.caption = "How fast the loop went, learning included.";
   return render_chart(chart);
 }
@@ -230,6 +245,12 @@ std::string update_histogram(const ReportedRun& run) {
 
 // ---- Tables ----
 
+// "800", or "400 of 800" of a run that is not done.
+std::string steps_text(const ReportedRun& run) {
+  if (run.steps_planned <= run.steps) return fixed(run.steps, 0);
+  return concat({fixed(run.steps, 0), " of ", fixed(run.steps_planned, 0)});
+}
+
 std::string row(std::string_view name, std::string_view value) {
   return value.empty()
              ? ""
@@ -319,17 +340,28 @@ std::string summary_rows(const RunSummary& summary) {
   return rows + row("Ended at", escape(summary.ended_at));
 }
 
+// What best/ holds, and why it may do better or worse than the curve says.
+std::string best_text(const ReportedRun& run) {
+  if (!run.record->best_step) return "";
+  return concat(
+      {"the weights of step ", count_text(static_cast<std::uint64_t>(*run.record->best_step)),
+       ", when the mean return of the last hundred episodes was the best so far. It is the "
+       "policy of that one moment, while the mean is over all the policies of those "
+       "episodes: the two may differ much"});
+}
+
 std::string facts_table(const ReportedRun& run) {
   std::string rows = row("Ended", ended_text(run.summary().ended));
   rows += row("Warnings", warnings_text(run.summary()));
   rows += row("Task", escape(run.task));
   rows += row("Algorithm", escape(run.algo));
   rows += row("Seed", escape(run.seed));
-  rows += row("Steps", fixed(run.steps, 0));
+  rows += row("Steps", steps_text(run));
   rows += row("Episodes", count_text(run.record->episodes.size()));
   rows += row("Mean return, first eighth", optional_text(run.first_eighth));
   rows += row("Mean return, last eighth", optional_text(run.last_eighth));
   if (run.record->summary) rows += summary_rows(*run.record->summary);
+  rows += row("best/", best_text(run));
   rows += row("Folder", escape(run.record->path));
   return concat(
       {"<section>\n<h2>The run</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});
@@ -474,7 +506,7 @@ std::string headline(const ReportedRun& run) {
   const std::string tail = escape(
       concat({seconds ? concat({", in ", duration_text(*seconds)}) : "", means_text(run), "."}));
   const std::string start =
-      concat({"In ", fixed(run.steps, 0), " steps of <em>", escape(task), "</em> "});
+      concat({"In ", steps_text(run), " steps of <em>", escape(task), "</em> "});
   if (run.returns.empty()) return concat({start, "no episode has ended yet", tail});
   if (run.returns.size() == 1) {
     return concat({start, "one episode has ended, with a return of <b>",
@@ -490,11 +522,19 @@ std::string headline(const ReportedRun& run) {
                  ")", tail});
 }
 
+std::string problems_note(const ReportedRun& run) {
+  std::string notes;
+  for (const std::string& problem : run.record->problems) {
+    notes += concat({"<p class=\"note\">", escape(problem), ".</p>\n"});
+  }
+  return notes;
+}
+
 std::string one_run_body(const ReportedRun& run) {
   const std::string config = settings_block(run);
-  return concat({"<h1>", headline(run), "</h1>\n", episode_figure(run), learning_curve(run),
-                 adaptation_chart(run), speed_chart(run), update_histogram(run), facts_table(run),
-                 real_time_table(run), memory_table(run),
+  return concat({"<h1>", headline(run), "</h1>\n", problems_note(run), episode_figure(run),
+                 learning_curve(run), adaptation_chart(run), speed_chart(run),
+                 update_histogram(run), facts_table(run), real_time_table(run), memory_table(run),
                  config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
                  config.empty() ? "" : "</section>\n"});
 }

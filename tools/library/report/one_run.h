@@ -13,6 +13,9 @@ std::string one_run_body(const ReportedRun& run);
 // One sentence in plain words: what was learnt, from how much, in how long, by what. HTML.
 std::string headline(const ReportedRun& run);
 
+// Which of the run's files were damaged and are left out, as HTML; nothing where none was.
+std::string problems_note(const ReportedRun& run);
+
 // The run's config.toml as HTML; nothing where it is missing.
 std::string settings_block(const ReportedRun& run);
 

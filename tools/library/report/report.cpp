@@ -1,13 +1,20 @@
 #include "tools/library/report/report.h"
 
+#include <cstdio>
+#include <filesystem>
+#include <set>
 #include <string_view>
 #include <vector>
 
 #include "tools/library/error.h"
 #include "tools/library/report/digest.h"
 #include "tools/library/report/one_run.h"
+#include "tools/library/report/run_groups.h"
 #include "tools/library/report/several_runs.h"
 #include "tools/library/report/text.h"
+#include "tools/library/run/run_folder.h"
+#include "tools/library/run/seeds.h"
+#include "tools/library/run/settings_io.h"
 
 namespace instep {
 namespace {
@@ -34,21 +41,27 @@ main{max-width:46rem;margin:0 auto;padding:1.5rem 1rem 3rem}
 header{color:var(--soft);display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between}
 header{border-bottom:2px solid var(--ink);padding-bottom:.4rem}
 header b{color:var(--ink);letter-spacing:.04em}
+header span{min-width:0;overflow-wrap:anywhere}
 h1{font-size:1.4rem;font-weight:400;line-height:1.4;margin:1.5rem 0 2rem;overflow-wrap:anywhere}
 h1 b{font-weight:650}
 h1 em{font-style:normal;color:var(--main)}
-h2{font-size:1rem;font-weight:650;margin:0 0 .4rem}
+h2{font-size:1rem;font-weight:650;margin:0 0 .4rem;overflow-wrap:anywhere}
 figure,section{margin:2.5rem 0 0}
 .plot{position:relative;height:18rem;margin-right:1.4em;border-left:1px solid var(--soft);border-bottom:1px solid var(--soft)}
 .plot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
 .plot span{position:absolute;line-height:1.5;white-space:nowrap;color:var(--soft)}
 .y{right:100%;padding-right:.45em;transform:translateY(50%)}
 .x{top:100%;padding-top:.2em;transform:translateX(-50%)}
+.plot .end{transform:translateY(50%);padding:0 .3em;color:var(--k,var(--ink));max-width:9.5em;overflow:hidden;
+text-overflow:ellipsis}
+.plot.ends{margin-right:9.5em}
+.plot .mark{max-width:50%;overflow:hidden;text-overflow:ellipsis}
+.event{stroke:var(--alert);stroke-width:1.5;stroke-dasharray:5 4}
 .plot .mark{color:var(--ink);background:var(--paper);padding:0 .35em;margin:0 1px}
 .unit{margin:0 0 .7rem;color:var(--soft)}
 .right{text-align:right;margin:1.7rem 1.4rem .3rem 0}
 .note{margin:.8rem 0 0}
-figcaption,.note{color:var(--soft);max-width:38rem}
+figcaption,.note{color:var(--soft);max-width:38rem;overflow-wrap:anywhere}
 path{fill:none;vector-effect:non-scaling-stroke}
 .grid{stroke:var(--grid);stroke-width:1}
 .dots{stroke:var(--main);stroke-opacity:.35;stroke-width:4.5;stroke-linecap:round}
@@ -84,8 +97,11 @@ tr>:last-child{padding-right:0}
 .total th,.total td{border-top:1px solid var(--ink);font-weight:650}
 pre{margin:0;padding:.8rem;border:1px solid var(--rule);font:1rem/1.45 ui-monospace,"SF Mono",Menlo,Consolas,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}
-summary{padding:.5rem 0;cursor:pointer}
+summary{padding:.5rem 0;cursor:pointer;overflow-wrap:anywhere}
 @media (max-width:48rem){
+.plot.ends{margin-right:1.4em}
+.plot .end{background:var(--paper);max-width:50%}
+.plot .late{left:auto!important;right:0}
 .runs thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
 .runs tr{display:grid;grid-template-columns:1fr 1fr;gap:.3rem 1rem;padding:.8rem 0;border-bottom:1px solid var(--rule)}
 .runs th,.runs td{display:block;border:0;padding:0;overflow-wrap:anywhere}
@@ -102,6 +118,7 @@ std::string render_report(std::span<const RunRecord> runs) {
   if (runs.empty()) throw UsageError("a report needs at least one run");
   std::vector<ReportedRun> digests;
   for (const RunRecord& record : runs) digests.push_back(digest(record));
+  name_apart(digests);
   const bool one = runs.size() == 1;
   const std::string subject = one ? digests[0].name : count_text(runs.size()) + " runs";
   const std::string task = grouped_by_task(digests).size() == 1 ? digests[0].task : "";
@@ -109,6 +126,61 @@ std::string render_report(std::span<const RunRecord> runs) {
                  "</title>\n</head>\n<body>\n<main>\n<header><b>instep</b><span>", escape(subject),
                  "</span></header>\n", one ? one_run_body(digests[0]) : several_runs_body(digests),
                  "</main>\n</body>\n</html>\n"});
+}
+
+namespace {
+
+// Each run once: one that was named twice would count twice.
+std::vector<std::string> runs_in(const std::vector<std::string>& folders) {
+  std::vector<std::string> runs;
+  std::set<std::filesystem::path> seen;
+  for (const std::string& folder : folders) {
+    std::vector<std::string> named = {folder};
+    if (is_seeds_folder(folder)) {
+      named = begun_seeds(folder);
+      if (named.empty()) throw DataError(folder + ": no run was begun in it");
+    }
+    for (const std::string& run : named) {
+      std::error_code error;
+      if (seen.insert(std::filesystem::weakly_canonical(run, error)).second) {
+        runs.push_back(run);
+      } else {
+        std::fprintf(stderr, "instep: warning: %s: is named twice and counts once\n", run.c_str());
+      }
+    }
+  }
+  return runs;
+}
+
+RunRecord read_run(const std::string& run) {
+  require_run_folder(run);
+  require_toml(run + "/config.toml");
+  if (std::error_code error; !std::filesystem::exists(run + "/episodes.csv", error)) {
+    throw DataError(run + "/episodes.csv: is missing; without it there is nothing to report");
+  }
+  RunRecord record = read_run_record(run);
+  require_whole(record);
+  for (const std::string& problem : record.problems) {
+    std::fprintf(stderr, "instep: warning: %s\n", problem.c_str());
+  }
+  return record;
+}
+
+}  // namespace
+
+int run_report(const std::vector<std::string>& folders, const std::string& out) {
+  std::vector<RunRecord> records;
+  for (const std::string& run : runs_in(folders)) records.push_back(read_run(run));
+  const std::string in_folder =
+      folders.size() == 1 ? folders.front() + "/report.html" : "report.html";
+  const std::string file = out.empty() ? in_folder : out;
+  try {
+    write_file(file, render_report(records));
+  } catch (const IoError& error) {
+    throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");
+  }
+  std::printf("report: %s\n", file.c_str());
+  return kDone;
 }
 
 }  // namespace instep

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "tools/library/error.h"
+#include "tools/library/run/session.h"
 
 namespace instep {
 namespace {
@@ -166,6 +167,12 @@ RunRecord read_run_record(const std::string& folder) {
   if (has_episodes) record.episodes = read_episodes(episodes);
   take_file(record, "summary.json",
             [&](const std::string& path) { record.summary = summary_from_json(read_json(path)); });
+  take_file(record, WorldChange::kName, [&](const std::string& path) {
+    const WorldChange change = read_change(path);
+    record.change = change.text;
+    record.change_step = change.step;
+  });
+  record.best_step = checkpoint_step((root / "best" / "checkpoint").string());
   take_file(record, WorldChange::kResultName, [&](const std::string& path) {
     record.adaptation = adaptation_from_json(read_json(path));
   });

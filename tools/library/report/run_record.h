@@ -27,6 +27,9 @@ struct Episode {
 struct RunRecord {
   std::string path{};         // the folder as it was given
   std::string config_text{};  // config.toml, empty where it is missing
+  std::string change{};       // what happens to the world on the way, as text; mostly empty
+  std::int64_t change_step = 0;
+  std::optional<std::int64_t> best_step{};  // of the weights in best/
   std::vector<Episode> episodes{};
   // summary.json. None of a run that goes on or was killed, and of one that is damaged.
   std::optional<RunSummary> summary{};

@@ -3,20 +3,14 @@
 
 #include <span>
 #include <string>
-#include <vector>
 
 #include "tools/library/report/digest.h"
 
 namespace instep {
 
-// Runs that share a property, of at least one run.
-using RunGroup = std::vector<const ReportedRun*>;
-
-// The runs by task, each task where its first run stood.
-std::vector<RunGroup> grouped_by_task(std::span<const ReportedRun> runs);
-
 // The runs side by side, as HTML: each task with axes of its own, since returns of different tasks
-// have nothing in common; each algorithm with the mean over its runs and the 95 % interval.
+// have nothing in common; runs of the same thing with their mean and its 95 % interval. What the
+// runs do not share is said, and half-done ones are left out of means.
 std::string several_runs_body(std::span<const ReportedRun> runs);
 
 }  // namespace instep

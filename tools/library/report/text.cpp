@@ -50,6 +50,11 @@ std::string with_minus(std::string text) {
   return text.find_first_of("123456789") == std::string::npos ? text : "\u2212" + text;
 }
 
+std::string shortest_text(double value) {
+  std::array<char, 64> buffer{};
+  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
+}
+
 std::string fixed(double value, int decimals) {
   if (!usable(value)) return "not finite";
   if (std::abs(value) >= 1e15) return with_minus(chars(value, std::chars_format::scientific, 3));

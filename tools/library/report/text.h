@@ -20,6 +20,9 @@ std::string concat(std::initializer_list<std::string_view> parts);
 std::string chars(double value, std::chars_format format, int precision);
 std::string with_minus(std::string text);
 
+// With as few digits as tell it from every other number.
+std::string shortest_text(double value);
+
 // With that many decimals, and commas between groups of three digits.
 std::string fixed(double value, int decimals);
 std::string count_text(std::uint64_t count);

@@ -117,8 +117,9 @@ void print_results(const std::vector<EpisodeResult>& results, const RunConfig& c
   if (results.empty()) {
     std::printf("no whole episode\n");
   } else {
-    std::printf("mean return %.3f, standard deviation %.3f over %zu episodes\n", mean, deviation,
-                results.size());
+    std::printf("mean return %.3f, standard deviation %.3f over %zu episodes, %s\n", mean,
+                deviation, results.size(),
+                options.deterministic ? "always the mean action" : "actions drawn as in training");
   }
   if (!options.json) return;
   const nlohmann::json result = {

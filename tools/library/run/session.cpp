@@ -110,6 +110,14 @@ void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
                   "beside it says; restore the config.toml it was made with");
 }
 
+std::optional<std::int64_t> checkpoint_step(const std::string& path) {
+  CheckpointFile checkpoint(0);  // only read
+  const CheckpointStatus status = checkpoint.open(path, false);
+  const bool is_whole =
+      status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
+  return is_whole ? std::optional(checkpoint.step()) : std::nullopt;
+}
+
 bool has_results(const std::string& folder) {
   const std::string path = folder + "/episodes.csv";
   return std::filesystem::exists(folder + "/summary.json") ||

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/checkpoint.h"
@@ -51,6 +52,9 @@ class RunSession {
 
 // Whether a run's folder tells of steps made: of an episode, or of an end.
 bool has_results(const std::string& folder);
+
+// The step of the newest whole checkpoint in that file; none where there is none.
+std::optional<std::int64_t> checkpoint_step(const std::string& path);
 
 // Throws DataError unless the checkpoint at `path` belongs to a run of that configuration.
 void require_same_run(const CheckpointFile& checkpoint, const std::string& path,

@@ -597,6 +597,50 @@ TEST(Report, TellsAlgorithmsOfOneTaskApart) {
   EXPECT_THAT(page, Not(HasSubstr("same seed"))) << "each algorithm has each seed once";
 }
 
+// Two settings are two things, whose mean would be the mean of nothing.
+TEST(Report, AveragesOnlyRunsOfTheSameSettings) {
+  std::vector<RunRecord> runs;
+  for (int i = 0; i < 4; ++i) {
+    runs.push_back(scaled(ordinary_record(i / 2), "hopper", i % 2 == 0 ? 1.0 : 2.0));
+    runs.back().config_text =
+        std::string("[run]\nsteps = 800\n[learner]\nactor_lr = ") + (i % 2 == 0 ? "0.001" : "0.01");
+  }
+  const std::string page = render_report(runs);
+  expect_sound_page(page);
+  EXPECT_THAT(page, HasSubstr("(actor_lr 0.001, 2 runs); "));
+  EXPECT_THAT(page, HasSubstr("(actor_lr 0.01, 2 runs)."));
+  EXPECT_THAT(page, HasSubstr("The runs differ in: actor_lr."));
+  const std::string alone = render_report(std::span(runs).first(2));
+  EXPECT_THAT(alone, HasSubstr("one run of each: no interval."));
+}
+
+TEST(Report, LeavesHalfDoneRunsOutOfMeansAndNamesThem) {
+  std::vector<RunRecord> runs = {ordinary_record(0), ordinary_record(1), ordinary_record(2),
+                                 ordinary_record(3)};
+  runs[2].episodes.resize(20);
+  runs[2].summary->ended = "interrupted";
+  runs[2].summary->steps = 200;
+  runs[3].episodes.resize(10);
+  runs[3].summary.reset();
+  const std::string page = render_report(runs);
+  expect_sound_page(page);
+  EXPECT_THAT(page, HasSubstr("2 of 4 runs of <em>hopper</em> are done, 800 steps each: the mean "
+                              "return of the last eighth is <b>76</b>"));
+  EXPECT_THAT(page, HasSubstr("<b>a-s2</b>, 200 of 800 steps, interrupted"));
+  EXPECT_THAT(page, HasSubstr("<b>a-s3</b>, 100 steps, no summary"));
+}
+
+TEST(Report, NamesRunsByTheShortestPathThatTellsThemApart) {
+  std::vector<RunRecord> runs = {ordinary_record(0), ordinary_record(1), ordinary_record(2)};
+  runs[0].path = "/x/first/s0";
+  runs[1].path = "/x/second/s0/";
+  runs[2].path = "/x/second/s1";
+  const std::string page = render_report(runs);
+  for (const char* name : {"first/s0</th>", "second/s0</th>", ">s1</th>"}) {
+    EXPECT_THAT(page, HasSubstr(name));
+  }
+}
+
 TEST(Report, SaysWhatTheRunWarnedOf) {
   RunRecord record = ordinary_record();
   EXPECT_THAT(render(record), Not(HasSubstr("Warnings")));
@@ -615,8 +659,9 @@ TEST(Report, ServesSeveralRunsOfDifferentLengthAndWithoutEpisodes) {
                                  record_of(2, {episode(58, 1)}, 60)};
   const std::string page = render_report(runs);
   expect_sound_page(page);
-  EXPECT_THAT(page, HasSubstr("60 to 800 steps each"));
-  EXPECT_THAT(page, HasSubstr("from the 2 runs that have one"));
+  EXPECT_THAT(page,
+              HasSubstr("60 to 800 steps each, compared at step 60, which all of them have: the "
+                        "mean return of the eighth before it is"));
   expect_sound_page(render_report(std::vector<RunRecord>{record_of(1, {}), record_of(2, {})}));
   EXPECT_THROW(render_report({}), UsageError);
 }
