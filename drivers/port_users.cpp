@@ -41,7 +41,10 @@ Port find_port(const std::string& path, const std::string& root) {
   const std::string below_root = port.file.string().starts_with(root)
                                      ? port.file.string().substr(root.size())
                                      : port.file.string();
-  port.names = {path, port.file.string(), below_root, port.file.filename().string()};
+  port.names = {path, port.file.string(), below_root};
+  // A pseudo-terminal's name is a number, which any command line may hold.
+  const std::string name = port.file.filename().string();
+  if (name.starts_with("tty")) port.names.insert(name);
   return port;
 }
 

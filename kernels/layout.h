@@ -28,7 +28,7 @@ struct LearnerState {
   double critic_beta2_power = 1.0;
   std::int64_t actor_updates_dropped = 0;  // non-finite gradient
   std::int64_t critic_updates_dropped = 0;
-  std::int64_t transitions_dropped = 0;  // non-finite observation or reward
+  std::int64_t transitions_dropped = 0;  // not finite, or the robot was held or lost
 
   // Statistics (double throughout).
   double normalizer_count = 1e-4;  // Gymnasium's start: mean 0, variance 1, count 1e-4

@@ -93,6 +93,16 @@ TEST(PortUsers, AreLoginsThatNameIt) {
   EXPECT_THAT(machine.troubles(), IsEmpty());
 }
 
+// A pseudo-terminal is called by a number.
+TEST(PortUsers, AreNoProgramsWithThatNumber) {
+  const Machine machine;
+  machine.put("dev/pts/2", "");
+  machine.run("700", "ninja", "ninja|-j|2|");
+  EXPECT_THAT(port_troubles(machine.root() + "/dev/pts/2", machine.root()), IsEmpty());
+  machine.run("701", "minicom", "minicom|-D|/dev/pts/2|");
+  EXPECT_THAT(port_troubles(machine.root() + "/dev/pts/2", machine.root()), SizeIs(1));
+}
+
 TEST(PortUsers, AreServicesThatTryEveryPort) {
   const Machine machine;
   machine.run("500", "ModemManager", "/usr/sbin/ModemManager|");

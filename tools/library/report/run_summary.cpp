@@ -169,7 +169,8 @@ std::vector<std::string> losses_of(const RunSummary& summary) {
   const auto add = [&](std::uint64_t count, const char* one, const char* many) {
     if (count > 0) losses.push_back(std::to_string(count) + ' ' + (count == 1 ? one : many));
   };
-  add(summary.dropped_transitions, "transition was not finite", "transitions were not finite");
+  add(summary.dropped_transitions, "transition was dropped (held, lost or not finite)",
+      "transitions were dropped (held, lost or not finite)");
   add(summary.dropped_updates, "update was not finite", "updates were not finite");
   if (summary.gpu) {
     add(summary.gpu->fallbacks, "learner lost its GPU", "learners lost their GPU");
