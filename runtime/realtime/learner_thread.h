@@ -24,7 +24,8 @@ class LearnerThread {
   // From the loop: one write.
   void wake() const { wake_up_.wake(); }
 
-  int priority_error() const { return priority_error_; }  // after stop()
+  // 0, or why it is no FIFO thread; kNotTriedYet before it has begun. Any time.
+  int priority_error() const { return priority_error_; }
 
  private:
   void run();
@@ -32,8 +33,8 @@ class LearnerThread {
   Agent& agent_;
   WakeUp wake_up_;
   std::atomic<bool> is_stopping_{false};
+  std::atomic<int> priority_error_{kNotTriedYet};
   std::thread thread_;
-  int priority_error_ = 0;
 };
 
 }  // namespace instep

@@ -77,7 +77,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
   // How often the port's settings had been changed by somebody else.
   std::uint64_t port_resets() const { return port_resets_; }
-  int priority_error() const { return priority_error_; }  // 0, or why it is no FIFO thread
+  // 0, or why it is no FIFO thread; kNotTriedYet before it has begun. Any time.
+  int priority_error() const { return priority_error_; }
   bool has_lost_guardian() const { return has_lost_guardian_; }
   // Whether the robot's own bytes showed at the end that it stands; nothing where it was never told
   // to move.
@@ -124,6 +125,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::atomic<bool> must_stand_{false};
   std::atomic<bool> has_ended_{false};
   std::atomic<std::uint64_t> rounds_{0};
+  std::atomic<int> priority_error_{kNotTriedYet};
   std::thread thread_;
   // The loop's.
   std::int64_t known_packet_ns_ = 0;
@@ -142,7 +144,6 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::int64_t reopen_ns_ = 0;
   std::uint64_t packets_lost_ = 0;
   std::uint64_t port_resets_ = 0;
-  int priority_error_ = 0;
   std::optional<bool> stood_;
   IoLatency latency_;
 };

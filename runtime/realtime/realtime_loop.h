@@ -70,7 +70,7 @@ struct RealtimeLoopConfig {
   std::int64_t period_ns = 0;
   std::int64_t steps = 0;           // in all
   std::int64_t snapshot_every = 0;  // steps; 0: none
-  int core = -1;                    // to stay on, or -1
+  int core = -1;                    // to stay on, or -1; one that pin_to_core() has accepted
   LoopEndHook end_hook{};
 };
 
@@ -99,12 +99,14 @@ class RealtimeLoop {
   std::int64_t snapshot_step() const { return snapshot_step_.load(std::memory_order_acquire); }
   void release_snapshot() { snapshot_step_.store(kNoSnapshot, std::memory_order_release); }
 
+  // 0, or why they are no FIFO threads; kNotTriedYet before they have begun. Any time.
+  int loop_priority_error() const { return loop_priority_error_; }
+  int learner_priority_error() const { return learner_.priority_error(); }
+
   // After join().
   bool is_faulted() const { return is_faulted_; }
   const RealtimeCounters& counters() const { return monitor_.counters(); }
   std::uint64_t episodes_lost() const { return episodes_lost_; }
-  int loop_priority_error() const { return loop_priority_error_; }
-  int learner_priority_error() const { return learner_.priority_error(); }
 
  private:
   static constexpr std::int64_t kNoSnapshot = -1;
@@ -128,12 +130,12 @@ class RealtimeLoop {
   std::atomic<std::int64_t> steps_{0};
   std::atomic<std::int64_t> snapshot_step_{kNoSnapshot};
   std::atomic<bool> is_over_{false};
+  std::atomic<int> loop_priority_error_{kNotTriedYet};
   std::thread thread_;
   // The loop thread's.
   bool is_snapshot_due_ = false;
   std::int64_t tick_end_ns_ = 0;
   bool is_faulted_ = false;
-  int loop_priority_error_ = 0;
   std::uint64_t episodes_lost_ = 0;  // the writer did not take them
 };
 

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,28 +51,23 @@ int become_realtime(const char* name, int priority) {
 int pin_to_core(int core) {
   cpu_set_t cores;
   CPU_ZERO(&cores);
+  if (core < 0 || core >= CPU_SETSIZE) return EINVAL;
   CPU_SET(static_cast<std::size_t>(core), &cores);
   return pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
 }
 
 int lock_memory() {
-  return mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno;
-}
-
-std::string missing_rights() {
-  std::string text;
-  rlimit limit{};
-  const bool is_root = geteuid() == 0;
-  getrlimit(RLIMIT_RTPRIO, &limit);
-  if (!is_root && limit.rlim_cur < static_cast<rlim_t>(kIoPriority)) {
-    text += "no right to real-time priority: ticks may be late under load\n";
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return errno;
+  // Asked for, but not touched: no page of it is taken.
+  void* const memory = mmap(nullptr, kLockedBytesWanted, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    const int error = errno;
+    munlockall();
+    return error;
   }
-  getrlimit(RLIMIT_MEMLOCK, &limit);
-  if (!is_root && limit.rlim_cur < static_cast<rlim_t>(kLockedBytesWanted)) {
-    text += "no right to lock memory: ticks may wait for pages\n";
-  }
-  if (!text.empty()) text += std::string(kRightsAdvice) + '\n';
-  return text;
+  munmap(memory, kLockedBytesWanted);
+  return 0;
 }
 
 void sleep_until(std::int64_t deadline_ns) {
@@ -97,7 +91,9 @@ std::int64_t steal_time_ns() {
 }
 
 WakeUp::WakeUp() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (descriptor_ < 0)
+    throw std::system_error(errno, std::generic_category(),
+                            "a wake-up between two threads cannot be made");
 }
 
 WakeUp::~WakeUp() {

@@ -19,27 +19,28 @@ inline constexpr int kLearnerPriority = 60;
 // whose text begins with `subject`, where the system refuses.
 std::thread start_thread(const std::string& subject, std::function<void()> work);
 
+// In place of an error of become_realtime() that is not known yet.
+inline constexpr int kNotTriedYet = -1;
+
 // Makes the calling thread a first-in-first-out real-time thread of that priority and names it (at
 // most 15 bytes). Answers 0 or an errno value: EPERM without the right to do so.
 [[nodiscard]] int become_realtime(const char* name, int priority);
 
-// Keeps the calling thread on one core. Answers 0 or an errno value.
+// Keeps the calling thread on one core. Answers 0 or an errno value: EINVAL where this process may
+// not run there.
 [[nodiscard]] int pin_to_core(int core);
-
-// Keeps all memory, present and future, from being paged out. Answers 0 or an errno value.
-[[nodiscard]] int lock_memory();
 
 // More memory than any run locks.
 inline constexpr std::int64_t kLockedBytesWanted = std::int64_t{256} << 20;
+
+// Keeps all memory, present and future, from being paged out. Answers 0 or an errno value; where
+// there is no right to kLockedBytesWanted more, nothing is locked, so that no later request fails.
+[[nodiscard]] int lock_memory();
 
 // How a user gets these rights, and that to robots' ports.
 inline constexpr const char* kRightsAdvice =
     "sudo usermod --append --groups instep,dialout $USER, then log in again (the groups and limits "
     "come with the package)";
-
-// Whether this process may have real-time threads and lock its memory; where not, one line each of
-// what that means, and one of what to do about it, else empty.
-std::string missing_rights();
 
 // Sleeps until CLOCK_MONOTONIC shows deadline_ns, an absolute time.
 void sleep_until(std::int64_t deadline_ns);

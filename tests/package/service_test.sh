@@ -1,6 +1,6 @@
 # service_test.sh DEB SCRATCH
-# In a Debian that systemd has started, the package's service learns with a real-time priority; goes on with its run
-# after a kill, after it no longer ticked (watchdog) and after an upgrade of the package; ends cleanly; and is not
+# In a Debian that systemd has started, the package's service learns, with the right to real-time priorities; goes on
+# with its run after a kill, after it no longer ticked (watchdog) and after an upgrade of the package; ends cleanly; and is not
 # started over and over on wrong use. Exits with 77 where this cannot be tried.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/debian.sh"
@@ -51,8 +51,8 @@ inside tee /etc/instep/lab.conf <<<$'TASK=dot_reacher\nSTEPS=1000000000\nOPTIONS
 inside systemctl enable --now instep@lab
 is ActiveState active || fail "started, but not active"
 process=$(state MainPID)
-inside chrt --pid "$process" | grep -F 'policy: SCHED_FIFO' || fail "no real-time policy"
-inside chrt --pid "$process" | grep -E 'priority: 60$' || fail "not priority 60"
+inside chrt --pid "$process" | grep -F 'policy: SCHED_OTHER' || fail "a simulated run needs no real-time policy"
+inside grep -E '^Max realtime priority +80' "/proc/$process/limits" || fail "its threads may take no real-time priority"
 # A machine that is itself a container may refuse even root more than a few megabytes.
 if (ulimit -l unlimited) 2>/dev/null; then
   inside grep -E '^Max locked memory +unlimited' "/proc/$process/limits" || fail "may not lock its memory"

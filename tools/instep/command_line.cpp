@@ -77,6 +77,15 @@ void add_schedule(CLI::App* command, std::optional<Schedule>& schedule) {
       ->check(CLI::IsMember({"act_first", "throughput"}));
 }
 
+CLI::Option* add_core(CLI::App* command, int& core, const std::string& when) {
+  return command
+      ->add_option("--core", core,
+                   when +
+                       ": the processor core that the control loop stays on, as one that "
+                       "isolcpus= keeps free")
+      ->check(CLI::Range(0, 1023));
+}
+
 void add_backend(CLI::App* command, std::string& backend, std::string& path) {
   command->add_option("--backend", backend, "auto, cpu, cuda or cuda-emulated")
       ->check(CLI::IsMember({"auto", "cpu", "cuda", "cuda-emulated"}));
@@ -107,6 +116,7 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       ->add_option("--phase", options.phase,
                    "with --time real: locked to the device's packets (default), or free")
       ->check(CLI::IsMember({"locked", "free"}));
+  add_core(command, options.core, "with --time real");
   command->add_option("--config", options.config_file,
                       "TOML file like the config.toml of a run: tables [run] and [learner]");
   command->add_option("--set", options.set, "one setting, key=value; may be repeated")
@@ -132,6 +142,7 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
       ->check(is_seed);
   command->add_flag("--deterministic", options.deterministic, "the mean action instead of a draw");
   command->add_option("--device", options.device, "a robot's port: episodes on that robot");
+  add_core(command, options.core, "with --device");
   command->add_flag("--json", options.json, "end with one line of JSON");
   command->callback([&] { action = [&] { return run_eval(options); }; });
 }
@@ -184,6 +195,7 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
       ->check(is_number)
       ->check(CLI::Range(1.0, 1e6))
       ->needs(rate);
+  add_core(command, options.core, "with --rate")->needs(rate);
   command->callback([&] { action = [&] { return run_profile(options); }; });
 }
 

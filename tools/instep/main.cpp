@@ -1,14 +1,15 @@
 // The instep command: options in, exit codes out. What each command does stands in its own file.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
+#include <string>
 #include <system_error>
 
 #include "tools/instep/command_line.h"
@@ -21,15 +22,16 @@ static int finish(int code) {
   pollfd output{STDOUT_FILENO, POLLOUT, 0};
   const bool has_reader = poll(&output, 1, 0) < 0 || (output.revents & POLLERR) == 0;
   if (is_written || !has_reader) return code;
-  std::fprintf(stderr, "instep: standard output: cannot be written: %s\n", std::strerror(errno));
+  std::fprintf(stderr, "instep: %s\n",
+               instep::system_trouble("standard output: cannot be written", errno).c_str());
   return instep::kDeviceError;
 }
 
 // Runs the command and prints what went wrong.
 static int run(int argc, char** argv) {
-  const auto fails = [](int code, const char* text) {
+  const auto fails = [](int code, const std::string& text) {
     instep::let_signals_end(code);
-    std::fprintf(stderr, "instep: %s\n", text);
+    std::fprintf(stderr, "instep: %s\n", text.c_str());
     return code;
   };
   try {
@@ -37,16 +39,29 @@ static int run(int argc, char** argv) {
     return command_line.action ? command_line.action() : command_line.exit_code;
   } catch (const instep::CommandError& error) {
     return fails(error.code(), error.what());
-  } catch (const std::system_error& error) {  // a thread, a process, a file that the system refuses
-    return fails(instep::kDeviceError, error.what());
+  } catch (const std::system_error& error) {  // of files and folders, too
+    return fails(instep::kDeviceError, error.what() + instep::system_advice(error.code().value()));
   } catch (const std::bad_alloc&) {
-    return fails(instep::kDeviceError, "not enough memory");
+    return fails(instep::kDeviceError,
+                 "this machine has not enough memory left for the command: end other programs, or "
+                 "ask for less (--set hidden=N, --jobs N)");
   } catch (const std::exception& error) {
     return fails(instep::kCheckFailed, error.what());
   }
 }
 
+// A daemon may have closed them. The next file that is opened would take their place, and get what
+// is printed.
+static bool has_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    if (open("/dev/null", O_RDWR) != descriptor) return false;
+  }
+  return true;
+}
+
 int main(int argc, char** argv) {
+  if (!has_standard_descriptors()) return instep::kDeviceError;
   std::signal(SIGCHLD, SIG_DFL);  // a parent that ignores it would have us wait for ever
   const int code = run(argc, argv);
   instep::let_signals_end(code);

@@ -221,9 +221,11 @@ int run_train(const TrainOptions& options) {
     throw UsageError("--device " + options.device +
                      " needs --time real; simulated time has no device");
   }
-  if (!is_real && (options.is_dry_run || options.has_record || options.phase != "locked")) {
-    throw UsageError("--dry-run, --record and --phase need --time real and --device PATH");
+  if (!is_real && (options.is_dry_run || options.has_record || options.phase != "locked" ||
+                   options.core >= 0)) {
+    throw UsageError("--dry-run, --record, --phase and --core need --time real and --device PATH");
   }
+  require_core(options.core);
   if (is_real && !options.seeds.empty()) {
     throw UsageError("--seeds runs several at once, and there is one robot: use --seed");
   }
@@ -244,7 +246,8 @@ int run_train(const TrainOptions& options) {
     device = open_device(require_task(config.task), {.device = options.device,
                                                      .is_dry_run = options.is_dry_run,
                                                      .has_record = options.has_record,
-                                                     .is_phase_locked = options.phase == "locked"});
+                                                     .is_phase_locked = options.phase == "locked",
+                                                     .core = options.core});
   }
   if (!options.init.empty()) open_init(options.init, config);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);

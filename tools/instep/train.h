@@ -29,6 +29,7 @@ struct TrainOptions {
   bool is_dry_run = false;
   bool has_record = false;
   std::string phase = "locked";
+  int core = -1;  // that the loop on the robot stays on
   std::string config_file;
   std::vector<std::string> set;  // key=value
   std::string out;

@@ -38,4 +38,11 @@ class IoError : public CommandError {
   explicit IoError(const std::string& text) : CommandError(kDeviceError, text) {}
 };
 
+// What to do about an errno value that says that something has run out, to be put behind a message;
+// empty for others.
+std::string system_advice(int error);
+
+// "WHAT: what the system says", and the advice.
+std::string system_trouble(const std::string& what, int error);
+
 }  // namespace instep

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -21,18 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Level = Finding::Level;
-
-// What stands in a file of one value, without the end of line; nothing where it cannot be read.
-std::optional<std::string> read_value(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) return std::nullopt;
-  std::string value = text.str();
-  // Files of the device tree end with a zero byte.
-  const auto is_end = [](char c) { return c == '\0' || c == '\n' || c == ' '; };
-  while (!value.empty() && is_end(value.back())) value.pop_back();
-  return value;
-}
 
 bool has_file(const std::string& path) {
   std::error_code ignored;
@@ -60,59 +49,6 @@ std::string joined(const std::set<std::string>& words) {
   return text;
 }
 
-// The rest of the line that begins so, without blanks in front; nothing where there is none.
-std::optional<std::string> rest_of_line(const std::string& text, const std::string& begin) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(begin)) continue;
-    const std::size_t at = line.find_first_not_of(" \t", begin.size());
-    return at == std::string::npos ? "" : line.substr(at);
-  }
-  return std::nullopt;
-}
-
-// Who this process is and what it may do, from /proc/self.
-struct Identity {
-  std::uint64_t capabilities = 0;
-  std::uint64_t user = 0;
-  std::set<std::uint64_t> groups;
-  std::int64_t priority_max = 0;
-  std::int64_t locked_bytes_max = 0;
-
-  bool has(int capability) const { return (capabilities >> capability & 1U) != 0; }
-};
-constexpr int kCapDacOverride = 1;  // numbers of linux/capability.h
-constexpr int kCapIpcLock = 14;
-constexpr int kCapSysNice = 23;
-
-// The soft limit: the first number of the line, or "unlimited".
-std::int64_t soft_limit(const std::string& limits, const std::string& name) {
-  const std::string value = rest_of_line(limits, name).value_or("0");
-  if (value.starts_with("unlimited")) return INT64_MAX;
-  std::int64_t number = 0;
-  std::istringstream(value) >> number;
-  return number;
-}
-
-Identity read_identity(const std::string& root) {
-  Identity identity;
-  const std::string status = read_value(root + "/proc/self/status").value_or("");
-  const std::string limits = read_value(root + "/proc/self/limits").value_or("");
-  std::istringstream(rest_of_line(status, "CapEff:").value_or("0")) >> std::hex >>
-      identity.capabilities;
-  // Real, effective, saved, file system: the second counts.
-  std::uint64_t real = 0;
-  std::uint64_t group = 0;
-  std::istringstream(rest_of_line(status, "Uid:").value_or("0 0")) >> real >> identity.user;
-  std::istringstream(rest_of_line(status, "Gid:").value_or("0 0")) >> real >> group;
-  identity.groups.insert(group);
-  std::istringstream groups(rest_of_line(status, "Groups:").value_or(""));
-  while (groups >> group) identity.groups.insert(group);
-  identity.priority_max = soft_limit(limits, "Max realtime priority");
-  identity.locked_bytes_max = soft_limit(limits, "Max locked memory");
-  return identity;
-}
-
 Finding check_kernel(const std::string& root) {
   const std::string version = read_value(root + "/proc/version").value_or("unknown kernel");
   const std::string name = version.substr(0, version.find(" ("));
@@ -130,48 +66,31 @@ Finding check_kernel(const std::string& root) {
               : "sudo apt-get install linux-image-rt-$(dpkg --print-architecture), then start it"};
 }
 
-Finding check_priority(const Identity& identity) {
-  if (identity.has(kCapSysNice)) return {"priority", Level::kGood, "any real-time priority", ""};
-  const bool enough = identity.priority_max >= kIoPriority;
-  return {"priority", enough ? Level::kGood : Level::kBad,
-          "real-time priority up to " + std::to_string(identity.priority_max) + " of the " +
-              std::to_string(kIoPriority) + " needed",
-          enough ? "" : kRightsAdvice};
+Finding check_priority(const std::string& root, const Rights& rights) {
+  if (rights.priority_error == 0)
+    return {"priority", Level::kGood,
+            "a thread was given the real-time priority " + std::to_string(kIoPriority), ""};
+  return {"priority", Level::kBad,
+          "the real-time priority " + std::to_string(kIoPriority) +
+              " is refused: " + std::strerror(rights.priority_error),
+          priority_mend(root)};
 }
 
-// In kernels with CONFIG_RT_GROUP_SCHED a control group of cgroup v1 has no real-time budget until
-// it is given one, and nothing in it may take a real-time priority: neither with limits nor as
-// root.
-void check_real_time_groups(const std::string& root, std::vector<Finding>& findings) {
-  const std::string own = read_value(root + "/proc/self/cgroup").value_or("");
-  std::set<std::string> groups = {"/system.slice"};  // of the services
-  std::istringstream lines(own);
-  for (std::string line; std::getline(lines, line);) {
-    // "3:cpu,cpuacct:/user.slice"
-    const std::size_t path = line.find(":/");
-    if (path == std::string::npos) continue;
-    const std::string controllers = line.substr(line.find(':') + 1);
-    if (controllers.starts_with("cpu:") || controllers.starts_with("cpu,"))
-      groups.insert(line.substr(path + 1));
-  }
-  for (const std::string& group : groups) {
-    if (read_value(root + "/sys/fs/cgroup/cpu" + group + "/cpu.rt_runtime_us") != "0") continue;
-    if (read_value(root + "/proc/sys/kernel/sched_rt_runtime_us") == "-1") continue;
-    findings.push_back({"real_time_group", Level::kBad,
-                        "control group " + group + " has no time for real-time priorities",
-                        "sudo sysctl --write kernel.sched_rt_runtime_us=-1; to keep it: echo "
-                        "kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/90-instep.conf"});
-  }
+// That of services beside that of this process, which check_priority() has tried.
+void check_service_group(const std::string& root, std::vector<Finding>& findings) {
+  if (read_value(root + "/sys/fs/cgroup/cpu/system.slice/cpu.rt_runtime_us") != "0") return;
+  if (read_value(root + "/proc/sys/kernel/sched_rt_runtime_us") == "-1") return;
+  findings.push_back({"service_group", Level::kBad,
+                      "services (control group /system.slice) have no time for real-time "
+                      "priorities",
+                      kRealTimeGroupMend});
 }
 
-Finding check_memory_lock(const Identity& identity) {
-  if (identity.has(kCapIpcLock) || identity.locked_bytes_max == INT64_MAX)
-    return {"memory_lock", Level::kGood, "may lock any memory", ""};
-  const bool enough = identity.locked_bytes_max >= kLockedBytesWanted;
-  return {"memory_lock", enough ? Level::kGood : Level::kBad,
-          "may lock " + std::to_string(identity.locked_bytes_max >> 10) + " KiB of the " +
-              std::to_string(kLockedBytesWanted >> 10) + " KiB needed",
-          enough ? "" : kRightsAdvice};
+Finding check_memory_lock(const std::string& root, const Rights& rights) {
+  const std::string bytes = std::to_string(kLockedBytesWanted >> 20) + " MiB of memory";
+  if (rights.lock_error == 0) return {"memory_lock", Level::kGood, bytes + " could be locked", ""};
+  return {"memory_lock", Level::kBad,
+          "locking " + bytes + " is refused: " + std::strerror(rights.lock_error), lock_mend(root)};
 }
 
 // The different values of one file of every processor core's frequency control.
@@ -196,7 +115,9 @@ Finding check_governor(const std::string& root) {
 
 Finding check_isolated_cores(const std::string& root) {
   const std::string cores = read_value(root + "/sys/devices/system/cpu/isolated").value_or("");
-  if (!cores.empty()) return {"isolated_cores", Level::kGood, cores, ""};
+  if (!cores.empty()) {
+    return {"isolated_cores", Level::kGood, cores + ": a run with --core takes one of them", ""};
+  }
   // "0-3", or "0,2-3" where some are switched off.
   const std::string online = read_value(root + "/sys/devices/system/cpu/online").value_or("0");
   const std::size_t before_last = online.find_last_of(",-");
@@ -207,10 +128,12 @@ Finding check_isolated_cores(const std::string& root) {
   const std::string core = online.substr(before_last + 1);
   const std::string words = "add isolcpus=" + core + " nohz_full=" + core + " rcu_nocbs=" + core;
   return {"isolated_cores", Level::kAdvice, "none: other programs share every core",
-          words + (has_file(root + "/boot/extlinux/extlinux.conf")
-                       ? " to APPEND in /boot/extlinux/extlinux.conf, then restart"
-                       : " to GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub, then "
-                         "restart")};
+          words +
+              (has_file(root + "/boot/extlinux/extlinux.conf")
+                   ? " to APPEND in /boot/extlinux/extlinux.conf, then restart"
+                   : " to GRUB_CMDLINE_LINUX in /etc/default/grub, then sudo update-grub, then "
+                     "restart") +
+              ", and give each run --core " + core};
 }
 
 Finding check_clock_source(const std::string& root) {
@@ -351,15 +274,19 @@ const char* level_name(Level level) {
 
 }  // namespace
 
-std::vector<Finding> examine_machine(const std::string& root) {
+std::vector<Finding> examine_machine(const std::string& root, const Rights& rights) {
   const Identity identity = read_identity(root);
-  std::vector<Finding> findings = {check_kernel(root),          check_priority(identity),
-                                   check_memory_lock(identity), check_governor(root),
-                                   check_isolated_cores(root),  check_clock_source(root)};
-  check_real_time_groups(root, findings);
+  std::vector<Finding> findings = {
+      check_kernel(root),   check_priority(root, rights), check_memory_lock(root, rights),
+      check_governor(root), check_isolated_cores(root),   check_clock_source(root)};
+  check_service_group(root, findings);
   check_serial_ports(root, identity, findings);
   check_jetson(root, findings);
   return findings;
+}
+
+std::vector<Finding> examine_this_machine() {
+  return examine_machine("", try_rights());
 }
 
 bool real_time_can_be_promised(const std::vector<Finding>& findings) {
@@ -383,7 +310,9 @@ nlohmann::json findings_json(const std::vector<Finding>& findings) {
 int run_doctor(const std::string& root, bool json) {
   std::error_code ignored;
   if (!root.empty() && !fs::is_directory(root, ignored)) throw UsageError(root + " is no folder");
-  const std::vector<Finding> findings = examine_machine(root);
+  const std::vector<Finding> findings =
+      root.empty() ? examine_this_machine()
+                   : examine_machine(root, expected_rights(read_identity(root)));
   std::set<std::string> bad;
   for (const Finding& finding : findings) {
     std::printf("%-7s %-15s %s\n", level_name(finding.level), finding.check.c_str(),

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/library/measure/rights.h"
+
 namespace instep {
 
 struct Finding {
@@ -21,8 +23,11 @@ struct Finding {
 
 // Looks at kernel, rights, processor clocks, serial ports and, on a Jetson, at its power settings,
 // as the files below `root` tell of them; "" is this machine. What is not told is left out or said
-// to be unknown; never throws for a missing file.
-std::vector<Finding> examine_machine(const std::string& root);
+// to be unknown; never throws for a missing file. `rights`: what the system answered; the files
+// only say what mends it.
+std::vector<Finding> examine_machine(const std::string& root, const Rights& rights);
+// Of this machine, whose rights are tried.
+std::vector<Finding> examine_this_machine();
 
 // Whether none of them is kBad.
 bool real_time_can_be_promised(const std::vector<Finding>& findings);

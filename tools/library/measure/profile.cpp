@@ -14,8 +14,10 @@
 #include "tools/library/measure/profile_agents.h"
 #include "tools/library/measure/real_time_profile.h"
 #include "tools/library/names.h"
+#include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -65,13 +67,16 @@ std::int64_t thread_cpu_ns() {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-void run_ticks(RunSession& session, std::int64_t count) {
+// Answers how many were made: all, unless a stop was asked for.
+std::int64_t run_ticks(RunSession& session, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
+    if (is_stop_requested()) return i;
     if (session.loop().tick() == ControlLoop::Status::kFaulted) {
       throw DataError("the learner's numbers are no longer finite after " +
                       std::to_string(session.loop().steps()) + " steps; check the settings");
     }
   }
+  return count;
 }
 
 // The bound and the updates take turns, so that they meet the same machine.
@@ -138,6 +143,8 @@ int run_profile(const ProfileOptions& options) {
   if (options.rate_hz > 0.0 && options.schedule == Schedule::kThroughput) {
     throw UsageError("--schedule throughput is for simulated time; leave it out with --rate");
   }
+  if (options.rate_hz > 0.0) require_core(options.core);
+  install_stop_handler();
   RunConfig config;
   config.task = options.task;
   config.settings.learner = require_task(options.task).settings;
@@ -164,21 +171,28 @@ int run_profile(const ProfileOptions& options) {
     bound.emplace(learner.layout.shape, *executor.bound);
   }
   std::int64_t cpu_ns = 0;
-  for (int turn = 0; turn < kTurns; ++turn) {
+  std::int64_t updates = 0;
+  for (int turn = 0; turn < kTurns && !is_stop_requested(); ++turn) {
     const std::int64_t began_ns = thread_cpu_ns();
-    run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
+    updates +=
+        run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
     cpu_ns += thread_cpu_ns() - began_ns;
     if (bound) bound->measure(kBoundRepetitions);
+  }
+  if (updates == 0) {
+    std::printf("stopped before anything was measured\n");
+    return kDone;
   }
 
   const LoopLatency& latency = session.loop().latency();
   nlohmann::json result = {
       {"task", config.task},
-      {"updates", options.updates},
+      {"updates", updates},
+      {"is_partial", updates < options.updates},
       {"update_us", to_json(percentiles_of(latency.update))},
       {"observation_to_action_us", to_json(percentiles_of(latency.observation_to_action))},
       {"world_us", to_json(percentiles_of(latency.world))},
-      {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(options.updates)},
+      {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(updates)},
       {"wakeup_us", nullptr},
       {"phases_us",
        {{"observe", to_json(percentiles_of(phases.observe))},
@@ -192,11 +206,15 @@ int run_profile(const ProfileOptions& options) {
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},
       {"machine", machine_text()},
-      {"doctor", findings_json(examine_machine(""))}};
+      {"doctor", findings_json(examine_this_machine())}};
   if (bound) result.update(bound_json(learner, *bound, latency));
+  if (updates < options.updates) {
+    std::printf("stopped: of %lld updates these are the first\n",
+                static_cast<long long>(options.updates));
+  }
   print_profile(result);
-  if (options.rate_hz > 0.0) {
-    result.update(profile_in_real_time(config, {options.rate_hz, options.seconds}));
+  if (options.rate_hz > 0.0 && !is_stop_requested()) {
+    result.update(profile_in_real_time(config, {options.rate_hz, options.seconds, options.core}));
   }
   if (options.json) std::printf("%s\n", json_text(result).c_str());
   return kDone;

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "tools/library/measure/machine.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -47,7 +49,8 @@ RealTimeTask loopback_task(const TaskInfo& task, std::int64_t period_ns) {
 // Everything of one measurement. The loop's thread runs run().
 class RateProfile {
  public:
-  RateProfile(const RunConfig& config, const TaskInfo& task, std::int64_t period_ns, double seconds)
+  RateProfile(const RunConfig& config, const TaskInfo& task, std::int64_t period_ns,
+              const RateOptions& options)
       : period_ns_(period_ns),
         device_(period_ns, LoopbackLine::kSocket),
         robot_(loopback_task(task, period_ns), {.device = device_.path()}),
@@ -57,7 +60,8 @@ class RateProfile {
         window_ticks_(std::max<std::int64_t>(
             50, std::llround(kWindowS * 1e9 / static_cast<double>(period_ns)))),
         windows_(static_cast<std::size_t>(
-            std::max<double>(1.0, std::round(seconds / (2.0 * kWindowS))))) {
+            std::max<double>(1.0, std::round(options.seconds / (2.0 * kWindowS))))),
+        core_(options.core) {
     robot_.recording().set_agent(session_.agent());
     session_.agent().set_hooks({.self = &learner_, .posted = [](void* self) {
                                   static_cast<LearnerThread*>(self)->wake();
@@ -86,7 +90,7 @@ class RateProfile {
   std::atomic<bool> is_over_{false};
   bool has_failed_ = false;
   int core_ = -1;
-  int priority_error_ = 0;
+  std::atomic<int> priority_error_{kNotTriedYet};
   std::int64_t tick_end_ns_ = 0;
   std::int64_t preempted_ = 0;
   // Of the old packets: the device, which is but a thread here, had sent none; or it had.
@@ -104,7 +108,7 @@ bool RateProfile::tick() {
 void RateProfile::run_window(Window& window) {
   // The first tick finds deadlines that passed while nobody was to meet them.
   if (!tick()) return;
-  for (std::int64_t i = 0; i < window_ticks_; ++i) {
+  for (std::int64_t i = 0; i < window_ticks_ && !is_stop_requested(); ++i) {
     const std::int64_t before_ns = tick_end_ns_;
     if (!tick()) return;
     const RobotWorld& world = robot_.world();
@@ -120,7 +124,7 @@ void RateProfile::run_window(Window& window) {
 void RateProfile::run_baseline(Window& window) {
   Packet packet;
   std::int64_t deadline_ns = clock_.now_ns() + period_ns_;
-  for (std::int64_t i = 0; i < window_ticks_; ++i) {
+  for (std::int64_t i = 0; i < window_ticks_ && !is_stop_requested(); ++i) {
     sleep_until(deadline_ns);
     const std::int64_t late_ns = clock_.now_ns() - deadline_ns;
     window.baseline.record(late_ns);
@@ -132,15 +136,18 @@ void RateProfile::run_baseline(Window& window) {
 
 void RateProfile::run() {
   priority_error_ = become_realtime("instep-loop", kLoopPriority);
-  core_ = sched_getcpu();
+  if (core_ < 0) core_ = sched_getcpu();
   if (pin_to_core(core_) != 0) core_ = -1;
   has_failed_ = !session_.loop().start();
   for (std::int64_t i = 0; i < kWarmUpTicks && !has_failed_; ++i) tick();
   session_.loop().clear_latency();
-  for (Window& window : windows_) {
-    if (!has_failed_) run_window(window);
-    run_baseline(window);
+  std::size_t whole = 0;
+  while (whole < windows_.size() && !is_stop_requested()) {
+    if (!has_failed_) run_window(windows_[whole]);
+    run_baseline(windows_[whole]);
+    if (!is_stop_requested()) ++whole;
   }
+  windows_.resize(whole);
   rusage usage{};
   getrusage(RUSAGE_THREAD, &usage);
   preempted_ = usage.ru_nivcsw;
@@ -149,15 +156,17 @@ void RateProfile::run() {
 }
 
 nlohmann::json RateProfile::measure() {
-  take_real_time_rights();
+  Voice voice(STDERR_FILENO);
+  RightsTeller rights(voice);
   overruns_.start();
   robot_.link().start();
   learner_.start();
   seal();
-  std::thread loop([this] { run(); });
+  std::thread loop = start_thread("the control loop's thread", [this] { run(); });
   constexpr std::int64_t kPollNs = 50'000'000;
   while (!is_over_) {
     sleep_until(clock_.now_ns() + kPollNs);
+    rights.tell({robot_.link().priority_error(), learner_.priority_error(), priority_error_});
     overruns_.take(monitor_);
     while (!robot_.ticks().front().empty()) robot_.ticks().pop();
   }
@@ -167,7 +176,7 @@ nlohmann::json RateProfile::measure() {
   robot_.link().stop();
   unseal();
   if (has_failed_) throw DataError("the learner's numbers are no longer finite");
-  return result();
+  return windows_.empty() ? nlohmann::json(nullptr) : result();
 }
 
 // "computed_late 3, old_packet 1", or "none of any cause".
@@ -239,8 +248,12 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
     throw UsageError("--rate: only AVG learns apart from the loop");
   }
   const std::int64_t period_ns = std::llround(1e9 / options.rate_hz);
-  RateProfile profile(config, task, period_ns, options.seconds);
+  RateProfile profile(config, task, period_ns, options);
   nlohmann::json result = profile.measure();
+  if (result.is_null()) {
+    std::printf("stopped before the first window was whole: nothing was measured on real time\n");
+    return nlohmann::json::object();
+  }
   std::printf("%s at %g Hz, %zu windows of %g s, hidden layers of %d, %s\n", config.task.c_str(),
               options.rate_hz, result.at("windows").get<std::size_t>(), kWindowS,
               config.settings.learner.hidden, machine_text().c_str());

@@ -388,6 +388,11 @@ std::string real_time_table(const ReportedRun& run) {
   const RealTimeSummary& real = *run.summary().real_time;
   std::string rows = row("Trouble", escape(real.trouble.value_or("")));
   rows += row("Ended while", escape(real.ended_while.value_or("")));
+  std::string refused;
+  for (const auto& [whom, error] : real.rights_refused) {
+    refused += (refused.empty() ? "" : ", ") + whom + " (" + error + ")";
+  }
+  rows += row("Real-time rights refused", escape(refused));
   rows += row("Wake-up after the deadline", latency_text(real.wakeup_us));
   rows += row("Age of the newest packet", latency_text(real.packet_age_us));
   rows += row("Packet to wire", latency_text(real.packet_to_wire_us));

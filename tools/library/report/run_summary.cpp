@@ -64,6 +64,7 @@ template <Is<RealTimeSummary> S, typename Visit>
 void each_field(S& s, Visit&& visit) {
   visit("trouble", s.trouble);
   visit("ended_while", s.ended_while);
+  visit("rights_refused", s.rights_refused);
   visit("wakeup_us", s.wakeup_us);
   visit("packet_age_us", s.packet_age_us);
   visit("packet_to_wire_us", s.packet_to_wire_us);

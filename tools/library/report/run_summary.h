@@ -67,6 +67,9 @@ struct OverrunSummary {
 struct RealTimeSummary {
   std::optional<std::string> trouble;      // why it could not go on
   std::optional<std::string> ended_while;  // what kept it from learning at the end
+  // Who wanted a real-time priority, or locked memory, and what the system answered; empty when all
+  // got it.
+  std::map<std::string, std::string> rights_refused;
   std::optional<Percentiles> wakeup_us;
   std::optional<Percentiles> packet_age_us;
   std::optional<Percentiles> packet_to_wire_us;

@@ -47,7 +47,8 @@ int exit_code_of(const std::function<int()>& work, std::string& trouble) {
 pid_t fork_or_throw() {
   std::fflush(nullptr);  // else both would write what waits
   const pid_t child = fork();
-  if (child < 0) throw IoError(std::string("cannot start a process: ") + std::strerror(errno));
+  if (child < 0)
+    throw IoError(system_trouble("another process cannot be started", errno));
   return child;
 }
 
@@ -64,7 +65,7 @@ pid_t fork_or_throw() {
 std::string answer_of_child(const std::function<std::string()>& work) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
-    throw IoError(std::string("cannot make a pipe: ") + std::strerror(errno));
+    throw IoError(system_trouble("a pipe to another process cannot be made", errno));
   }
   const Descriptor read_end(ends[0]);
   Descriptor write_end(ends[1]);

@@ -47,7 +47,8 @@ std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Enviro
                                     std::uint64_t seed, const EvalOptions& options) {
   const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results;
-  for (std::uint64_t number = 0; results.size() < static_cast<std::size_t>(options.episodes);) {
+  for (std::uint64_t number = 0;
+       results.size() < static_cast<std::size_t>(options.episodes) && !is_stop_requested();) {
     const auto result = run_whole_episode(world, seed, number, actor);
     if (!result) throw IoError(cut_episodes_text());
     results.push_back(*result);
@@ -66,14 +67,15 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   std::atomic<std::size_t> done{0};
   std::atomic<bool> is_over{false};
   bool has_given_up = false;
-  take_real_time_rights();
+  std::atomic<int> loop_priority_error{kNotTriedYet};
   Voice voice(STDERR_FILENO);
+  RightsTeller rights(voice);
   ServiceNotice notice;
   Hands hands({device.signals(), device.link(), device.world(), voice, notice});
   device.link().start();
   std::thread loop = start_thread("the control loop's thread", [&] {
-    const int ignored = become_realtime("instep-loop", kLoopPriority);
-    static_cast<void>(ignored);
+    loop_priority_error = become_realtime("instep-loop", kLoopPriority);
+    if (options.core >= 0) static_cast<void>(pin_to_core(options.core) == 0);
     seal();
     for (std::uint64_t number = 0; done < results.size() && !has_given_up;) {
       const auto result = run_whole_episode(device.world(), seed, number, actor);
@@ -90,6 +92,7 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   for (bool is_last = false; !is_last;) {
     sleep_until(clock.now_ns() + 50'000'000);
     is_last = is_over;  // asked before the last episodes are told
+    rights.tell({device.link().priority_error(), hands.priority_error(), loop_priority_error});
     for (; told < done; ++told) output.say(episode_text(told, results[told]));
   }
   loop.join();
@@ -113,6 +116,10 @@ void print_results(const std::vector<EpisodeResult>& results, const RunConfig& c
     sum_squares += (result.episode_return - mean) * (result.episode_return - mean);
   }
   const double deviation = results.size() > 1 ? std::sqrt(sum_squares / (count - 1.0)) : 0.0;
+  if (count < static_cast<double>(options.episodes)) {
+    std::printf("stopped: of %lld episodes these are the first\n",
+                static_cast<long long>(options.episodes));
+  }
   std::printf("step %lld of %s: ", static_cast<long long>(step), config.task.c_str());
   if (results.empty()) {
     std::printf("no whole episode\n");
@@ -126,6 +133,7 @@ void print_results(const std::vector<EpisodeResult>& results, const RunConfig& c
       {"task", config.task},
       {"step", step},
       {"episodes", results.size()},
+      {"is_partial", results.size() < static_cast<std::size_t>(options.episodes)},
       {"mean_return", results.empty() ? nlohmann::json(nullptr) : nlohmann::json(mean)},
       {"std_return", results.size() > 1 ? nlohmann::json(deviation) : nlohmann::json(nullptr)},
       {"seed", seed},
@@ -154,6 +162,12 @@ std::string cut_episodes_text() {
 
 int run_eval(const EvalOptions& options) {
   if (options.episodes < 1) throw UsageError("--episodes must be at least 1");
+  if (options.core >= 0 && options.device.empty()) {
+    throw UsageError("--core needs --device: it is for the loop that drives a robot");
+  }
+  require_core(options.core);
+  // Whoever stops a robot finds this process by the port, so before it is open.
+  install_stop_handler();
   require_run_folder(options.run);
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
@@ -172,8 +186,6 @@ int run_eval(const EvalOptions& options) {
   if (options.device.empty()) {
     results = evaluate(policy, task, session.world(), seed, options);
   } else {
-    // Whoever stops the robot finds this process by the port, so before it is open.
-    install_stop_handler();
     auto device = open_device(task, {.device = options.device});
     Voice output(STDOUT_FILENO);
     results = evaluate_on(*device, policy, task, seed, options, output);

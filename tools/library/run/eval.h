@@ -76,12 +76,13 @@ struct EvalOptions {
   std::optional<std::uint64_t> seed;  // the run's own when absent
   bool deterministic = false;         // the squashed mean instead of a draw
   std::string device;                 // a robot's port; simulated time when empty
+  int core = -1;                      // that the loop on the robot stays on
   bool json = false;
 };
 
 // Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed,
-// i). An episode that was cut is made anew, and on a robot Ctrl-C leaves it at those that are
-// whole. No file is written. Answers an exit code; throws CommandError.
+// i). An episode that was cut is made anew, and Ctrl-C leaves it at those that are whole. No file
+// is written. Answers an exit code; throws CommandError.
 int run_eval(const EvalOptions& options);
 
 }  // namespace instep

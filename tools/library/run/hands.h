@@ -52,6 +52,7 @@ class Hands {
   // What a stop waits for from now on; one of the literals above.
   void is_at(const char* what) { at_.store(what, std::memory_order_relaxed); }
 
+  // 0, or why it is no FIFO thread; kNotTriedYet before it has begun. Any time.
   int priority_error() const { return priority_error_; }
 
  private:
@@ -82,7 +83,7 @@ class Hands {
   std::atomic<bool> is_over_{false};
   std::atomic<bool> is_ending_{false};
   std::atomic<const char*> at_{kEndingLoop};
-  std::atomic<int> priority_error_{0};
+  std::atomic<int> priority_error_{kNotTriedYet};
   // The thread's.
   bool is_stopping_ = false;
   bool is_link_told_ = false;

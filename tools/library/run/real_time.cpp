@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include "drivers/port_users.h"
@@ -121,12 +122,30 @@ std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTime
   return std::make_unique<RealTimeDevice>(std::move(real_time), options);
 }
 
-void take_real_time_rights() {
-  const std::string missing = missing_rights();
-  if (!missing.empty()) std::fprintf(stderr, "instep: warning: %s", missing.c_str());
-  if (lock_memory() != 0 && missing.empty()) {
-    std::fprintf(stderr, "instep: warning: memory cannot be locked: ticks may wait for pages\n");
+void require_core(int core) {
+  if (core < 0) return;
+  int error = 0;
+  start_thread("a thread that tries the core", [&] { error = pin_to_core(core); }).join();
+  if (error == 0) return;
+  std::ifstream file("/sys/devices/system/cpu/online");
+  std::string online;
+  file >> online;
+  throw UsageError("--core " + std::to_string(core) +
+                   ": no thread of this process may run there (" + std::strerror(error) +
+                   "); cores that are switched on: " + (online.empty() ? "unknown" : online));
+}
+
+RightsTeller::RightsTeller(Voice& voice) : voice_(voice), rights_{.lock_error = lock_memory()} {}
+
+void RightsTeller::tell(std::initializer_list<int> priority_errors) {
+  if (has_told_) return;
+  for (const int error : priority_errors) {
+    if (error == kNotTriedYet) return;
+    if (error != 0) rights_.priority_error = error;
   }
+  has_told_ = true;
+  const std::string warning = rights_warning("", rights_);
+  if (!warning.empty()) voice_.say(warning);
 }
 
 const char* status_text(RobotStatus status) {
@@ -315,6 +334,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       device_(device),
       snapshot_(snapshot),
       voice_(voice),
+      hands_(hands),
       sink_(sink),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
@@ -327,6 +347,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
             {.period_ns = device.period_ns(),
              .steps = config.steps,
              .snapshot_every = config.settings.checkpoint_every,
+             .core = device.options().core,
              .end_hook = {&hands, [](void* self) { static_cast<Hands*>(self)->loop_is_over(); }}}) {
   device.recording().set_agent(agent);
   loop.save_snapshot(snapshot);
@@ -338,7 +359,7 @@ RealTimeRun::~RealTimeRun() {
 }
 
 void RealTimeRun::start() {
-  take_real_time_rights();
+  rights_.emplace(voice_);
   overruns_.start();
   device_.link().start();
   loop_.start();
@@ -355,6 +376,8 @@ void RealTimeRun::add_update(const Learner& learner) {
 // in the checkpoint and not yet in episodes.csv, and a power cut then would leave them so.
 void RealTimeRun::poll() {
   const std::int64_t step = loop_.snapshot_step();
+  rights_->tell({device_.link().priority_error(), hands_.priority_error(),
+                 loop_.loop_priority_error(), loop_.learner_priority_error()});
   store_.take(device_.ticks());
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
@@ -418,6 +441,14 @@ RealTimeSummary RealTimeRun::summary() const {
   for (std::size_t i = 0; i < kHoldCauses; ++i) {
     summary.holds[std::string(kHoldNames[i])] = world.holds[i];
   }
+  const auto refuse = [&summary](const char* whom, int error) {
+    if (error > 0) summary.rights_refused[whom] = std::strerror(error);
+  };
+  refuse("io", device_.link().priority_error());
+  refuse("hands", hands_.priority_error());
+  refuse("loop", loop_.loop_priority_error());
+  refuse("learner", loop_.learner_priority_error());
+  refuse("memory", rights_->rights().lock_error);
   summary.missed_deadlines = world.missed_periods;
   summary.faults = world.faults;
   summary.running_ticks = world.running_ticks;

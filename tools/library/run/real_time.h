@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <deque>
+#include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "runtime/settings.h"
 #include "tasks/registry.h"
 #include "tools/library/listen/voice.h"
+#include "tools/library/measure/rights.h"
 #include "tools/library/report/run_summary.h"
 #include "tools/library/run/hands.h"
 
@@ -28,7 +31,11 @@ struct RealTimeOptions {
   bool is_dry_run = false;
   bool has_record = false;  // every tick goes to `record` in the run's folder
   bool is_phase_locked = true;
+  int core = -1;  // that the loop's thread stays on; -1: where the system puts it
 };
+
+// Throws UsageError unless a thread of this process may run on that core (-1: none is asked for).
+void require_core(int core);
 
 // What one needs of a task to run it on a device; from the registry, or a test's own.
 struct RealTimeTask {
@@ -89,8 +96,20 @@ class RealTimeDevice {
 // Throws UsageError where the task has no robot, IoError where the port cannot be opened.
 std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options);
 
-// Locks memory, and warns of rights that are missing. Before threads are started.
-void take_real_time_rights();
+// Says once, when all threads have begun, which rights were refused. Borrows the voice.
+class RightsTeller {
+ public:
+  // Locks memory; before threads are started.
+  explicit RightsTeller(Voice& voice);
+  // The errors of all real-time threads, as they are now. Any number of times.
+  void tell(std::initializer_list<int> priority_errors);
+  const Rights& rights() const { return rights_; }
+
+ private:
+  Voice& voice_;
+  Rights rights_;
+  bool has_told_ = false;
+};
 
 // What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
 // but one checkpoint, which are written out when something goes wrong. Of so many ticks that they
@@ -190,11 +209,13 @@ class RealTimeRun {
   RealTimeDevice& device_;
   std::span<std::uint8_t> snapshot_;
   Voice& voice_;
+  const Hands& hands_;
   RunSink sink_;
   HealthSampler sampler_;  // the learner thread's
   LatestValue<HealthSample> health_;
   TickStore store_;
   RealtimeLoop loop_;
+  std::optional<RightsTeller> rights_;  // once it has started
   OverrunTable overruns_;
   std::string trouble_;  // why the run could not go on
 };

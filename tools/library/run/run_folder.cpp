@@ -104,7 +104,7 @@ void write_file(const std::string& name, const std::string& contents) {
   if (error == 0) error = sync_folder(folder.empty() ? "." : folder);
   if (error != 0) {
     std::remove(temporary.c_str());
-    throw_io_error(name, std::string("cannot be written: ") + std::strerror(error));
+    throw IoError(system_trouble(name + ": cannot be written", error));
   }
 }
 

@@ -2,21 +2,15 @@
 #include "tools/library/listen/service_notice.h"
 
 #include <gmock/gmock.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <csignal>
-#include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "command.h"
+#include "service_listener.h"
 
 namespace instep {
 namespace {
@@ -25,52 +19,6 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// Systemd's end of the socket. '@' in front of the name as in NOTIFY_SOCKET.
-class Listener {
- public:
-  explicit Listener(const std::string& name, const char* watchdog_us = nullptr) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    name.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (name[0] == '@') address.sun_path[0] = '\0';
-    socket_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind(socket_, reinterpret_cast<const sockaddr*>(&address),
-                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size())),
-              0)
-        << std::strerror(errno);
-    setenv("NOTIFY_SOCKET", name.c_str(), 1);
-    if (watchdog_us != nullptr) setenv("WATCHDOG_USEC", watchdog_us, 1);
-  }
-  ~Listener() {
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    close(socket_);
-  }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
-
-  // What has arrived since the last call.
-  std::vector<std::string> heard() const {
-    std::vector<std::string> texts;
-    char text[256];
-    for (ssize_t size = 0; (size = recv(socket_, text, sizeof text, MSG_DONTWAIT)) > 0;)
-      texts.emplace_back(text, static_cast<std::size_t>(size));
-    return texts;
-  }
-
-  // The next one, which may take a while; nothing after a minute.
-  std::string next() const {
-    pollfd ready{socket_, POLLIN, 0};
-    if (poll(&ready, 1, 60'000) != 1) return "";
-    char text[256];
-    const ssize_t size = recv(socket_, text, sizeof text, MSG_DONTWAIT);
-    return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
-  }
-
- private:
-  int socket_ = -1;
-};
-
 // As a loop that lives does.
 void update(ServiceNotice& notice, std::int64_t now_ns) {
   if (notice.is_due(now_ns)) notice.feed(now_ns);
@@ -78,7 +26,7 @@ void update(ServiceNotice& notice, std::int64_t now_ns) {
 
 TEST(ServiceNotice, FeedsTheWatchdogThriceWithinItsTime) {
   const TemporaryFolder folder;
-  const Listener listener(folder / "notify", "3000");
+  const ServiceListener listener(folder / "notify", "3000");
   ServiceNotice notice;
   update(notice, 1'000'000'000);
   EXPECT_THAT(listener.heard(), IsEmpty());
@@ -97,7 +45,7 @@ TEST(ServiceNotice, FeedsTheWatchdogThriceWithinItsTime) {
 
 TEST(ServiceNotice, NeverFeedsAWatchdogThatIsNotThere) {
   for (const char* watchdog_us : {static_cast<const char*>(nullptr), "0", "-1", "soon"}) {
-    const Listener listener("@instep-test-" + std::to_string(getpid()), watchdog_us);
+    const ServiceListener listener("@instep-test-" + std::to_string(getpid()), watchdog_us);
     ServiceNotice notice;
     notice.ready(0);
     update(notice, INT64_MAX - 1);
@@ -122,7 +70,7 @@ TEST(ServiceNotice, IsSilentAndHarmlessWithoutService) {
 
 TEST(ServiceNotice, ListenerMayFallBehindWithoutStoppingTheRun) {
   const TemporaryFolder folder;
-  const Listener listener(folder / "notify", "3");
+  const ServiceListener listener(folder / "notify", "3");
   ServiceNotice notice;
   notice.ready(0);
   for (std::int64_t ns = 1000; ns < 100'000'000; ns += 1000) update(notice, ns);
@@ -134,7 +82,7 @@ TEST(ServiceNotice, ListenerMayFallBehindWithoutStoppingTheRun) {
 
 TEST(ServiceNotice, TrainTellsHowItIsGoing) {
   const TemporaryFolder folder;
-  const Listener listener(folder / "notify", "300000");
+  const ServiceListener listener(folder / "notify", "300000");
   RunningCommand train({"train", "dot_reacher", "--steps", "1000000000", "--out", folder / "run"});
   EXPECT_EQ(listener.next(), "READY=1");
   EXPECT_EQ(listener.next(), "WATCHDOG=1");

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "command.h"
+#include "slow_world.h"
 
 namespace instep {
 namespace {
@@ -71,12 +73,16 @@ class Machine {
   // The one finding of this name.
   Finding find(const std::string& check) const {
     std::vector<Finding> found;
-    for (const Finding& finding : examine_machine(root()))
+    for (const Finding& finding : findings())
       if (finding.check == check) found.push_back(finding);
     EXPECT_EQ(found.size(), 1U) << check;
     return found.empty() ? Finding{} : found.front();
   }
-  bool is_fit() const { return real_time_can_be_promised(examine_machine(root())); }
+  // As its limits lead one to expect.
+  std::vector<Finding> findings() const {
+    return examine_machine(root(), expected_rights(read_identity(root())));
+  }
+  bool is_fit() const { return real_time_can_be_promised(findings()); }
   const std::string& root() const { return folder_.path(); }
 
  private:
@@ -85,7 +91,7 @@ class Machine {
 
 TEST(Doctor, PromisesRealTimeOnAFitMachine) {
   const Machine machine;
-  for (const Finding& finding : examine_machine(machine.root())) {
+  for (const Finding& finding : machine.findings()) {
     EXPECT_EQ(finding.level, Level::kGood) << finding.check << ": " << finding.text;
     EXPECT_THAT(finding.mend, IsEmpty()) << finding.check;
   }
@@ -143,28 +149,77 @@ TEST(Doctor, RightsAreOfTheLimitsOrOfCapabilities) {
   EXPECT_TRUE(machine.is_fit());
 }
 
-TEST(Doctor, ControlGroupsWithoutRealTimeBudget) {
-  const std::string cpu = "sys/fs/cgroup/cpu/";
-  {  // The group of this process; others do not matter.
-    const Machine machine;
-    machine.put("proc/self/cgroup",
-                "9:name=systemd:/a\n4:cpu,cpuacct:/user.slice\n3:cpuset:/b\n0::/c\n");
-    for (const char* group : {"a", "b", "c", "user.slice/deeper"})
-      machine.put(cpu + group + "/cpu.rt_runtime_us", "0\n");
-    EXPECT_TRUE(machine.is_fit());
-    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "0\n");
-    EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
-    EXPECT_THAT(machine.find("real_time_group").text, HasSubstr("/user.slice "));
-    EXPECT_THAT(machine.find("real_time_group").mend, HasSubstr("sched_rt_runtime_us=-1"));
-    machine.put(cpu + "user.slice/cpu.rt_runtime_us", "950000\n");
-    EXPECT_TRUE(machine.is_fit());
-  }
-  // That of services; no group counts where the kernel limits nobody.
+// What the system answered counts, whatever limits say.
+TEST(Doctor, RightsAreWhatTheSystemAnswered) {
   const Machine machine;
-  machine.put(cpu + "system.slice/cpu.rt_runtime_us", "0\n");
-  EXPECT_EQ(machine.find("real_time_group").level, Level::kBad);
+  const auto find = [&](const std::string& check, const Rights& rights) {
+    for (const Finding& finding : examine_machine(machine.root(), rights)) {
+      if (finding.check == check) return finding;
+    }
+    ADD_FAILURE() << check;
+    return Finding{};
+  };
+  // No limit stands against it: it is the control group.
+  const Finding refused = find("priority", {.priority_error = EPERM});
+  EXPECT_EQ(refused.level, Level::kBad);
+  EXPECT_THAT(refused.text, HasSubstr("Operation not permitted"));
+  EXPECT_THAT(refused.mend, HasSubstr("sched_rt_runtime_us=-1"));
+  EXPECT_EQ(find("memory_lock", {.priority_error = EPERM}).level, Level::kGood);
+  EXPECT_THAT(find("memory_lock", {.lock_error = ENOMEM}).mend, HasSubstr("usermod"));
+  machine.set_limits("0", "65536");
+  EXPECT_EQ(find("priority", {}).level, Level::kGood) << "it was given one all the same";
+  EXPECT_EQ(find("memory_lock", {}).level, Level::kGood);
+  EXPECT_THAT(find("priority", {.priority_error = EPERM}).mend, HasSubstr("usermod"));
+}
+
+TEST(Doctor, ContainersGetTheirOwnAdvice) {
+  for (const auto& [path, text] : std::vector<std::pair<std::string, std::string>>{
+           {".dockerenv", ""},
+           {"run/.containerenv", ""},
+           {"run/systemd/container", "systemd-nspawn"},
+           {"proc/1/cgroup", "0::/system.slice/docker-0123.scope\n"},
+           {"proc/1/environ", std::string("PATH=/bin\0container=lxc\0", 24)}}) {
+    const Machine machine;
+    EXPECT_FALSE(is_in_container(machine.root()));
+    machine.put("proc/1/cgroup", "0::/init.scope\n");
+    machine.put("proc/1/environ", std::string("PATH=/bin\0mycontainer=x\0", 25));
+    EXPECT_FALSE(is_in_container(machine.root()));
+    machine.put(path, text);
+    EXPECT_TRUE(is_in_container(machine.root())) << path;
+    machine.set_limits("0", "65536");
+    for (const char* check : {"priority", "memory_lock"}) {
+      EXPECT_THAT(machine.find(check).mend, HasSubstr("--cap-add=SYS_NICE")) << check;
+      EXPECT_THAT(machine.find(check).mend, HasSubstr("--ulimit memlock=-1"));
+    }
+    machine.set_limits("99", "unlimited");
+    EXPECT_THAT(priority_mend(machine.root()), HasSubstr("--cpu-rt-runtime"));
+  }
+}
+
+TEST(Doctor, ServicesWithoutRealTimeBudget) {
+  const Machine machine;
+  machine.put("sys/fs/cgroup/cpu/system.slice/cpu.rt_runtime_us", "0\n");
+  EXPECT_EQ(machine.find("service_group").level, Level::kBad);
+  EXPECT_THAT(machine.find("service_group").mend, HasSubstr("sched_rt_runtime_us=-1"));
   machine.put("proc/sys/kernel/sched_rt_runtime_us", "-1\n");
   EXPECT_TRUE(machine.is_fit());
+}
+
+// By a system that refuses: the command tries it.
+TEST(Doctor, TriesIt) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const Rights own = try_rights();
+  const auto priority = [](const CommandResult& result) {
+    const auto json = nlohmann::json::parse(result.last_line());
+    for (const auto& finding : json.at("findings")) {
+      if (finding.at("check") == "priority") return finding.at("level").get<std::string>();
+    }
+    return std::string();
+  };
+  EXPECT_EQ(priority(run_command({"doctor", "--json"})), own.priority_error == 0 ? "good" : "bad");
+  SlowWorld world;
+  world->fifo_error = EPERM;
+  EXPECT_EQ(priority(run_command({"doctor", "--json"})), "bad");
 }
 
 TEST(Doctor, SharedCoresAreAdviceOnly) {
@@ -177,6 +232,7 @@ TEST(Doctor, SharedCoresAreAdviceOnly) {
     EXPECT_THAT(
         machine.find("isolated_cores").mend,
         HasSubstr("isolcpus=" + last + " nohz_full=" + last + " rcu_nocbs=" + last + " to"));
+    EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("--core " + last));
   }
   EXPECT_THAT(machine.find("isolated_cores").mend, HasSubstr("/etc/default/grub"));
   machine.put("boot/extlinux/extlinux.conf", "APPEND quiet\n");
@@ -286,7 +342,7 @@ TEST(Doctor, CommandEndsWithOneWhereRealTimeCannotBePromised) {
 
 TEST(Doctor, NothingToReadIsNoFitMachineAndNoCrash) {
   const TemporaryFolder empty;
-  EXPECT_FALSE(real_time_can_be_promised(examine_machine(empty.path())));
+  EXPECT_FALSE(real_time_can_be_promised(examine_machine(empty.path(), {})));
 }
 
 TEST(Doctor, ProfileSaysOnWhatMachine) {
@@ -294,7 +350,7 @@ TEST(Doctor, ProfileSaysOnWhatMachine) {
       run_command({"profile", "dot_reacher", "--updates", "10", "--set", "hidden=64", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result;
   const auto doctor = nlohmann::json::parse(result.last_line()).at("doctor");
-  EXPECT_EQ(doctor, findings_json(examine_machine("")));
+  EXPECT_EQ(doctor, findings_json(examine_this_machine()));
 }
 
 }  // namespace

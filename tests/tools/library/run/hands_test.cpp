@@ -3,7 +3,10 @@
 #include "tools/library/run/hands.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -13,9 +16,11 @@
 
 #include "command.h"
 #include "create2_on_pty.h"
+#include "service_listener.h"
 #include "slow_world.h"
 #include "temporary_folder.h"
 #include "terminal.h"
+#include "tools/library/measure/rights.h"
 #include "wait_for.h"
 
 namespace instep {
@@ -114,6 +119,256 @@ TEST(Hands, AreNotHeldUpByATerminalThatStandsStill) {
     EXPECT_TRUE(run.ends_within(20'000 * kMs)) << "nobody reads what it says";
     EXPECT_EQ(run.exit_code(), 0);
     EXPECT_NE(read_bytes(folder / "run/summary.json").find("interrupted"), std::string::npos);
+  }
+}
+
+TEST(Hands, AreThoseOfAnEvaluationToo) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const CommandResult trained =
+      run_command({"train", "create_mover", "--steps", "200", "--set", "hidden=16", "--out", run});
+  ASSERT_EQ(trained.exit_code, 0) << trained;
+  Create2OnPty robot;
+  CommandOnTerminal eval({"eval", run, "--device", robot.path(), "--episodes", "1000"});
+  ASSERT_TRUE(moves(robot));
+  eval.halt();
+  EXPECT_LT(time_to_stand_ns(robot, [&] { eval.type("\x13"); }), kSoonNs);
+  eval.type("c");
+  EXPECT_LT(time_to_stand_ns(robot, [&] { eval.send(SIGTERM); }), kSoonNs);
+  EXPECT_TRUE(eval.ends_within(20'000 * kMs)) << "not within its episode";
+  EXPECT_EQ(eval.exit_code(), 0);
+}
+
+// A lid that is closed, a shell that ends, a pipe with somebody else's bytes: no keys.
+TEST(Hands, TakeNoBytesThatAreNoKeys) {
+  for (const char* input : {"</dev/null", "<&-", "</dev/zero", "<\"$0\"", "< /proc/self/fd/0 "}) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    std::vector<std::string> words = train(robot, folder / "run");
+    words.insert(words.begin(), {"-c", "yes | { exec \"$@\" " + std::string(input) + "; }",
+                                 folder / "xyz", INSTEP_COMMAND});
+    write_bytes(folder / "xyz", "xyz");
+    RunningCommand shell(words, "/bin/sh");
+    ASSERT_TRUE(moves(robot)) << input;
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 500 * kMs);
+    EXPECT_TRUE(robot.is_moving() || moves(robot)) << input;
+    const CommandResult stop = run_command({"stop", robot.path()});
+    EXPECT_EQ(stop.exit_code, 0) << stop;
+    const CommandResult result = shell.wait();
+    EXPECT_EQ(result.error.find("held; press"), std::string::npos) << input << result;
+  }
+}
+
+// Whether the service hears of a live run at least that often within three seconds.
+int meals(const ServiceListener& listener) {
+  const MonotonicClock clock;
+  listener.heard();
+  sleep_until(clock.now_ns() + 3000 * kMs);
+  const std::vector<std::string> heard = listener.heard();
+  return static_cast<int>(std::count(heard.begin(), heard.end(), "WATCHDOG=1"));
+}
+
+TEST(Hands, FeedTheWatchdogAsLongAsLoopAndLinkGoRound) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const TemporaryFolder folder;
+  const ServiceListener listener(folder / "notify", "500000");
+  SlowWorld world;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run"));
+  ASSERT_TRUE(moves(robot));
+  EXPECT_GE(meals(listener), 6) << "at least one each 250 ms, and a busy machine";
+  world->frozen = kFrozenWriter;
+  EXPECT_GE(meals(listener), 6) << "files are not what it watches";
+  for (const std::uint32_t thread : {kFrozenLoop, kFrozenIo}) {
+    world->frozen = thread;
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 500 * kMs);  // what was on its way
+    EXPECT_LE(meals(listener), 1) << thread;
+    world->frozen = 0;
+    EXPECT_TRUE(wait_for([&] { return !listener.heard().empty(); }, kPatienceNs)) << thread;
+  }
+  ASSERT_TRUE(moves(robot));
+  world->sync_ms = 3000;
+  run.send(SIGTERM);
+  std::string text = listener.next();
+  while (text == "WATCHDOG=1") text = listener.next();
+  EXPECT_EQ(text, "STOPPING=1");
+  EXPECT_EQ(meals(listener), 0) << "never while stopping";
+  world->sync_ms = 0;
+  EXPECT_EQ(run.wait().exit_code, 0);
+}
+
+// The dead-man's part, and the hands': the loop's own thread answers nobody.
+TEST(Hands, StopARobotWhoseLoopStandsStill) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const TemporaryFolder folder;
+  SlowWorld world;
+  Create2OnPty robot;
+  CommandOnTerminal run(train(robot, folder / "run"));
+  ASSERT_TRUE(moves(robot));
+  EXPECT_LT(time_to_stand_ns(robot,
+                             [&] {
+                               world->frozen = kFrozenLoop;
+                               run.type(" ");
+                             }),
+            kSoonNs);
+  run.send(SIGTERM);
+  EXPECT_TRUE(run.shows("waiting for the loop"));
+  world->frozen = 0;
+  EXPECT_TRUE(run.ends_within(kPatienceNs));
+  EXPECT_EQ(run.exit_code(), 0);
+}
+
+TEST(Hands, LetASecondCtrlCKillWhileTheDiskStandsStill) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const TemporaryFolder folder;
+  SlowWorld world;
+  Create2OnPty robot;
+  CommandOnTerminal run(train(robot, folder / "run"));
+  const termios before = run.settings();
+  ASSERT_TRUE(moves(robot));
+  EXPECT_EQ(run.settings().c_iflag & IXON, 0U);
+  begin_slow_sync(world);
+  EXPECT_LT(time_to_stand_ns(robot, [&] { run.type("\x03"); }), kSoonNs);
+  run.type("\x03");
+  EXPECT_TRUE(run.ends_within(2000 * kMs)) << "not behind the sync";
+  EXPECT_EQ(run.signal(), SIGINT);
+  EXPECT_EQ(run.settings().c_lflag, before.c_lflag);
+  EXPECT_EQ(run.settings().c_iflag, before.c_iflag);
+}
+
+TEST(Hands, LeaveTheTerminalAsItWasWhateverEndsTheRun) {
+  for (const int signal : {SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGUSR1}) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    CommandOnTerminal run(train(robot, folder / "run"));
+    const termios before = run.settings();
+    ASSERT_TRUE(moves(robot));
+    EXPECT_NE(run.settings().c_lflag, before.c_lflag);
+    run.send(signal);
+    ASSERT_TRUE(run.ends_within(kPatienceNs)) << signal;
+    EXPECT_EQ(run.signal(), signal == SIGTERM || signal == SIGHUP ? 0 : signal);
+    EXPECT_EQ(run.settings().c_lflag, before.c_lflag) << signal;
+    EXPECT_EQ(run.settings().c_iflag, before.c_iflag) << signal;
+    EXPECT_TRUE(wait_for([&] { return !robot.is_moving(); }, kPatienceNs)) << signal;
+  }
+}
+
+// --- What the system refuses
+// -------------------------------------------------------------------------
+
+TEST(Hands, SayWhichRightsWereRefused) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const bool has_own = try_rights().priority_error == 0;
+  for (const bool is_refused : {false, true}) {
+    const TemporaryFolder folder;
+    SlowWorld world;
+    if (is_refused) world->fifo_error = EPERM;
+    Create2OnPty robot;
+    RunningCommand run(train(robot, folder / "run"));
+    ASSERT_TRUE(moves(robot));
+    run.send(SIGTERM);
+    const CommandResult result = run.wait();
+    const bool is_told = result.error.find("a real-time priority was refused") != std::string::npos;
+    EXPECT_EQ(is_told, is_refused || !has_own) << result;
+    const auto summary = nlohmann::json::parse(read_bytes(folder / "run/summary.json"));
+    const auto refused = summary.at("real_time").at("rights_refused");
+    for (const char* thread : {"io", "hands", "loop", "learner"}) {
+      EXPECT_EQ(refused.contains(thread), is_told) << refused;
+    }
+  }
+}
+
+TEST(Hands, SayWhatCouldNotBeStarted) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const auto train_with = [](const std::function<void(SlowWorld&)>& refuse) {
+    const TemporaryFolder folder;
+    SlowWorld world;
+    Create2OnPty robot;
+    refuse(world);
+    std::vector<std::string> words = train(robot, folder / "run");
+    words.insert(words.end(), {"--backend", "cpu"});
+    const CommandResult result = run_command(words);
+    EXPECT_EQ(result.exit_code, 3) << result;
+    EXPECT_FALSE(robot.is_moving());
+    return result.error;
+  };
+  for (int threads = 0; threads < 5; ++threads) {
+    const std::string error = train_with([&](SlowWorld& world) {
+      world->thread_error = EAGAIN;
+      world->threads_before = threads;
+    });
+    EXPECT_NE(error.find("thread"), std::string::npos) << error;
+    EXPECT_NE(error.find("cannot be started: Resource temporarily unavailable"), std::string::npos)
+        << error;
+  }
+  const std::string fork = train_with([](SlowWorld& world) { world->fork_error = EAGAIN; });
+  EXPECT_NE(fork.find("Resource temporarily unavailable"), std::string::npos) << fork;
+  EXPECT_NE(fork.find("ulimit -u"), std::string::npos) << fork;
+}
+
+// Where the loop's thread may run, as the system tells.
+std::string cores_of_loop(pid_t process) {
+  namespace fs = std::filesystem;
+  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    if (read_bytes(task.path() / "comm") != "instep-loop\n") continue;
+    const std::string status = read_bytes(task.path() / "status");
+    const std::string key = "Cpus_allowed_list:\t";
+    const std::size_t at = status.find(key) + key.size();
+    return status.substr(at, status.find('\n', at) - at);
+  }
+  return "";
+}
+
+TEST(Hands, LoopStaysOnTheCoreItIsGiven) {
+  cpu_set_t cores;
+  ASSERT_EQ(sched_getaffinity(0, sizeof cores, &cores), 0);
+  int last = CPU_SETSIZE - 1;
+  while (CPU_ISSET(static_cast<std::size_t>(last), &cores) == 0) --last;
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  std::vector<std::string> words = train(robot, folder / "run");
+  words.insert(words.end(), {"--core", std::to_string(last)});
+  RunningCommand run(words);
+  ASSERT_TRUE(moves(robot));
+  EXPECT_EQ(cores_of_loop(run.process()), std::to_string(last));
+  run.send(SIGTERM);
+  EXPECT_EQ(run.wait().exit_code, 0);
+  const CommandResult nowhere = run_command(
+      {"train", "create_mover", "--time", "real", "--device", robot.path(), "--core", "1023"});
+  EXPECT_EQ(nowhere.exit_code, 2) << nowhere;
+  EXPECT_NE(nowhere.error.find("cores that are switched on"), std::string::npos) << nowhere;
+  EXPECT_EQ(run_command({"train", "create_mover", "--core", "0"}).exit_code, 2);
+  EXPECT_EQ(run_command({"eval", folder / "run", "--core", "0"}).exit_code, 2);
+  EXPECT_EQ(run_command({"profile", "create_mover", "--core", "0"}).exit_code, 2);
+}
+
+// --- Commands that only measure
+// ----------------------------------------------------------------------
+
+// Whether Ctrl-C leaves them at what they have, and they say that it is not all.
+TEST(Hands, EndAMeasurementThatSaysWhatIsMissing) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const CommandResult trained =
+      run_command({"train", "create_mover", "--steps", "200", "--set", "hidden=16", "--out", run});
+  ASSERT_EQ(trained.exit_code, 0) << trained;
+  const std::vector<std::vector<std::string>> commands = {
+      {"eval", run, "--episodes", "1000000", "--json"},
+      {"profile", "create_mover", "--updates", "1000000000", "--json"},
+      {"profile", "create_mover", "--updates", "100", "--rate", "100", "--seconds", "1000",
+       "--json"}};
+  for (const auto& words : commands) {
+    RunningCommand command(words);
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 1500 * kMs);
+    command.send(SIGINT);
+    const CommandResult result = command.wait();
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_NE(result.out.find("stopped"), std::string::npos) << result;
+    const auto json = nlohmann::json::parse(result.last_line());
+    EXPECT_EQ(json.at("is_partial"), words.size() == 5) << "the last one's updates were all made";
   }
 }
 
