@@ -156,7 +156,8 @@ void UrController::call_motion(UrCall& call) {
             return std::fabs(a) < std::fabs(b);
           }));
       if (most > options_.speed_limit_rad_s) ++state_.counters.limit_violations;
-      return ur_speedj(state_.arm, values, call.number(1, 1.4), call.number(2, 0.0));
+      return ur_speedj(state_.arm, values, call.number(1, 1.4),
+                       call.number(2, call.number(3, 0.0)));
     }
     case UrFunction::kServoj: {
       const double t = call.number(3, period_s());

@@ -12,7 +12,8 @@ using F = UrFunction;
 
 constexpr std::array kFunctions = std::to_array<UrFunctionEntry>({
     {"movej", F::kMovej, 1, {"q", "a", "v", "t", "r"}},
-    {"speedj", F::kSpeedj, 2, {"qd", "a", "t"}},
+    // t_min is what older software calls t.
+    {"speedj", F::kSpeedj, 2, {"qd", "a", "t", "t_min"}},
     {"stopj", F::kStopj, 1, {"a"}},
     {"stopl", F::kStopl, 1, {"a", "aRot"}},
     {"servoj", F::kServoj, 1, {"q", "a", "v", "t", "lookahead_time", "gain"}},

@@ -194,6 +194,12 @@ TEST_F(UrScriptTest, MovesOneCommandATick) {
   EXPECT_FALSE(ur_moves(controller_->arm()));
 }
 
+// As urx and older drivers write it.
+TEST_F(UrScriptTest, KnowsTheOldNameOfSpeedjsTime) {
+  run("speedj([0, 0, 0.2, 0, 0, 0], a=1.4, t_min=0.4)\n", 40);
+  EXPECT_NEAR(controller_->arm().target_qd[2], 0.2, 1e-12);
+}
+
 TEST_F(UrScriptTest, ASecondThreadMayNotMoveAtTheSameTime) {
   const std::string all =
       run("def program():\n"
