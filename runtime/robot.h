@@ -68,6 +68,7 @@ struct LinkCounters {
   std::uint64_t packets = 0;
   std::uint64_t bytes_skipped = 0;  // not part of any valid packet: noise, text, damaged frames
   std::uint64_t checksum_errors = 0;
+  std::uint64_t frames_impossible = 0;  // checksum right, but no device can have sent them
   std::uint64_t reconnects = 0;
   std::uint64_t commands_sent = 0;
   std::uint64_t dead_man_stops = 0;  // stops because no command came in time
@@ -215,6 +216,10 @@ class RobotTask {
   virtual void to_command(const float* action, Command* command) = 0;
   // What followed the last command: overwrites observation [observation_dim].
   virtual Sensed sense(double* observation) = 0;
+
+  // What people should know now: what homing waits for, which sensor tells nonsense. A literal;
+  // empty when there is nothing.
+  virtual const char* notice() const { return ""; }
 
   // Everything that decides what this task does next, for checkpoints on simulated time.
   virtual std::size_t state_bytes() const = 0;

@@ -152,6 +152,7 @@ void RobotWorld::wait_for_tick() {
     packet_ns_ = packet_.time_ns;
     has_packet_ = true;
   }
+  notice_.store(task_.notice(), std::memory_order_relaxed);
   tick_ns_ = link_.now_ns();
   counters_.missed_periods += static_cast<std::uint64_t>(pacer_.advance(tick_ns_));
 }
@@ -229,6 +230,7 @@ void RobotWorld::home(const Random& random, std::uint64_t step) {
       on(SafetyEvent::kHomed);
       return;
     case Homing::kFailed:
+      notice_.store(task_.notice(), std::memory_order_relaxed);
       ++homing_failures_;
       on(SafetyEvent::kFault);
       post_stop();

@@ -110,6 +110,8 @@ class RobotWorld final : public Environment {
   RobotEnd end() const { return end_; }
   // After stop() what it was at before. Any thread.
   RobotStatus status() const { return status_.load(std::memory_order_relaxed); }
+  // The task's notice at the last tick. Any thread.
+  const char* notice() const { return notice_.load(std::memory_order_relaxed); }
   const RobotWorldCounters& counters() const { return counters_; }
   // Control periods of any kind that have begun: as long as it rises the loop lives. Any thread.
   std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
@@ -145,6 +147,7 @@ class RobotWorld final : public Environment {
   SafetyState safety_ = SafetyState::kIdle;
   std::atomic<RobotStatus> status_{RobotStatus::kConnecting};
   std::atomic<std::uint64_t> ticks_{0};
+  std::atomic<const char*> notice_{""};
   RobotEnd end_ = RobotEnd::kNone;
   RobotWorldCounters counters_;
   Command last_command_;

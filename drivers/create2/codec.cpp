@@ -332,4 +332,85 @@ bool decode_create2_frame(std::span<const std::uint8_t> frame, Create2Readings* 
   return true;
 }
 
+namespace {
+
+struct Range {
+  int least;
+  int most;
+};
+
+// What packets may say that cannot say everything.
+constexpr Range range_of(std::uint8_t id) {
+  constexpr Range kAnyByte = {0, 255};
+  constexpr Range kAnyWord = {-32768, 65535};
+  switch (static_cast<Create2Id>(id)) {
+    case Create2Id::kBumpsAndWheelDrops:
+      return {0, 15};
+    case Create2Id::kWall:
+    case Create2Id::kCliffLeft:
+    case Create2Id::kCliffFrontLeft:
+    case Create2Id::kCliffFrontRight:
+    case Create2Id::kCliffRight:
+    case Create2Id::kVirtualWall:
+    case Create2Id::kSongPlaying:
+      return {0, 1};
+    case Create2Id::kOvercurrents:
+      return {0, 31};
+    case Create2Id::kChargingState:
+      return {0, 5};
+    case Create2Id::kWallSignal:
+      return {0, 1023};
+    case Create2Id::kChargingSources:
+    case Create2Id::kStasis:
+      return {0, 3};
+    case Create2Id::kMode:
+      return {0, 4};
+    case Create2Id::kSongNumber:
+      return {0, 15};
+    case Create2Id::kStreamPackets:
+      return {0, 108};
+    case Create2Id::kRequestedVelocity:
+    case Create2Id::kRequestedRight:
+    case Create2Id::kRequestedLeft:
+      return {-kCreate2SpeedMaxMmS, kCreate2SpeedMaxMmS};
+    case Create2Id::kLightBumper:
+      return {0, 63};
+    default:
+      break;
+  }
+  const bool is_cliff_signal = id >= static_cast<std::uint8_t>(Create2Id::kCliffLeftSignal) &&
+                               id <= static_cast<std::uint8_t>(Create2Id::kCliffRightSignal);
+  const bool is_light_bump = id >= static_cast<std::uint8_t>(Create2Id::kLightBumpLeft) &&
+                             id <= static_cast<std::uint8_t>(Create2Id::kLightBumpRight);
+  if (is_cliff_signal || is_light_bump) return {0, 4095};
+  return kPacketBytes[id] == 1 ? kAnyByte : kAnyWord;
+}
+
+constexpr bool is_signed(std::uint8_t id) {
+  return id >= static_cast<std::uint8_t>(Create2Id::kRequestedVelocity) &&
+         id <= static_cast<std::uint8_t>(Create2Id::kRequestedLeft);
+}
+
+}  // namespace
+
+std::uint64_t create2_impossible_packets(std::span<const std::uint8_t> frame) {
+  std::uint64_t impossible = 0;
+  std::size_t at = 2;
+  for (std::size_t i = 0; at + 1 < frame.size(); ++i) {
+    const std::uint8_t id = frame[at++];
+    const std::size_t bytes = create2_packet_bytes(id);
+    if (bytes == 0 || bytes > frame.size() - 1 - at) return ~std::uint64_t{0};
+    if (id < kPacketBytes.size() && bytes <= 2) {
+      const int word = bytes == 2 ? frame[at] << 8 | frame[at + 1] : frame[at];
+      const int value = is_signed(id) ? static_cast<std::int16_t>(word) : word;
+      const Range range = range_of(id);
+      if (value < range.least || value > range.most) {
+        impossible |= std::uint64_t{1} << std::min<std::size_t>(i, 63);
+      }
+    }
+    at += bytes;
+  }
+  return impossible;
+}
+
 }  // namespace instep

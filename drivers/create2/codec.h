@@ -54,6 +54,8 @@ enum class Create2Id : std::uint8_t {
   kCliffFrontLeft = 10,
   kCliffFrontRight = 11,
   kCliffRight = 12,
+  kVirtualWall = 13,
+  kOvercurrents = 14,
   kInfraredOmni = 17,
   kDistance = 19,
   kAngle = 20,
@@ -63,10 +65,13 @@ enum class Create2Id : std::uint8_t {
   kTemperature = 24,
   kCharge = 25,
   kCapacity = 26,
+  kWallSignal = 27,
   kCliffLeftSignal = 28,
   kCliffRightSignal = 31,
   kChargingSources = 34,
   kMode = 35,
+  kSongNumber = 36,
+  kSongPlaying = 37,
   kStreamPackets = 38,
   kRequestedVelocity = 39,
   kRequestedRadius = 40,
@@ -223,6 +228,11 @@ struct Create2Readings {
 
 // Reads a whole frame, header to checksum. False when it is none (readings may be half new then).
 bool decode_create2_frame(std::span<const std::uint8_t> frame, Create2Readings* readings);
+
+// Which packets of a whole frame hold a value that the specification knows no robot to send, as
+// bits in the order of the frame (the 64th and later ones share one). A mode of 4 is none of them:
+// some robots report every mode as the next one.
+std::uint64_t create2_impossible_packets(std::span<const std::uint8_t> frame);
 
 // How far an encoder has turned: counts wrap at 65536, so that the difference is right as long as
 // it is below half of that, 14.5 m.

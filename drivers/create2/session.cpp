@@ -26,7 +26,7 @@ constexpr std::int64_t kRepeatStopNs = 100 * kMillisecondNs;
 // A robot that was switched off answers its first Start so soon.
 constexpr std::int64_t kPromptNs = 60 * kMillisecondNs;
 // The guardian process stops the robot of a process that stands still for longer than this.
-constexpr std::int64_t kStandstillNs = 200 * kMillisecondNs;
+constexpr std::int64_t kStandstillNs = 110 * kMillisecondNs;
 // A line of the firmware's chatter is 33 bytes, what it says when it starts is far longer.
 constexpr std::int64_t kBootTextBytes = 60;
 constexpr std::int64_t kRestartsMax = 2;
@@ -148,6 +148,7 @@ void Create2Session::begin_start() {
   state_.takeover.note_mode(Create2Mode::kPassive, state_.now_ns);
   state_.has_stop_waiting = 1;
   state_.is_started_anew = 1;
+  state_.check.restart();
   enter(kStarting);
 }
 
@@ -260,10 +261,16 @@ void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t 
   for (std::size_t i = first; i < frames; ++i) {
     const auto behind = static_cast<std::int64_t>(frames - 1 - i);
     const std::span<const std::uint8_t> frame(batch_[i % kBacklogFramesMax].data(), frame_bytes);
-    take_frame(frame);
-    if (state_.phase != kStreaming) return;
     packet_.time_ns = std::max(state_.frame_ns, now_ns - behind * kCreate2FramePeriodNs);
     packet_.sequence = static_cast<std::uint32_t>(state_.sequence++);
+    Create2Readings readings;
+    INSTEP_CHECK(decode_create2_frame(frame, &readings));
+    if (!state_.check.is_possible(frame, readings, packet_.time_ns)) {
+      ++state_.counters.frames_impossible;
+      continue;
+    }
+    take_frame(readings);
+    if (state_.phase != kStreaming) return;
     packet_.size = static_cast<std::uint32_t>(frame.size());
     std::memcpy(packet_.bytes.data(), frame.data(), frame.size());
     state_.frame_ns = packet_.time_ns;
@@ -273,9 +280,7 @@ void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t 
   if (frames > 0) send_due_command();
 }
 
-void Create2Session::take_frame(std::span<const std::uint8_t> frame) {
-  Create2Readings readings;
-  INSTEP_CHECK(decode_create2_frame(frame, &readings));
+void Create2Session::take_frame(const Create2Readings& readings) {
   if (state_.phase != kStreaming) {
     if (state_.trouble != kLostFrames && !is_started(readings.mode)) return;
     if (was_switched_off()) become_taken_over();
@@ -610,7 +615,7 @@ bool Create2Session::load_state(std::span<const std::uint8_t> in) {
       std::abs(state.mode_offset) <= 1 && state.output_size >= 0 &&
       state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
       state.text_bytes >= 0 && is_count(state.text_bytes) && state.takeover.is_valid() &&
-      state.decoder.is_like(fresh);
+      state.check.is_valid() && state.decoder.is_like(fresh);
   if (valid) state_ = state;
   return valid;
 }

@@ -20,6 +20,7 @@
 #include <span>
 
 #include "drivers/create2/codec.h"
+#include "drivers/create2/frame_check.h"
 #include "drivers/create2/takeover.h"
 #include "runtime/robot.h"
 
@@ -31,9 +32,9 @@ inline constexpr std::uint8_t kCreate2SeekDock = Command::kDeviceSpecific;
 // Lets go of the wheels, so that the robot charges where it stands on its dock.
 inline constexpr std::uint8_t kCreate2Rest = Command::kDeviceSpecific + 1;
 
-// The packets of each frame, 54 bytes in all.
-inline constexpr std::array<std::uint8_t, 20> kCreate2StreamIds = {
-    46, 47, 48, 49, 50, 51, 7, 9, 10, 11, 12, 21, 25, 34, 35, 41, 42, 43, 44, 58};
+// The packets of each frame, 57 bytes in all.
+inline constexpr std::array<std::uint8_t, 21> kCreate2StreamIds = {
+    46, 47, 48, 49, 50, 51, 7, 9, 10, 11, 12, 21, 25, 26, 34, 35, 41, 42, 43, 44, 58};
 
 // What a process that must stop a robot it knows nothing of writes to the port: completes a command
 // that was cut off, then speed 0, then Start, which lets go of the wheels.
@@ -132,6 +133,7 @@ class Create2Session final : public Session {
     std::array<std::uint8_t, 128> output{};
     LinkCounters counters;
     Create2Takeover takeover;
+    Create2FrameCheck check;
     Create2StreamDecoder decoder;
   };
 
@@ -144,7 +146,7 @@ class Create2Session final : public Session {
   bool is_listening() const;
   void note_standstill(std::int64_t now_ns);
   void look_for_text(std::span<const std::uint8_t> bytes);
-  void take_frame(std::span<const std::uint8_t> frame);
+  void take_frame(const Create2Readings& readings);
   bool was_switched_off() const;
   void become_taken_over();
   bool is_started(int reported_mode);

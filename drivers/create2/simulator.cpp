@@ -20,6 +20,7 @@ constexpr std::int64_t kWakePulseNsMin = 50'000'000;
 constexpr int kPhysicsPerTick = 3;
 
 constexpr double kCapacityMah = 2696.0;
+constexpr int kChargingFault = 5;
 constexpr double kChargeMa = 1250.0;
 constexpr double kIdleMa = 200.0;
 constexpr double kDriveMa = 800.0;  // at full speed of a learning robot, 150 mm/s on both wheels
@@ -106,7 +107,7 @@ void Create2Simulator::restart(const Random& random, std::uint64_t step) {
                         static_cast<std::int64_t>(Stream::kTaskReset) +
                         static_cast<std::int64_t>(Stream::kTaskEvents);
   state_.noise_step = step << 24;  // ticks of a robot's life: seventy hours
-  state_.charge_mah = kCapacityMah;
+  state_.charge_mah = state_.capacity_mah = kCapacityMah;
   state_.tick_ns = tick_period_ns_;
   place_in_arena(random, step, &state_.arena);
 }
@@ -205,7 +206,12 @@ void Create2Simulator::wake(std::int64_t now_ns) {
 }
 
 void Create2Simulator::set_charge_mah(double charge_mah) {
-  state_.charge_mah = std::clamp(charge_mah, 0.0, kCapacityMah);
+  state_.charge_mah = std::clamp(charge_mah, 0.0, state_.capacity_mah);
+}
+
+void Create2Simulator::set_capacity_mah(double capacity_mah) {
+  state_.capacity_mah = std::clamp(capacity_mah, 1.0, kCapacityMah);
+  set_charge_mah(state_.charge_mah);
 }
 
 void Create2Simulator::say(const char* text) {
@@ -329,7 +335,8 @@ void Create2Simulator::charge(double dt_s) {
   const double speed = std::abs(state_.arena.left_mm_s) + std::abs(state_.arena.right_mm_s);
   double current_ma = state_.is_asleep != 0 ? -5.0 : -kIdleMa;
   if (is_driving) current_ma -= kDriveMa * speed / 300.0;
-  if (is_docked && mode() <= Create2Mode::kPassive) current_ma = kChargeMa;
+  const bool has_fault = gauge_.charging_state == kChargingFault;
+  if (is_docked && mode() <= Create2Mode::kPassive && !has_fault) current_ma = kChargeMa;
   set_charge_mah(state_.charge_mah + current_ma * dt_s / 3600.0);
   if (state_.charge_mah <= 0.0 && state_.is_asleep == 0) {
     enter(Create2Mode::kOff);
@@ -375,6 +382,17 @@ void Create2Simulator::emit(std::uint8_t byte, std::uint32_t index) {
   }
 }
 
+// What one takes away, the other adds: eight bits of checksum do not see it.
+void Create2Simulator::forge(std::span<std::uint8_t> frame) const {
+  const auto any = [&](std::uint32_t index) {
+    const double inside = static_cast<double>(frame.size() - 3);
+    return 2 + static_cast<std::size_t>(draw(kFrame, index) * inside);
+  };
+  const auto change = static_cast<std::uint8_t>(1.0 + draw(kFrame, 9) * 255.0);
+  frame[any(10)] += change;
+  frame[any(11)] -= change;
+}
+
 void Create2Simulator::send_frame() {
   if (state_.is_plugged == 0) return;
   if (happens(faults_.text, kFrame, 0)) say(kChatter);
@@ -385,7 +403,11 @@ void Create2Simulator::send_frame() {
     writer.add(id, value_of(id));
   }
   std::uint32_t index = 0;
-  const auto frame = writer.finish();
+  std::array<std::uint8_t, kCreate2FrameBytesMax> bytes{};
+  const auto finished = writer.finish();
+  std::copy(finished.begin(), finished.end(), bytes.begin());
+  const std::span<std::uint8_t> frame(bytes.data(), finished.size());
+  if (happens(faults_.forged, kFrame, 8)) forge(frame);
   for (const std::uint8_t byte : frame) emit(byte, index++);
   if (happens(faults_.repeat, kFrame, 4)) {
     for (const std::uint8_t byte : frame) emit(byte, index++);
@@ -645,17 +667,20 @@ std::uint32_t Create2Simulator::value_of(std::uint8_t id) {
     case Create2Id::kAngle:
       return word(take_angle_degrees());
     case Create2Id::kChargingState:
-      return is_charging ? (state_.charge_mah < 0.98 * kCapacityMah ? 2 : 3) : 0;
+      if (gauge_.charging_state >= 0) return static_cast<std::uint32_t>(gauge_.charging_state);
+      return is_charging ? (state_.charge_mah < 0.98 * state_.capacity_mah ? 2 : 3) : 0;
     case Create2Id::kVoltage:
-      return word(13200.0 + 3300.0 * state_.charge_mah / kCapacityMah);
+      return word(13200.0 + 3300.0 * state_.charge_mah / state_.capacity_mah);
     case Create2Id::kCurrent:
       return word(is_charging ? kChargeMa : -kIdleMa);
     case Create2Id::kTemperature:
       return 25;
     case Create2Id::kCharge:
+      if (gauge_.charge_mah >= 0) return static_cast<std::uint32_t>(gauge_.charge_mah);
       return word(state_.charge_mah);
     case Create2Id::kCapacity:
-      return word(kCapacityMah);
+      if (gauge_.capacity_mah >= 0) return static_cast<std::uint32_t>(gauge_.capacity_mah);
+      return word(state_.capacity_mah);
     case Create2Id::kChargingSources:
       return state_.docked_ns >= 0 ? 2 : 0;
     case Create2Id::kMode:
@@ -712,11 +737,12 @@ bool Create2Simulator::load_state(std::span<const std::uint8_t> in) {
       state.mode >= 0 && state.mode <= 3 && is_bit(state.is_asleep) && is_bit(state.is_deaf) &&
       is_bit(state.is_plugged) && state.wake_low_ns >= -1 && state.docked_ns >= -1 &&
       state.seek_phase >= 0 && state.seek_phase <= 4 && state.charge_mah >= 0.0 &&
-      state.charge_mah <= kCapacityMah && is_speed(state.target_left) &&
-      is_speed(state.target_right) && is_speed(state.requested_left) &&
-      is_speed(state.requested_right) && is_speed(state.requested_velocity) &&
-      is_speed(state.requested_radius) && std::abs(state.distance_left_mm) < 1e12 &&
-      std::abs(state.distance_right_mm) < 1e12 && state.delayed_count >= 0 &&
+      state.charge_mah <= state.capacity_mah && state.capacity_mah <= kCapacityMah &&
+      is_speed(state.target_left) && is_speed(state.target_right) &&
+      is_speed(state.requested_left) && is_speed(state.requested_right) &&
+      is_speed(state.requested_velocity) && is_speed(state.requested_radius) &&
+      std::abs(state.distance_left_mm) < 1e12 && std::abs(state.distance_right_mm) < 1e12 &&
+      state.delayed_count >= 0 &&
       state.delayed_count <= static_cast<std::int64_t>(state.delayed.size()) &&
       is_bit(state.is_streaming) && state.stream_count >= 0 &&
       state.stream_count <= static_cast<std::int64_t>(state.stream_ids.size()) &&

@@ -47,6 +47,7 @@ struct Create2LineFaults {
   double change = 0.0;     // per byte: one bit
   double host_drop = 0.0;  // per byte, on the way to the robot
   double repeat = 0.0;     // per frame: all of it twice
+  double forged = 0.0;     // per frame: two bytes changed, and the checksum right all the same
   double delay = 0.0;      // per frame: 5 to 80 ms
   double text = 0.0;       // per frame: a line of text before it
   // Bytes become readable in lumps, all at multiples of this; 0: at once. As USB adapters do it.
@@ -62,6 +63,13 @@ struct Create2SimulatorOptions {
   // A sleeping robot hears Start. The real one only hears its wake line, which a pseudo-terminal
   // has not.
   bool wakes_on_start = false;
+};
+
+// What the battery's gauge says instead of the truth; below 0: the truth.
+struct Create2Gauge {
+  int charge_mah = -1;
+  int capacity_mah = -1;
+  int charging_state = -1;
 };
 
 // What happened since the simulator was made or its state loaded.
@@ -92,6 +100,9 @@ class Create2Simulator final : public DeviceSimulator {
   void set_lifted(bool is_lifted) { state_.arena.is_lifted = is_lifted ? 1 : 0; }
   void set_cliffs(int bits) { state_.arena.cliffs = bits & 15; }  // L, FL, FR, R
   void set_charge_mah(double charge_mah);
+  // What the battery can hold; below 2696 mAh it is a worn one.
+  void set_capacity_mah(double capacity_mah);
+  void set_gauge(const Create2Gauge& gauge) { gauge_ = gauge; }
   void set_line_faults(const Create2LineFaults& faults) { faults_ = faults; }
   void say(const char* text);  // as the firmware does, in the middle of everything
   void take_battery_out();     // and put it back: off, and awake
@@ -149,6 +160,7 @@ class Create2Simulator final : public DeviceSimulator {
     std::int64_t seek_tick = 0;     // since when
     std::int64_t was_at_cliff = 0;
     double charge_mah = 0.0;
+    double capacity_mah = 0.0;
 
     double target_left = 0.0;  // mm/s, what the wheels follow
     double target_right = 0.0;
@@ -180,6 +192,7 @@ class Create2Simulator final : public DeviceSimulator {
   void wake(std::int64_t now_ns);
   void fall_asleep_if_due();
   void send_frame();
+  void forge(std::span<std::uint8_t> frame) const;
   void emit(std::uint8_t byte, std::uint32_t index);
   void obey(const Create2Command& command);
   void obey_list(const Create2Command& command);
@@ -199,6 +212,7 @@ class Create2Simulator final : public DeviceSimulator {
 
   Create2SimulatorOptions options_;
   Create2LineFaults faults_;
+  Create2Gauge gauge_;
   std::int64_t tick_period_ns_;
   int host_baud_code_ = 11;
   State state_;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "drivers/create2/frame_check.h"
 #include "drivers/create2/session.h"
 #include "kernels/check.h"
 
@@ -18,10 +19,29 @@ constexpr double kStandS = 0.3;
 constexpr double kSeekDockS = 120.0;
 constexpr double kTurnSMax = 2.46;  // half a turn: 235 mm between wheels at 150 mm/s
 constexpr int kTriesMax = 10;
-// A battery below the first is charged until it has the second, or nearly all that it can hold.
-constexpr std::int64_t kLowMah = 1500;
-constexpr std::int64_t kEnoughMah = 2600;
+// A battery with no more than the first share of its capacity is charged until it has the second,
+// or the robot says that it is full. Of a new one, of 2696 mAh, these are 1563 and 2600 (SenseAct:
+// 1500 and 2600, of every battery).
+constexpr double kLowCharge = 0.58;
+constexpr double kEnoughCharge = 0.964;
+constexpr int kCapacityMahMax = 10'000;
+constexpr std::int64_t kNonsensePackets = 20;  // in a row: the gauge cannot be believed
+constexpr std::int64_t kReconditioning = 1;
 constexpr std::int64_t kTrickleCharging = 3;
+constexpr std::int64_t kFault = 5;
+
+// How long a wait may last without progress.
+constexpr double kLiftedS = 600.0;
+constexpr double kDockS = 1200.0;
+constexpr double kChargingS = 1800.0;
+constexpr double kReconditioningS = 16.0 * 3600.0;
+constexpr double kChargingFaultS = 60.0;
+constexpr double kProgress = 0.004;  // of the capacity
+
+// What the dates of packets may be wrong by.
+constexpr std::int64_t kDateNs = 100'000'000;
+// Wheels may be a little faster than they are told.
+constexpr double kFasterWheels = 1.05;
 
 constexpr std::uint8_t kHomeBase = 2;
 
@@ -57,18 +77,8 @@ CreateMover::CreateMover() {
 void CreateMover::take(const Packet& packet) {
   Create2Readings readings;
   if (!decode_create2_frame(packet.view(), &readings)) return;
-  if (state_.has_packet != 0) {
-    // Counts go on from what was seen last, so that lost or repeated frames lose and repeat
-    // nothing.
-    const auto since = [](std::int64_t last, std::int16_t now) {
-      return create2_counts_between(static_cast<std::int16_t>(last), now);
-    };
-    state_.counts += since(state_.encoder_left, readings.encoder_left) +
-                     since(state_.encoder_right, readings.encoder_right);
-  }
-  state_.has_packet = 1;
-  state_.encoder_left = readings.encoder_left;
-  state_.encoder_right = readings.encoder_right;
+  take_encoders(readings, packet.time_ns);
+  take_battery(readings);
   for (std::size_t i = 0; i < state_.light_bump.size(); ++i) {
     state_.light_bump[i] = normalized_light_bump(readings.light_bump[i]);
   }
@@ -81,9 +91,37 @@ void CreateMover::take(const Packet& packet) {
   state_.is_dropped = is_dropped ? 1 : 0;
   state_.is_on_dock = is_on_dock ? 1 : 0;
   if (is_bumped || is_at_cliff || is_dropped || is_on_dock) state_.has_ended = 1;
+}
+
+// Counts go on from what was seen last, so that lost or repeated frames lose and repeat nothing. A
+// jump that no wheel can have made is no way.
+void CreateMover::take_encoders(const Create2Readings& readings, std::int64_t time_ns) {
+  if (state_.has_packet != 0) {
+    const auto since = [](std::int64_t last, std::int16_t now) {
+      return create2_counts_between(static_cast<std::int16_t>(last), now);
+    };
+    const int left = since(state_.encoder_left, readings.encoder_left);
+    const int right = since(state_.encoder_right, readings.encoder_right);
+    const std::int64_t most = create2_counts_max(time_ns - state_.packet_ns + kDateNs);
+    if (std::abs(left) <= most && std::abs(right) <= most) state_.counts += left + right;
+  }
+  state_.has_packet = 1;
+  state_.packet_ns = time_ns;
+  state_.encoder_left = readings.encoder_left;
+  state_.encoder_right = readings.encoder_right;
+}
+
+void CreateMover::take_battery(const Create2Readings& readings) {
   state_.charging_state = readings.charging_state;
-  state_.charge_mah = readings.charge_mah;
-  state_.capacity_mah = readings.capacity_mah;
+  const int capacity = readings.capacity_mah;
+  const bool is_nonsense =
+      capacity == 0 || capacity > kCapacityMahMax || readings.charge_mah > capacity + capacity / 8;
+  if (is_nonsense) {
+    ++state_.nonsense_packets;
+    return;
+  }
+  state_.nonsense_packets = 0;
+  state_.charge = std::min(1.0, static_cast<double>(readings.charge_mah) / capacity);
 }
 
 // ------------------------------------------------------------------------------------------------
@@ -94,22 +132,114 @@ void CreateMover::enter(Phase phase, std::int64_t now_ns) {
   state_.phase_ns = now_ns;
 }
 
+bool CreateMover::is_battery_known() const {
+  return state_.charge >= 0.0 && state_.nonsense_packets < kNonsensePackets;
+}
+
 bool CreateMover::is_charged() const {
-  return state_.charge_mah >= kEnoughMah || state_.charging_state == kTrickleCharging;
+  return state_.charge >= kEnoughCharge || state_.charging_state == kTrickleCharging;
+}
+
+const char* CreateMover::notice() const {
+  switch (state_.wait) {
+    case kLifted:
+      return "a wheel hangs in the air: put the robot down; waiting up to 10 min";
+    case kDock:
+      return "battery low: looking for its dock, up to 20 min";
+    case kCharging:
+      return "charging; waiting as long as the charge rises";
+    case kChargingFault:
+      return "charging fault: clean the contacts of robot and dock; waiting up to 1 min";
+    default:
+      break;
+  }
+  if (state_.has_packet == 0 || is_battery_known()) return "";
+  return "battery unknown, its gauge tells nonsense: the robot does not look for its dock";
+}
+
+// Notes what is waited for. A connection that was lost meanwhile does not begin the wait anew; a
+// charge that rises does.
+bool CreateMover::has_waited_too_long(Wait wait, std::int64_t now_ns) {
+  const bool is_new = state_.wait != wait;
+  const bool has_progress =
+      wait == kCharging && state_.charge >= state_.charge_at_progress + kProgress;
+  if (is_new || has_progress) {
+    state_.wait = wait;
+    state_.wait_ns = now_ns;
+    state_.charge_at_progress = state_.charge;
+  }
+  const double longest = wait == kLifted                            ? kLiftedS
+                         : wait == kDock                            ? kDockS
+                         : wait == kChargingFault                   ? kChargingFaultS
+                         : state_.charging_state == kReconditioning ? kReconditioningS
+                                                                    : kChargingS;
+  if (static_cast<double>(now_ns - state_.wait_ns) / kSecondNs <= longest) return false;
+  // The next homing has as long again.
+  state_.wait_ns = now_ns;
+  return true;
 }
 
 void CreateMover::begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) {
   double draw = 0.0;
   // Behind the draws of a simulated robot's place.
   random.uniform(step, &draw, 1, 4096);
-  state_.turn_s = kTurnSMax * (2.0 * draw - 1.0);
+  state_.turn_draw = draw;
   state_.tries = 0;
-  if (state_.charge_mah <= kLowMah) state_.must_charge = 1;
+  choose_turn();
+  if (is_battery_known() && state_.charge <= kLowCharge) state_.must_charge = 1;
   if (state_.must_charge != 0) {
     enter(state_.is_on_dock != 0 ? kCharge : kSeekDock, now_ns);
   } else {
     enter(state_.is_on_dock != 0 ? kUndock : kBack, now_ns);
   }
+}
+
+// By any angle; each try by another one, far from those before, or a robot between two things might
+// turn to and fro for ever.
+void CreateMover::choose_turn() {
+  constexpr double kGoldenRatio = 0.6180339887498949;
+  const double draw = state_.turn_draw + kGoldenRatio * static_cast<double>(state_.tries);
+  state_.turn_s = kTurnSMax * (2.0 * (draw - std::floor(draw)) - 1.0);
+}
+
+bool CreateMover::try_again() {
+  if (state_.tries >= kTriesMax) return false;
+  ++state_.tries;
+  choose_turn();
+  return true;
+}
+
+// To the dock, and on it until the battery is full. A gauge that tells nonsense is no reason to.
+Homing CreateMover::home_to_dock(std::int64_t now_ns, Command* command) {
+  const bool is_done = is_charged() || !is_battery_known();
+  if (state_.phase == kSeekDock) {
+    command->kind = kCreate2SeekDock;
+    if (state_.is_on_dock != 0) {
+      enter(kCharge, now_ns);
+    } else if (is_done) {
+      // Another battery, or a gauge that was wrong.
+      state_.must_charge = 0;
+      enter(kBack, now_ns);
+    } else if (has_waited_too_long(kDock, now_ns)) {
+      return Homing::kFailed;
+    } else if (static_cast<double>(now_ns - state_.phase_ns) / kSecondNs > kSeekDockS) {
+      // From another place it may find the way.
+      if (!try_again()) return Homing::kFailed;
+      enter(kBack, now_ns);
+    }
+    return Homing::kContinues;
+  }
+  command->kind = kCreate2Rest;
+  if (state_.is_on_dock == 0) {
+    enter(kSeekDock, now_ns);
+  } else if (is_done) {
+    state_.must_charge = 0;
+    enter(kUndock, now_ns);
+  } else if (has_waited_too_long(state_.charging_state == kFault ? kChargingFault : kCharging,
+                                 now_ns)) {
+    return Homing::kFailed;
+  }
+  return Homing::kContinues;
 }
 
 // Phases have a time; what it takes on top of it, because the robot was in the air, is its own.
@@ -118,32 +248,13 @@ Homing CreateMover::home(std::int64_t now_ns, Command* command) {
   const double in_phase_s = static_cast<double>(now_ns - state_.phase_ns) / kSecondNs;
   if (state_.is_dropped != 0) {
     state_.phase_ns = now_ns;
-    return Homing::kContinues;
+    return has_waited_too_long(kLifted, now_ns) ? Homing::kFailed : Homing::kContinues;
   }
+  if (state_.wait == kLifted || state_.must_charge == 0) state_.wait = kNothing;
   switch (state_.phase) {
     case kSeekDock:
-      command->kind = kCreate2SeekDock;
-      if (state_.is_on_dock != 0) {
-        enter(kCharge, now_ns);
-      } else if (is_charged()) {
-        // Another battery, or a gauge that was wrong.
-        state_.must_charge = 0;
-        enter(kBack, now_ns);
-      } else if (in_phase_s > kSeekDockS) {
-        // From another place it may find the way.
-        if (++state_.tries > kTriesMax) return Homing::kFailed;
-        enter(kBack, now_ns);
-      }
-      return Homing::kContinues;
     case kCharge:
-      command->kind = kCreate2Rest;
-      if (state_.is_on_dock == 0) {
-        enter(kSeekDock, now_ns);
-      } else if (is_charged()) {
-        state_.must_charge = 0;
-        enter(kUndock, now_ns);
-      }
-      return Homing::kContinues;
+      return home_to_dock(now_ns, command);
     case kUndock:
     case kBack: {
       set_move(-kCreateMoverSpeedMmS, -kCreateMoverSpeedMmS, command);
@@ -168,7 +279,7 @@ Homing CreateMover::home(std::int64_t now_ns, Command* command) {
     return Homing::kContinues;
   }
   if (state_.is_bumped == 0 && state_.is_on_dock == 0) return Homing::kDone;
-  if (++state_.tries > kTriesMax) return Homing::kFailed;
+  if (!try_again()) return Homing::kFailed;
   enter(state_.is_on_dock != 0 ? kUndock : kBack, now_ns);
   return Homing::kContinues;
 }
@@ -184,6 +295,7 @@ void CreateMover::observe(double* observation) const {
 void CreateMover::first_observation(double* observation) {
   state_.previous_action = {0.0, 0.0};
   state_.counts = 0;
+  state_.sensed_ns = state_.packet_ns;
   state_.has_ended = 0;
   state_.steps = 0;
   observe(observation);
@@ -198,13 +310,23 @@ void CreateMover::to_command(const float* action, Command* command) {
 }
 
 Sensed CreateMover::sense(double* observation) {
-  const double distance_mm = 0.5 * static_cast<double>(state_.counts) * kCreate2MmPerCount;
+  // Several periods pay together where the ticks between them did not come.
+  const std::int64_t elapsed_ns = state_.packet_ns - state_.sensed_ns;
+  const double periods =
+      std::max(1.0, std::floor(static_cast<double>(elapsed_ns) / kSecondNs / kCreateMoverPeriodS));
+  const double counts_max = 2.0 * kFasterWheels * wheel_share_max_ * kCreateMoverSpeedMmS *
+                                periods * kCreateMoverPeriodS / kCreate2MmPerCount +
+                            2.0;
+  const auto most = static_cast<std::int64_t>(counts_max);
+  const std::int64_t paid = std::clamp(state_.counts, -most, most);
+  const double distance_mm = 0.5 * static_cast<double>(paid) * kCreate2MmPerCount;
   Sensed sensed;
   sensed.reward = kCreateMoverRewardPerMm * distance_mm;
   sensed.terminated = state_.has_ended != 0;
   ++state_.steps;
   sensed.truncated = !sensed.terminated && state_.steps >= kCreateMoverStepsMax;
-  state_.counts = 0;
+  state_.counts -= paid;
+  state_.sensed_ns = state_.packet_ns;
   state_.has_ended = 0;
   observe(observation);
   return sensed;
@@ -232,8 +354,13 @@ bool CreateMover::load_state(std::span<const std::uint8_t> in) {
       is_count(state.encoder_left) && is_count(state.encoder_right) &&
       std::abs(state.counts) < kCountsMax && state.steps >= 0 &&
       state.steps < kCreateMoverStepsMax && state.phase >= kBack && state.phase <= kUndock &&
-      state.phase_ns >= 0 && state.tries >= 0 && state.tries <= kTriesMax &&
-      std::abs(state.turn_s) <= kTurnSMax;
+      state.phase_ns >= 0 && state.tries >= 0 && state.tries <= kTriesMax && state.packet_ns >= 0 &&
+      state.packet_ns < INT64_MAX / 4 && state.sensed_ns >= 0 &&
+      state.sensed_ns <= state.packet_ns && state.charge >= -1.0 && state.charge <= 1.0 &&
+      state.nonsense_packets >= 0 && state.nonsense_packets < INT64_MAX / 4 &&
+      state.wait >= kNothing && state.wait <= kChargingFault && state.wait_ns >= 0 &&
+      state.charge_at_progress >= -1.0 && state.charge_at_progress <= 1.0 &&
+      state.turn_draw >= 0.0 && state.turn_draw < 1.0 && std::abs(state.turn_s) <= kTurnSMax;
   if (valid) state_ = state;
   return valid;
 }

@@ -27,14 +27,20 @@ double normalized_light_bump(double signal);
 // The task on a robot: forward motion by the encoders pays 0.15 for a millimetre, so that 150 mm/s
 // on both wheels pay 3.375 a step. Ends with a bump, a wheel that drops, a cliff or on the dock.
 //
+// No tick pays for more than its wheels can have driven: what the encoders say beyond that is paid
+// in the ticks that follow, and what no wheel can have driven is not paid at all.
+//
 // Homing: with a low battery first to the dock, until it is full, and off it; then back 22 cm and a
-// turn by any angle. As long as a wheel hangs in the air nothing moves.
+// turn by any angle. As long as a wheel hangs in the air nothing moves. Each wait has an end, after
+// which homing has failed, and notice() says what it is for.
 class CreateMover final : public RobotTask {
  public:
   CreateMover();
 
   // As made.
   void restart() { state_ = State{}; }
+  // The share of its speed that the faster wheel reaches, in worlds where it is not 1.
+  void set_wheel_share_max(double share) { wheel_share_max_ = share; }
 
   const CommandLimits& limits() const override { return limits_; }
   void take(const Packet& packet) override;
@@ -43,6 +49,7 @@ class CreateMover final : public RobotTask {
   void first_observation(double* observation) override;
   void to_command(const float* action, Command* command) override;
   Sensed sense(double* observation) override;
+  const char* notice() const override;
 
   std::size_t state_bytes() const override { return sizeof state_; }
   void save_state(std::span<std::uint8_t> out) const override;
@@ -50,35 +57,50 @@ class CreateMover final : public RobotTask {
 
  private:
   enum Phase : std::int64_t { kBack, kTurn, kStand, kSeekDock, kCharge, kUndock };
+  enum Wait : std::int64_t { kNothing, kLifted, kDock, kCharging, kChargingFault };
 
   // Members of eight bytes, so that no padding makes equal states differ.
   struct State {
     std::array<double, 6> light_bump{};
     std::array<double, 2> previous_action{};
     std::int64_t has_packet = 0;
+    std::int64_t packet_ns = 0;
+    std::int64_t sensed_ns = 0;     // the newest packet's time at the last sense()
     std::int64_t encoder_left = 0;  // as last reported
     std::int64_t encoder_right = 0;
-    std::int64_t counts = 0;     // of both wheels, since the last sense()
+    std::int64_t counts = 0;     // of both wheels, not paid yet
     std::int64_t has_ended = 0;  // a packet since the last sense() ends the episode
     std::int64_t is_bumped = 0;
     std::int64_t is_dropped = 0;
     std::int64_t is_on_dock = 0;
     std::int64_t charging_state = 0;
-    std::int64_t charge_mah = 0;
-    std::int64_t capacity_mah = 0;
-    std::int64_t steps = 0;  // of the episode
+    double charge = -1.0;               // share of the capacity; below 0: never known
+    std::int64_t nonsense_packets = 0;  // in a row, of the battery's gauge
+    std::int64_t steps = 0;             // of the episode
     // Homing.
     std::int64_t must_charge = 0;
     std::int64_t phase = kBack;
     std::int64_t phase_ns = 0;  // since when
     std::int64_t tries = 0;
+    std::int64_t wait = kNothing;
+    std::int64_t wait_ns = 0;         // since when, without progress
+    double charge_at_progress = 0.0;  // when charging made some last
+    double turn_draw = 0.0;
     double turn_s = 0.0;  // with both wheels at full speed; below 0: clockwise
   };
 
   void enter(Phase phase, std::int64_t now_ns);
   void observe(double* observation) const;
+  void take_encoders(const Create2Readings& readings, std::int64_t time_ns);
+  void take_battery(const Create2Readings& readings);
+  bool is_battery_known() const;
   bool is_charged() const;
+  bool has_waited_too_long(Wait wait, std::int64_t now_ns);
+  void choose_turn();
+  bool try_again();
+  Homing home_to_dock(std::int64_t now_ns, Command* command);
 
+  double wheel_share_max_ = 1.0;
   CommandLimits limits_;
   State state_;
 };

@@ -58,7 +58,7 @@ class CreateMoverSimulation final : public Environment {
       return false;
     }
     simulator_.set_changes(changes);
-    return true;
+    return follow_changes();
   }
 
   std::size_t state_bytes() const override {
@@ -91,10 +91,17 @@ class CreateMoverSimulation final : public Environment {
     return simulator_.load_state(next(Create2Simulator::state_bytes())) &&
            session_.load_state(next(Create2Session::state_bytes())) &&
            link_.load_state(next(SimulatedLink::state_bytes())) &&
-           world_->load_state(next(world_->state_bytes()));
+           world_->load_state(next(world_->state_bytes())) && follow_changes();
   }
 
  private:
+  // The task pays for wheels that are faster than they should be, where the world has such.
+  bool follow_changes() {
+    const Create2Changes& changes = simulator_.changes();
+    task_.set_wheel_share_max(std::max({1.0, changes.left_wheel, changes.right_wheel}));
+    return true;
+  }
+
   static constexpr RobotWorldConfig kConfig = {.period_ns = kPeriodNs,
                                                .observation_dim = kCreateMoverObservationDim};
 

@@ -76,7 +76,7 @@ TEST_F(Create2SessionTest, HasPacketsSoonAndLeavesTheRobotInPassiveMode) {
   const auto all = packets();
   ASSERT_EQ(all.size(), 10U);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    EXPECT_EQ(all[i].size, 54U);
+    EXPECT_EQ(all[i].size, 57U);
     if (i == 0) continue;
     EXPECT_EQ(all[i].sequence, all[i - 1].sequence + 1);
     EXPECT_NEAR(static_cast<double>(all[i].time_ns - all[i - 1].time_ns), 15e6, 1e3);

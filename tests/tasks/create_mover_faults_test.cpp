@@ -215,7 +215,10 @@ Life live(std::uint64_t seed) {
       episode_return += outcome.reward;
       const double mm =
           0.5 * kCreate2MmPerCount * static_cast<double>(link.counts() - counts_at_begin);
-      EXPECT_NEAR(episode_return, kCreateMoverRewardPerMm * mm, 1e-6);
+      // What is not paid yet was too much for one tick, and will be in the next ones.
+      const double owed = kCreateMoverRewardPerMm * mm - episode_return;
+      EXPECT_TRUE(std::abs(owed) < 1e-6 || std::abs(outcome.reward) > 3.5) << owed;
+      EXPECT_LT(std::abs(owed), 8.0);
       if (!is_open) ++life.episodes;
     }
     if (phase == 0) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <string>
 #include <vector>
 
 #include "drivers/create2/session.h"
@@ -66,6 +67,25 @@ TEST_F(Frames, PayForEveryMillimetreOnce) {
   EXPECT_EQ(sense().reward, 0.0);
   feed({{43, 31}, {44, 11}});
   EXPECT_NEAR(sense().reward, -0.15 * 20 * 0.444565, 1e-4);
+}
+
+// Whatever a frame says, no tick pays more than wheels can drive, and a way that no wheel can have
+// driven pays nothing; a little too much is paid later.
+TEST_F(Frames, PayNoMoreThanWheelsCanDrive) {
+  constexpr double kMost = 0.15 * 150 * 0.15 * 1.05 + 0.1;
+  feed({});
+  task_.first_observation(observation_.data());
+  feed({{43, 30000}, {44, 30000}});
+  EXPECT_EQ(sense().reward, 0.0);
+  feed({{43, 30060}, {44, 30060}});  // 26.7 mm
+  feed({{43, 30070}, {44, 30060}});
+  const double first = sense().reward;
+  EXPECT_LT(first, kMost);
+  EXPECT_NEAR(first + sense().reward, 0.15 * 65 * 0.444565, 1e-4);
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    feed({{43, 7919 * i % 65536}, {44, 104'729 * i % 65536}});
+    EXPECT_LT(std::abs(sense().reward), kMost);
+  }
 }
 
 TEST_F(Frames, EndAnEpisodeAtContactsDropsCliffsAndTheDock) {
@@ -147,6 +167,138 @@ TEST_F(Frames, SendARobotWithALowBatteryHome) {
   task_.home(7 * kPeriodNs, &command);
   EXPECT_EQ(command.kind, Command::kMove);
   EXPECT_EQ(command.values[0], -150.0);
+}
+
+// A battery that holds half of what it did is full and low at half the charge.
+TEST_F(Frames, KnowABatteryByItsCapacity) {
+  const auto goes_to_the_dock = [this](std::uint32_t charge, std::uint32_t capacity) {
+    task_.restart();
+    for (int i = 0; i < 30; ++i) feed({{25, charge}, {26, capacity}});
+    task_.begin_homing({1, 2}, 0, 0);
+    Command command;
+    task_.home(kPeriodNs, &command);
+    return command.kind == kCreate2SeekDock;
+  };
+  EXPECT_FALSE(goes_to_the_dock(2600, 2696));
+  EXPECT_TRUE(goes_to_the_dock(1500, 2696));
+  EXPECT_FALSE(goes_to_the_dock(1200, 1348)) << "a worn one";
+  EXPECT_TRUE(goes_to_the_dock(700, 1348));
+  EXPECT_FALSE(goes_to_the_dock(4000, 5200)) << "a larger one";
+  EXPECT_TRUE(goes_to_the_dock(2900, 5200));
+  EXPECT_STREQ(task_.notice(), "battery low: looking for its dock, up to 20 min");
+  // What tells nonsense tells nothing.
+  EXPECT_FALSE(goes_to_the_dock(65529, 2696));
+  EXPECT_NE(std::string(task_.notice()).find("battery unknown"), std::string::npos);
+  EXPECT_FALSE(goes_to_the_dock(100, 0));
+  EXPECT_FALSE(goes_to_the_dock(100, 65535));
+}
+
+// Ticks of homing until it has failed, in seconds; -1 after a day.
+template <typename Feed>
+double seconds_until_failed(CreateMover& task, const Feed& feed) {
+  task.begin_homing({1, 2}, 0, 0);
+  Command command;
+  for (std::int64_t tick = 1; tick < 576'000; ++tick) {
+    feed(tick);
+    // A robot that sleeps on its dock is lost for a moment, and homed again, every minute.
+    if (tick % 400 == 0) task.begin_homing({1, 2}, 0, tick * kPeriodNs);
+    if (task.home(tick * kPeriodNs, &command) == Homing::kFailed) {
+      return static_cast<double>(tick) * kCreateMoverPeriodS;
+    }
+  }
+  return -1.0;
+}
+
+TEST_F(Frames, WaitForNothingForEver) {
+  const auto says = [this](const std::string& text) {
+    EXPECT_NE(std::string(task_.notice()).find(text), std::string::npos) << task_.notice();
+  };
+  feed({{7, 4}});
+  EXPECT_NEAR(seconds_until_failed(task_, [&](auto) { feed({{7, 4}}); }), 600.0, 1.0);
+  says("wheel hangs in the air");
+
+  task_.restart();
+  feed({{25, 1000}});
+  EXPECT_NEAR(seconds_until_failed(task_, [&](auto) { feed({{25, 1000}}); }), 1200.0, 10.0);
+  says("looking for its dock");
+
+  task_.restart();
+  const std::map<int, std::uint32_t> fault = {{25, 1000}, {34, 2}, {21, 5}};
+  feed(fault);
+  EXPECT_NEAR(seconds_until_failed(task_, [&](auto) { feed(fault); }), 60.0, 1.0);
+  says("charging fault");
+
+  task_.restart();
+  const std::map<int, std::uint32_t> stuck = {{25, 1000}, {34, 2}, {21, 2}};
+  feed(stuck);
+  EXPECT_NEAR(seconds_until_failed(task_, [&](auto) { feed(stuck); }), 1800.0, 1.0);
+  says("charging");
+
+  // A charge that rises, however slowly, is waited for.
+  task_.restart();
+  feed({{25, 1000}, {34, 2}, {21, 2}});
+  std::uint32_t charge = 1000;
+  const double seconds = seconds_until_failed(task_, [&](std::int64_t tick) {
+    if (tick % 800 == 0 && charge < 2400) ++charge;
+    feed({{25, charge}, {34, 2}, {21, 2}});
+  });
+  EXPECT_EQ(seconds, -1.0);
+}
+
+// Frames that are damaged and have the right checksum all the same, on the whole way from the robot
+// to the learner.
+TEST(CreateMoverForHours, IsPaidForNothingThatItDidNotDrive) {
+  double most = 0.0;
+  for (const double share : {0.01, 0.3}) {
+    Create2Simulator simulator({.seed = 4});
+    simulator.set_line_faults({.forged = share});
+    Create2Session session;
+    SimulatedLink link(session, simulator);
+    link.restart();
+    CreateMover task;
+    RobotSignals signals;
+    RobotWorld world(task, link, signals,
+                     {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
+    const Random random{4, static_cast<std::uint32_t>(Stream::kTaskReset)};
+    std::array<double, kCreateMoverObservationDim> observation{};
+    std::array<float, kCreateMoverActionDim> action{};
+    std::uint64_t steps = 0;
+    while (link.now_ns() < 1'200'000'000'000) {
+      world.reset(random, steps, observation.data());
+      for (Outcome outcome;
+           !outcome.terminated && !outcome.truncated && !outcome.carries_no_step;) {
+        wall_avoider(observation.data(), action.data());
+        outcome = world.step(action.data(), observation.data());
+        ++steps;
+        most = std::max(most, std::abs(outcome.reward));
+        if (signals.hold) signals.hold = false;  // a damaged mode may look like somebody else's
+      }
+    }
+    EXPECT_GT(steps, 200U);
+    EXPECT_GT(session.counters().frames_impossible, 100U);
+  }
+  std::printf("largest reward %.3f\n", most);
+  EXPECT_LT(most, 3.7);
+}
+
+// Wedged between a wall and an obstacle, where a small turn leads nowhere.
+TEST(CreateMoverHoming, GetsOutFromBetweenTwoThings) {
+  for (std::uint64_t step = 0; step < 200; ++step) {
+    Create2Simulator simulator({.seed = 3});
+    simulator.restart({3, static_cast<std::uint32_t>(Stream::kTaskReset)}, step);
+    simulator.place(1052.6, 1326.0, -2.670);
+    Create2Session session;
+    SimulatedLink link(session, simulator);
+    link.restart();
+    CreateMover task;
+    RobotSignals signals;
+    RobotWorld world(task, link, signals,
+                     {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
+    std::array<double, kCreateMoverObservationDim> observation{};
+    world.reset({3, static_cast<std::uint32_t>(Stream::kTaskReset)}, step, observation.data());
+    EXPECT_EQ(world.end(), RobotEnd::kNone) << step;
+    EXPECT_EQ(world.counters().faults, 0U) << step;
+  }
 }
 
 // No one moves this robot: between episodes it homes itself, and when its battery is low it finds

@@ -44,7 +44,7 @@ struct Word {
   void (*act)(Create2OnPort& robot, const Numbers& numbers, std::int64_t now_ns);
 };
 
-constexpr std::array<Word, 17> kWords = {{
+constexpr std::array<Word, 19> kWords = {{
     {"plug", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_plugged(true); }},
     {"unplug", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_plugged(false); }},
     {"lift", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_lifted(true); }},
@@ -53,6 +53,8 @@ constexpr std::array<Word, 17> kWords = {{
      [](auto& r, auto& n, auto) { r.simulator().set_cliffs(static_cast<int>(n[0])); }},
     {"battery", " MAH", 1, 1, 0, 65535,
      [](auto& r, auto& n, auto) { r.simulator().set_charge_mah(n[0]); }},
+    {"capacity", " MAH", 1, 1, 1, 65535,
+     [](auto& r, auto& n, auto) { r.simulator().set_capacity_mah(n[0]); }},
     {"text", "", 0, 0, 0, 0,
      [](auto& r, auto&, auto) { r.simulator().say("Flash CRC successful: 0x0 (0x0)\r\n"); }},
     {"reset", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().take_battery_out(); }},
@@ -63,6 +65,8 @@ constexpr std::array<Word, 17> kWords = {{
      [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.drop = n[0]}); }},
     {"change", " SHARE", 1, 1, 0, 1,
      [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.change = n[0]}); }},
+    {"forge", " SHARE", 1, 1, 0, 1,
+     [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.forged = n[0]}); }},
     {"place", " X Y (mm)", 2, 2, 180, kArenaWidthMm - 180.0,
      [](auto& r, auto& n, auto) {
        r.simulator().place(n[0], std::min(n[1], kArenaHeightMm - 180.0), 0.0);

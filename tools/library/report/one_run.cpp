@@ -419,6 +419,7 @@ std::string real_time_table(const ReportedRun& run) {
   rows += loss_row("Commands refused: not finite numbers", real.commands_not_finite);
   rows += count_row("Packets", real.packets);
   rows += count_row("Packets with a wrong checksum", real.checksum_errors);
+  rows += loss_row("Packets that no device can have sent", real.frames_impossible);
   rows += loss_row("Bytes of no packet", real.bytes_skipped);
   rows += count_row("Reconnections", real.reconnects);
   rows += count_row("Stops by the I/O thread", real.dead_man_stops);

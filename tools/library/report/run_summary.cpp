@@ -87,6 +87,7 @@ void each_field(S& s, Visit&& visit) {
   visit("commands_not_finite", s.commands_not_finite);
   visit("packets", s.packets);
   visit("checksum_errors", s.checksum_errors);
+  visit("frames_impossible", s.frames_impossible);
   visit("bytes_skipped", s.bytes_skipped);
   visit("reconnects", s.reconnects);
   visit("commands_sent", s.commands_sent);

@@ -92,6 +92,7 @@ struct RealTimeSummary {
   std::uint64_t commands_not_finite = 0;
   std::uint64_t packets = 0;
   std::uint64_t checksum_errors = 0;
+  std::uint64_t frames_impossible = 0;
   std::uint64_t bytes_skipped = 0;
   std::uint64_t reconnects = 0;
   std::uint64_t commands_sent = 0;

@@ -169,6 +169,13 @@ const char* status_text(RobotStatus status) {
   return "";
 }
 
+const char* status_text(const RobotWorld& world) {
+  const RobotStatus status = world.status();
+  const char* const notice = world.notice();
+  const bool is_tasks_own = status == RobotStatus::kHoming || status == RobotStatus::kRunning;
+  return is_tasks_own && *notice != '\0' ? notice : status_text(status);
+}
+
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
   const std::string where = "--device " + device.options().device + ": ";
   switch (end) {
@@ -185,10 +192,13 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
       return where + (error.empty() ? "the robot does not answer; is it switched on and connected?"
                                     : error);
     }
-    case RobotEnd::kHomingFailed:
-      return where +
-             "the robot did not reach its start several times in a row; free it, see that its "
-             "wheels touch the ground, and start again (train goes on with --resume)";
+    case RobotEnd::kHomingFailed: {
+      const std::string notice = device.world().notice();
+      return where + "the robot did not reach its start several times in a row" +
+             (notice.empty() ? "" : " (" + notice + ")") +
+             "; free it, see that its wheels touch the ground, and start again (train goes on with "
+             "--resume)";
+    }
   }
   return "";
 }
@@ -414,7 +424,7 @@ void RealTimeRun::finish() {
 
 // Whoever adds a counter adds a line below: a counter that nobody reads tells nobody anything.
 static_assert(sizeof(RobotWorldCounters) == (9 + kHoldCauses) * sizeof(std::uint64_t));
-static_assert(sizeof(LinkCounters) == 6 * sizeof(std::uint64_t));
+static_assert(sizeof(LinkCounters) == 7 * sizeof(std::uint64_t));
 static_assert(sizeof(LateLearning) == 3 * sizeof(std::uint64_t));
 
 RealTimeSummary RealTimeRun::summary() const {
@@ -460,6 +470,7 @@ RealTimeSummary RealTimeRun::summary() const {
   summary.commands_not_finite = world.commands_not_finite;
   summary.packets = link.packets;
   summary.checksum_errors = link.checksum_errors;
+  summary.frames_impossible = link.frames_impossible;
   summary.bytes_skipped = link.bytes_skipped;
   summary.reconnects = link.reconnects;
   summary.commands_sent = link.commands_sent;

@@ -67,6 +67,7 @@ class RealTimeDevice {
 
   RecordingWorld& recording() { return *recording_; }
   RobotWorld& world() { return *world_; }
+  const RobotWorld& world() const { return *world_; }
   RealtimeLink& link() { return *link_; }
   const RealtimeLink& link() const { return *link_; }
   Session& session() { return *task_.kit.session; }
@@ -222,6 +223,8 @@ class RealTimeRun {
 
 // What keeps the robot from learning, for people; empty when nothing does. A literal.
 const char* status_text(RobotStatus status);
+// The same with what the task has to say about it.
+const char* status_text(const RobotWorld& world);
 
 // Why no episode can begin any more, for people; empty when one can. After the link's stop().
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);

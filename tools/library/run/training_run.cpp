@@ -363,7 +363,7 @@ void TrainingRun::loop_on_robot(Hands& hands) {
   while (!run.is_over()) {
     sleep_until(clock_.now_ns() + kPollNs);
     run.poll();
-    progress_.set_state(status_text(device_->world().status()));
+    progress_.set_state(status_text(device_->world()));
     speed_.add(run.steps(), clock_.now_ns());
     progress_.update(run.steps(), clock_.now_ns());
   }
