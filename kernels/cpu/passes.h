@@ -344,7 +344,7 @@ void transposed_product_of_four(const float* weights, int inputs, const float* d
     for (int c = 0; c < count; ++c, weights += kOutputBlock) {
       Lanes sum = set(0.0F);
       for (std::size_t block = 0; block < kBlocks; ++block) {
-        for (int g = 0; g < kGroups; ++g) {
+        for (std::size_t g = 0; g < kGroups; ++g) {
           sum = multiply_add(load(weights + block * block_floats + g * kLanes),
                              factor[block * kGroups + g], sum);
         }

@@ -47,8 +47,7 @@ int exit_code_of(const std::function<int()>& work, std::string& trouble) {
 pid_t fork_or_throw() {
   std::fflush(nullptr);  // else both would write what waits
   const pid_t child = fork();
-  if (child < 0)
-    throw IoError(system_trouble("another process cannot be started", errno));
+  if (child < 0) throw IoError(system_trouble("another process cannot be started", errno));
   return child;
 }
 
