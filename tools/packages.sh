@@ -30,14 +30,24 @@ may_install() { [[ $EUID -eq 0 ]] || command -v sudo >/dev/null; }
 
 have_package_lists() { compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; }
 
-# Runs apt-get as root, through sudo where need be. What dpkg tells of each package goes to standard output even
-# with -qq, and is left out; errors come on the other one, as long as dpkg has no terminal of its own.
+# Runs apt-get as root, through sudo where need be, and again while something else is installing packages, for ten
+# minutes. What dpkg tells of each package goes to standard output even with -qq, and is left out; errors come on the
+# other one, as long as dpkg has no terminal of its own.
 apt_get() {
-  local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq --option Dpkg::Use-Pty=0 "$@")
+  local command=(env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -qq --option Dpkg::Use-Pty=0 "$@")
+  local errors status try
   if [[ $EUID -ne 0 ]]; then
     command=(sudo "${command[@]}")
   fi
-  "${command[@]}" >/dev/null
+  for ((try = 0; try < 120; ++try)); do
+    status=0
+    { errors=$("${command[@]}" 2>&1 >&3 3>&-) || status=$?; } 3>/dev/null
+    [[ $status -ne 0 && $errors == *'Could not get lock'* ]] || break
+    [[ $try -ne 0 ]] || stage "waiting: something else is installing packages"
+    sleep 5
+  done
+  [[ -z $errors ]] || printf '%s\n' "$errors" >&2
+  return "$status"
 }
 
 # Installs what is missing; touches neither the network nor sudo when nothing is.
@@ -60,7 +70,12 @@ install_packages() {
   else
     may_install || fail "packages are missing; install them as root: apt-get install ${missing[*]}"
     stage "installing ${missing[*]}"
-    apt_get update || fail "apt-get update failed: no network, or no right to install"
+    # One broken repository of many does not matter where the others have what is missing.
+    local hint=
+    apt_get update || {
+      hint="; apt-get update had failed before: no network, no right to install, or a broken repository, named above"
+      stage "apt-get update failed: trying with the lists of packages that are there"
+    }
     local available=()
     for package in "${missing[@]}"; do
       if [[ $package != "$package_mujoco" ]] || package_known "$package"; then
@@ -69,7 +84,7 @@ install_packages() {
     done
     if [[ ${#available[@]} -gt 0 ]]; then
       apt_get install --yes --no-install-recommends "${available[@]}" ||
-        fail "could not install ${available[*]}"
+        fail "could not install ${available[*]}$hint"
     fi
   fi
   package_installed "$package_mujoco" ||

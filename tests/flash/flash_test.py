@@ -467,10 +467,19 @@ class CardTest(Scratch):
         self.assertIn(str(image_size), said)
         with open(self.disk, "rb") as file:
             self.assertEqual(file.read(), b"\xa5" * (image_size - 512))
+        # What the kernel tells of it is enough to say so before the preparation.
+        made_up.write(f"{self.computer.root}/sys/class/block/sdb/size", f"{image_size // 512 - 1}\n")
+        self.assertNotIn("preparing", self.fails("too small"))
+        made_up.write(f"{self.computer.root}/sys/class/block/sdb/size", f"{image_size // 512}\n")
         self.resize(image_size)
         code, said = self.flash()
         self.assertEqual(code, 0, said)
         made_up.run(["sfdisk", "--verify", self.disk])
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write to everything")
+    def test_user_who_may_not_write(self):
+        os.chmod(self.disk, 0o400)
+        self.assertNotIn("preparing", self.fails("with sudo", code=2))
 
     def test_fails_half_way_and_has_no_partition_table_then(self):
         # The test of capacity is done with that, too: let it pass.

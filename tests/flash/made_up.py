@@ -18,8 +18,12 @@ def run(command, **options):
     return subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT, **options).stdout
 
 
+def which(tool):
+    return shutil.which(tool, path=ENVIRONMENT["PATH"])
+
+
 def tools_are_there():
-    return all(shutil.which(tool, path=ENVIRONMENT["PATH"]) for tool in ("sfdisk", "mke2fs", "debugfs", "dpkg-deb"))
+    return all(which(tool) for tool in ("sfdisk", "mke2fs", "debugfs", "dpkg-deb"))
 
 
 def elf(machine):
@@ -49,11 +53,13 @@ def make_root(folder, release=NANO_RELEASE, machine=183, libc="2.27-3ubuntu1.6")
                   for name, version in (("adduser", "3.116ubuntu1"), ("libc6", libc))))
 
 
-def make_image(path, scratch, app_mib=24, root_name="APP", **root):
-    """A sparse image of 14 partitions and an ext4 root, with random bytes in every other partition."""
-    folder = f"{scratch}/root-of-image"
-    shutil.rmtree(folder, ignore_errors=True)
-    make_root(folder, **root)
+def make_image(path, scratch, app_mib=24, root_name="APP", folder=None, **root):
+    """A sparse image of 14 partitions and an ext4 root, with random bytes in every other partition. The system is what
+    lies in `folder`, or made up."""
+    if folder is None:
+        folder = f"{scratch}/root-of-image"
+        shutil.rmtree(folder, ignore_errors=True)
+        make_root(folder, **root)
     app_sectors = app_mib * MIB // 512
     size = (APP_START + app_sectors) * 512 + MIB
     with open(path, "wb") as file:

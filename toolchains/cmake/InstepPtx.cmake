@@ -2,7 +2,7 @@
 # in TARGET. One file for one block and one for a grid, PTX ISA 6.4 for sm_53, which every driver since CUDA 10.1
 # compiles for every GPU from the Jetson Nano on; one for a cluster, which needs sm_90. Where clang is missing or
 # does not know CUDA, the program is built without them and says so: CMake's INSTEP_HAS_PTX.
-find_program(INSTEP_PTX_CLANG NAMES clang++-14 clang++-15 clang++-16 clang++ DOC "Makes PTX of the CUDA learner")
+find_program(INSTEP_PTX_CLANG NAMES clang++-14 clang++-15 clang++-16 clang++-19 clang++ DOC "Makes PTX of the CUDA learner")
 mark_as_advanced(INSTEP_PTX_CLANG)
 
 set(INSTEP_HAS_PTX OFF CACHE INTERNAL "Whether PTX can be made" FORCE)
@@ -21,18 +21,16 @@ if(NOT INSTEP_HAS_PTX)
   message(STATUS "No clang that makes PTX (Debian: clang-14): building without CUDA kernels")
 endif()
 
-# instep_ptx_file(SOURCE file OUTPUT file ARCH arch ISA isa TARGET target VERSION version [TEAM number] [REGISTERS n]
+set(INSTEP_FINISH_PTX "${CMAKE_CURRENT_LIST_DIR}/finish_ptx.awk")
+# instep_ptx_file(SOURCE file OUTPUT file ARCH arch ISA isa TARGET target VERSION version TEAM number REGISTERS n
 # [CLUSTER blocks]): a rule that makes one file. ARCH and ISA are what the compiler is told, TARGET and VERSION what the
 # file's head is to say in the end: clang 14 does not know sm_90, so the instructions that need it are written by hand.
 # REGISTERS is what a thread may have: ptxas would spill rather than take more than 128 unasked.
 function(instep_ptx_file)
   cmake_parse_arguments(PARSE_ARGV 0 ptx "" "SOURCE;OUTPUT;ARCH;ISA;TARGET;VERSION;TEAM;REGISTERS;CLUSTER" "")
-  set(head "&")
-  if(ptx_REGISTERS)
-    string(APPEND head "\\n.maxnreg ${ptx_REGISTERS}")
-  endif()
+  set(directives ".maxnreg ${ptx_REGISTERS}")
   if(ptx_CLUSTER)
-    string(APPEND head "\\n.explicitcluster\\n.reqnctapercluster ${ptx_CLUSTER}, 1, 1")
+    string(APPEND directives ";.explicitcluster;.reqnctapercluster ${ptx_CLUSTER}, 1, 1")
   endif()
   get_filename_component(folder "${ptx_SOURCE}" DIRECTORY)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*" "${PROJECT_SOURCE_DIR}/kernels/cuda/*"
@@ -45,10 +43,10 @@ function(instep_ptx_file)
             "-D__host__=__attribute__((host))" "-D__device__=__attribute__((device))" -DINSTEP_TEAM=${ptx_TEAM}
             -I "${PROJECT_BINARY_DIR}/include_roots/kernels" -I "${PROJECT_BINARY_DIR}/include_roots/tools"
             -S "${PROJECT_SOURCE_DIR}/${ptx_SOURCE}" -o "${ptx_OUTPUT}.raw"
-    COMMAND sed -e "s/^\\.version .*/.version ${ptx_VERSION}/" -e "s/^\\.target .*/.target ${ptx_TARGET}/"
-            -e "s/^\\.maxntid.*/${head}/" -e "s,//.*,," -e "/^[[:space:]]*$/d" "${ptx_OUTPUT}.raw" > "${ptx_OUTPUT}"
+    COMMAND awk -v "version=${ptx_VERSION}" -v "target=${ptx_TARGET}" -v "directives=${directives}" -v kernels=2
+            -f "${INSTEP_FINISH_PTX}" "${ptx_OUTPUT}.raw" > "${ptx_OUTPUT}"
     COMMAND "${CMAKE_COMMAND}" -E rm "${ptx_OUTPUT}.raw"
-    DEPENDS ${sources}
+    DEPENDS ${sources} "${INSTEP_FINISH_PTX}"
     COMMENT "PTX of ${ptx_SOURCE} for ${ptx_TARGET}"
     VERBATIM)
 endfunction()
@@ -68,7 +66,8 @@ function(instep_ptx target)
                     REGISTERS 240)
     instep_ptx_file(SOURCE ${source_file} OUTPUT "${cluster}" TEAM 3 ARCH sm_80 ISA ptx70 TARGET sm_90 VERSION 7.8
                     REGISTERS 240 CLUSTER 8)
-    set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${files}")
+    # The assembler's text defines what the compiler's refers to, which link-time optimisation would take apart.
+    set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${files}" COMPILE_OPTIONS -fno-lto)
     set(list "")
     foreach(file IN LISTS files)
       get_filename_component(name "${file}" NAME_WE)

@@ -41,24 +41,3 @@ def parse_release(text):
     if not found:
         raise DamagedImage(f"/etc/nv_tegra_release is not understood: {text[:60]!r}")
     return Release(int(found.group(1)), found.group(2))
-
-
-def deb_fields(text):
-    """The fields of a package's control file, by name."""
-    return dict(re.findall(r"^([A-Za-z-]+): (.*)$", text, re.M))
-
-
-def unmet(fields, installed_version, is_older):
-    """The dependencies of a package that are not met: installed_version(name) answers a version or None,
-    is_older(a, b) compares two."""
-    missing = []
-    for dependency in filter(None, (part.strip() for part in fields.get("Depends", "").split(","))):
-        choices = re.findall(r"([a-z0-9.+-]+)(?:[^(|]*\(>= ([^)]+)\))?", dependency)
-        met = False
-        for name, version in choices:
-            have = installed_version(name)
-            met = met or (have is not None and not (version and is_older(have, version)))
-        if not met:
-            have = installed_version(choices[0][0])
-            missing.append(f"{dependency} (there: {have or 'none'})")
-    return missing

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Runs at each start until it has succeeded once: installs the package that lies beside it, without a network; writes
+# first-boot.sh [ROOT]: runs at each start until it has succeeded once: installs the package that lies beside it, without a network; writes
 # what `instep doctor` finds; and has the chosen robot's service start, now and at every start. Cut off at any point,
 # it begins anew.
 set -u
-folder=/var/lib/instep/first-boot
+root=${1-}
+folder=$root/var/lib/instep/first-boot
 cd "$folder" || exit 1
 
 say() {
@@ -27,14 +28,15 @@ patiently() {
 }
 
 patiently dpkg --configure -a || say "dpkg --configure -a failed; going on"
-patiently dpkg --install instep.deb || {
+# It is gone where the last start was cut off after this one's work.
+[ ! -e instep.deb ] || patiently dpkg --install instep.deb || {
   say "the package could not be installed: see $folder/log; it is tried again at the next start"
   exit 1
 }
 say "installed $(instep --version)"
 
 {
-  echo "system: $(head -n 1 /etc/nv_tegra_release 2>/dev/null || echo 'no /etc/nv_tegra_release: not a JetPack')"
+  echo "system: $(head -n 1 "$root/etc/nv_tegra_release" 2>/dev/null || echo 'no /etc/nv_tegra_release: not a JetPack')"
   firmware=$(cat /sys/class/dmi/id/bios_version 2>/dev/null ||
     { nvbootctrl dump-slots-info | grep -i 'current version'; } 2>/dev/null)
   echo "firmware of the board: ${firmware:-not told by this board}"
@@ -46,18 +48,19 @@ runuser -u instep -- instep doctor --json >doctor.new 2>&1
 mv doctor.new doctor
 say "$(grep -v '^{' doctor | tail -n 1) All findings: $folder/doctor"
 
-if [ -e /etc/instep/robot.conf ] && grep -q '^DEVICE=' /etc/instep/robot.conf; then
+robot=$root/etc/instep/robot.conf
+if [ -e "$robot" ] && grep -q '^DEVICE=' "$robot"; then
   systemctl enable instep@robot
   # Where the system's own questions at the first start are not answered yet, that is not multi-user.target.
   systemctl add-wants "$(systemctl get-default)" instep@robot
   systemctl start --no-block instep@robot
-  say "robot: $(grep -E '^(TASK|DEVICE)=' /etc/instep/robot.conf | paste -s -d ' ')"
-elif [ -e /etc/instep/robot.conf ]; then
-  say "set DEVICE in /etc/instep/robot.conf, then: systemctl enable --now instep@robot"
+  say "robot: $(grep -E '^(TASK|DEVICE)=' "$robot" | paste -s -d ' ')"
+elif [ -e "$robot" ]; then
+  say "set DEVICE in $robot, then: systemctl enable --now instep@robot"
 fi
 
-rm -f instep.deb
 sync
-touch done
+rm -f instep.deb
+touch finished
 sync
 say "done"

@@ -1,0 +1,11 @@
+# Run by cpack between laying out a package's files and packing them: folders and programs are 0755, other files 0644.
+file(GLOB_RECURSE entries LIST_DIRECTORIES true "${CPACK_TEMPORARY_DIRECTORY}/*")
+set(for_all OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+foreach(entry IN LISTS entries)
+  set(permissions ${for_all})
+  execute_process(COMMAND test -x "${entry}" RESULT_VARIABLE is_plain)
+  if(IS_DIRECTORY "${entry}" OR NOT is_plain)
+    list(APPEND permissions OWNER_EXECUTE GROUP_EXECUTE WORLD_EXECUTE)
+  endif()
+  file(CHMOD "${entry}" PERMISSIONS ${permissions})
+endforeach()
