@@ -48,11 +48,22 @@ bool find_all(void* l, Libcuda& cuda, std::string& p) {
          find(l, cuda.blocks_at_once, "cuOccupancyMaxActiveBlocksPerMultiprocessor", p);
 }
 
+bool g_is_absent = false;
+
 std::string open_problem(Libcuda& cuda) {
   const char* wanted = std::getenv("INSTEP_LIBCUDA");
   const std::string name = wanted != nullptr && *wanted != '\0' ? wanted : "libcuda.so.1";
   void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return name + " cannot be opened: no NVIDIA driver is installed here";
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    const std::string text = reason != nullptr ? reason : "unknown error";
+    // "libcuda.so.1: cannot open shared object file: No such file or directory"; one of another
+    // library that it needs begins with that one's name.
+    g_is_absent = text.starts_with(name + ": ") && text.ends_with("No such file or directory");
+    return name + " cannot be opened: " +
+           (g_is_absent ? "no NVIDIA driver is installed here"
+                        : text + "; install NVIDIA's driver (on a Jetson JetPack's) again");
+  }
   std::string problem;
   if (!find_all(library, cuda, problem)) return problem;
   find(library, cuda.clusters_at_once, "cuOccupancyMaxActiveClusters", problem);
@@ -86,46 +97,63 @@ const Libcuda* open_libcuda(std::string& problem) {
   return found.empty() ? &cuda : nullptr;
 }
 
+bool is_libcuda_absent() {
+  std::string ignored;
+  return open_libcuda(ignored) == nullptr && g_is_absent;
+}
+
 std::string cuda_result_text(CudaResult result) {
-  const char* text = "error";
-  switch (result) {
-    case 2:
-      text = "out of memory";
-      break;
-    case 34:
-      text = "this is a stub of the driver";
-      break;
-    case 100:
-      text = "no device";
-      break;
-    case 209:
-      text = "the kernels are not for this GPU";
-      break;
-    case 218:
-      text = "the driver cannot compile the kernels";
-      break;
-    case 222:
-      text = "the driver is too old for the kernels";
-      break;
-    case 600:
-      text = "no answer in time";
-      break;
-    case 700:
-      text = "illegal address";
-      break;
-    case 702:
-      text = "the driver ended a kernel that ran too long";
-      break;
-    case 719:
-      text = "launch failure";
-      break;
-    case 999:
-      text = "device lost";
-      break;
-    default:
-      break;
+  struct Text {
+    CudaResult result;
+    const char* what;
+    const char* mend;
+  };
+  static constexpr Text kTexts[] = {
+      {1, "invalid value", ""},
+      {2, "out of memory", ""},
+      {3, "the driver is not started", "restart the machine"},
+      {4, "the driver is being shut down", ""},
+      {34, "this is a stub of the driver", "take the toolkit's stubs out of LD_LIBRARY_PATH"},
+      {46, "the GPU is taken by another program, or not for use",
+       "end that program (nvidia-smi names it), or sudo nvidia-smi --compute-mode=0"},
+      {100, "no device", "a user needs the groups video and render, where they exist"},
+      {101, "no such device", "see CUDA_VISIBLE_DEVICES"},
+      {200, "the kernels are damaged", ""},
+      {201, "the GPU was not opened", ""},
+      {209, "the kernels are not for this GPU", ""},
+      {214, "memory of the GPU is damaged", "restart the machine; if it stays, the GPU is bad"},
+      {218, "the driver cannot compile the kernels", ""},
+      {220, "too many programs use the GPU", ""},
+      {221, "the driver's compiler is missing", "install the whole of NVIDIA's driver"},
+      {222, "the driver is too old for the kernels", "update it"},
+      {304, "the operating system refused", "see dmesg"},
+      {400, "invalid handle", ""},
+      {500, "not found", ""},
+      {600, "no answer in time", ""},
+      {700, "illegal address", ""},
+      {701, "a kernel needs more than the GPU has", ""},
+      {702, "the driver ended a kernel that ran too long", ""},
+      {710, "a check in a kernel failed", ""},
+      {716, "misaligned address", ""},
+      {719, "launch failure", ""},
+      {720, "too many blocks for a cooperative launch", ""},
+      {800, "not permitted", "a user needs the groups video and render, where they exist"},
+      {801, "not supported by this GPU or driver", ""},
+      {802, "the GPUs' fabric is not ready yet",
+       "wait, then see systemctl status nvidia-fabricmanager"},
+      {803, "the driver in the kernel and its library are of different versions",
+       "restart the machine; if it stays, install the driver again"},
+      {804, "the library of another CUDA version (cuda-compat) is not for this GPU",
+       "remove the package cuda-compat, or its folder from LD_LIBRARY_PATH"},
+      {999, "device lost", "unknown to the driver as well: see dmesg, then restart the machine"},
+  };
+  const std::string number = " (" + std::to_string(result) + ")";
+  for (const Text& text : kTexts) {
+    if (text.result != result) continue;
+    const std::string mend = *text.mend != '\0' ? std::string(": ") + text.mend : "";
+    return text.what + number + mend;
   }
-  return std::string(text) + " (" + std::to_string(result) + ")";
+  return "an error that is not known here" + number + ": see CUresult in NVIDIA's driver API";
 }
 
 }  // namespace instep

@@ -80,7 +80,11 @@ enum CudaAttribute : int {
 // CUDA 10.1, or the GPU is older than Maxwell's second generation; `problem` says which. Allocates.
 const Libcuda* open_libcuda(std::string& problem);
 
-// "out of memory (2)": what a result means.
+// Whether open_libcuda() failed for the one reason that needs no word: no driver is installed.
+bool is_libcuda_absent();
+
+// "out of memory (2)": what a result means; where the user can mend it, how: "the driver was
+// updated since the start (803): restart the machine".
 std::string cuda_result_text(CudaResult result);
 
 }  // namespace instep

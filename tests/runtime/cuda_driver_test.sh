@@ -32,8 +32,26 @@ refused() {
 refused no_device "has no GPU"
 refused old_gpu "has compute capability 3.0; 5.3 or newer is needed"
 refused old_driver "is of CUDA 9.2; 10.1 or newer is needed"
-INSTEP_LIBCUDA=$scratch/none.so refused none "cannot be opened"
+INSTEP_LIBCUDA=$scratch/none.so refused none "cannot be opened: no NVIDIA driver is installed here"
+: >"$scratch/libcuda.so.1" # what a failed installation leaves
+INSTEP_LIBCUDA=$scratch/libcuda.so.1 refused short "file too short; install NVIDIA's driver"
 INSTEP_LIBCUDA=/lib/$(uname -m)-linux-gnu/libc.so.6 refused other "the CUDA driver lacks cuInit"
+
+# Numbers of the driver that a user can do something about, in words, with what to do.
+while IFS='|' read -r number what mend; do
+  refused "init:$number" "($number): $mend"
+  refused "init:$number" "$what"
+done <<'ERRORS'
+3|the driver is not started|restart
+34|this is a stub|take
+46|taken by another program|end that program
+100|no device|a user needs the groups video
+802|fabric is not ready yet|wait
+803|of different versions|restart the machine
+804|is not for this GPU|remove the package cuda-compat
+999|device lost|unknown to the driver as well
+ERRORS
+refused init:12345 "not known here (12345)"
 
 # Goes on on the CPU: done all the same, one fall-back counted, and less than a second of learning lost.
 falls_back() {
@@ -93,6 +111,15 @@ grep -E '^backend auto: .* cuda_block .*; taking ' "$scratch/log" || { cat "$scr
 taken=$(sed -n 's/.*; taking //p' "$scratch/log")
 grep -qF "path = \"$taken\"" "$scratch/auto/config.toml" || wrong "auto's choice is not recorded"
 rm -rf "$scratch/auto"
+
+# A GPU that is there and cannot be used is not passed over without a word; one that is not there is.
+for library in "$scratch/libcuda.so.1" "$mock"; do
+  INSTEP_LIBCUDA=$library INSTEP_MOCK_FAULT=init:803 "$command" train dot_reacher --steps 20 --set hidden=64 \
+    --out "$scratch/auto" >"$scratch/log" 2>&1 || wrong "auto with a GPU that cannot be used failed"
+  grep -qE '^backend auto: .*; the GPU cannot be used: .*(803|too short)' "$scratch/log" ||
+    { cat "$scratch/log" && wrong "auto passes over a GPU without a word"; }
+  rm -rf "$scratch/auto"
+done
 
 # What fails while it is tried out is not taken, and none of the run's trouble.
 INSTEP_MOCK_FAULT=no_memory "$command" train dot_reacher --steps 20 --set hidden=64 --out "$scratch/auto" \

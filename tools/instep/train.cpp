@@ -7,6 +7,7 @@
 #include "runtime/health.h"
 #include "tools/instep/train_seeds.h"
 #include "tools/library/error.h"
+#include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
@@ -237,6 +238,8 @@ int run_train(const TrainOptions& options) {
   if (is_seeds && is_real) throw UsageError("--resume of several seeds is for simulated time");
   // Whoever stops the robot finds this process by the port, so before it is open.
   install_stop_handler();
+  // A driver may compile the kernels for minutes before the first step.
+  ServiceNotice().extend_start(600'000'000'000);
   if (!options.seeds.empty()) return train_seeds(options);
   if (is_seeds) return resume_seeds(options);
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);

@@ -1,6 +1,8 @@
 // A CUDA driver without a GPU: its device memory is memory of the host that nothing else knows, its
 // kernels run over fibres on a thread of their own, and it fails as INSTEP_MOCK_FAULT says:
 //
+//   slow:N        the kernels take N seconds to compile
+//   init:N        the driver does not start, and answers N
 //   no_device, old_driver, old_gpu, no_memory, no_compile    at once
 //   lost:N        from the N-th launch on, every call answers "device lost"
 //   silent:N      the N-th kernel never ends, and who waits for it by freeing memory waits for ever
@@ -84,7 +86,7 @@ extern "C" {
 
 CudaResult cuInit(unsigned) {
   process = getpid();
-  return kOk;
+  return fault().kind == "init" ? fault().launch : kOk;
 }
 CudaResult cuDriverGetVersion(int* version) {
   *version = fault().kind == "old_driver" ? 9020 : 10020;
@@ -143,6 +145,7 @@ CudaResult cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, 
       std::strncmp(static_cast<const char*>(image), ".version ", 9) != 0) {
     return kNoCompile;
   }
+  if (fault().kind == "slow") std::this_thread::sleep_for(std::chrono::seconds(fault().launch));
   // Only a cluster's text names one, and only a grid's meets in memory.
   const std::string text = static_cast<const char*>(image);
   const bool is_cluster = text.find(".reqnctapercluster") != std::string::npos;

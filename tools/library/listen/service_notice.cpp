@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace instep {
@@ -40,6 +41,10 @@ ServiceNotice::ServiceNotice() {
 
 ServiceNotice::~ServiceNotice() {
   if (socket_ >= 0) close(socket_);
+}
+
+void ServiceNotice::extend_start(std::int64_t time_ns) const {
+  send(("EXTEND_TIMEOUT_USEC=" + std::to_string(time_ns / 1000)).c_str());
 }
 
 void ServiceNotice::ready(std::int64_t now_ns) {

@@ -15,6 +15,9 @@ class ServiceNotice {
   ServiceNotice(const ServiceNotice&) = delete;
   ServiceNotice& operator=(const ServiceNotice&) = delete;
 
+  // The start may take this long from now on before systemd takes it for dead: kernels for a GPU
+  // are compiled for minutes.
+  void extend_start(std::int64_t time_ns) const;
   // The run has begun. From now on the watchdog must be fed, or systemd restarts the service.
   void ready(std::int64_t now_ns);
   // Whether it is time to feed the watchdog: thrice within its time (WATCHDOG_USEC), where it wants

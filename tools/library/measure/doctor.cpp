@@ -8,14 +8,18 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "drivers/port_users.h"
+#include "runtime/cuda/libcuda.h"
 #include "runtime/realtime/thread.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/measure/machine.h"
+#include "tools/library/run/child_runs.h"
 
 namespace instep {
 namespace {
@@ -49,6 +53,37 @@ std::string joined(const std::set<std::string>& words) {
   return text;
 }
 
+// Of "# R32 (release), REVISION: 7.1, ...", which is L4T 32.7.1.
+struct TegraRelease {
+  int major = 0;
+  std::string revision;
+};
+
+std::optional<TegraRelease> parse_tegra_release(const std::string& text) {
+  TegraRelease release;
+  char revision[16] = "";
+  if (std::sscanf(text.c_str(), "# R%d (release), REVISION: %15[0-9.]", &release.major, revision) !=
+      2)
+    return std::nullopt;
+  release.revision = revision;
+  return release;
+}
+
+// NVIDIA's own packages, with the drivers that are built for that kernel: without those neither GPU
+// nor display works. They lie in a repository of their own, named by the minor release.
+std::string jetson_kernel_advice(const std::string& text) {
+  const auto release = parse_tegra_release(text);
+  if (!release || release->major < 36) return "build NVIDIA's kernel with its real-time patches";
+  const std::string name = "r" + std::to_string(release->major) + "." +
+                           release->revision.substr(0, release->revision.find('.'));
+  return "echo 'deb https://repo.download.nvidia.com/jetson/rt-kernel " + name +
+         " main' | sudo tee /etc/apt/sources.list.d/nvidia-l4t-rt-kernel.list && sudo apt-get "
+         "update && sudo apt-get install nvidia-l4t-rt-kernel nvidia-l4t-rt-kernel-headers "
+         "nvidia-l4t-rt-kernel-oot-modules nvidia-l4t-display-rt-kernel" +
+         (release->major >= 38 ? " (on Thor nvidia-l4t-rt-kernel-openrm as well)" : "") +
+         ", then start it";
+}
+
 Finding check_kernel(const std::string& root) {
   const std::string version = read_value(root + "/proc/version").value_or("unknown kernel");
   const std::string name = version.substr(0, version.find(" ("));
@@ -59,10 +94,10 @@ Finding check_kernel(const std::string& root) {
     return {"kernel", Level::kGood, name + ", fully pre-emptible (PREEMPT_RT)", ""};
   const char* kind =
       says("PREEMPT") ? "pre-emptible, but without a bound (no PREEMPT_RT)" : "not pre-emptible";
+  const auto release = read_value(root + "/etc/nv_tegra_release");
   return {"kernel", Level::kBad, name + ", " + kind,
-          has_file(root + "/etc/nv_tegra_release")
-              ? "JetPack 6 and newer: sudo apt-get install nvidia-l4t-rt-kernel; before: build "
-                "NVIDIA's kernel with its real-time patches"
+          release
+              ? jetson_kernel_advice(*release)
               : "sudo apt-get install linux-image-rt-$(dpkg --print-architecture), then start it"};
 }
 
@@ -93,6 +128,19 @@ Finding check_memory_lock(const std::string& root, const Rights& rights) {
           "locking " + bytes + " is refused: " + std::strerror(rights.lock_error), lock_mend(root)};
 }
 
+// Whether the clocks of every core that has clocks stand still; as jetson_clocks leaves them.
+bool are_clocks_pinned(const std::string& root) {
+  const std::string folder = root + "/sys/devices/system/cpu/";
+  bool is_any = false;
+  for (const std::string& core : names_in(folder, {"cpu"})) {
+    const auto highest = read_value(folder + core + "/cpufreq/scaling_max_freq");
+    if (!highest) continue;
+    if (read_value(folder + core + "/cpufreq/scaling_min_freq") != highest) return false;
+    is_any = true;
+  }
+  return is_any;
+}
+
 // The different values of one file of every processor core's frequency control.
 std::set<std::string> frequency_values(const std::string& root, const std::string& file) {
   std::set<std::string> values;
@@ -109,6 +157,8 @@ Finding check_governor(const std::string& root) {
     return {"governor", Level::kGood, "none: the kernel does not change the clocks", ""};
   if (governors == std::set<std::string>{"performance"})
     return {"governor", Level::kGood, "performance on every core", ""};
+  if (are_clocks_pinned(root))
+    return {"governor", Level::kGood, joined(governors) + ", with nothing to choose: pinned", ""};
   return {"governor", Level::kBad, joined(governors) + ": clocks follow the load, late",
           "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"};
 }
@@ -192,25 +242,39 @@ void check_serial_ports(const std::string& root, const Identity& identity,
   }
 }
 
-// "# R32 (release), REVISION: 7.1, ..." is L4T 32.7.1, which JetPack 4 brings.
-std::string jetpack_text(const std::string& release) {
-  int major = 0;
-  char revision[16] = "";
-  if (std::sscanf(release.c_str(), "# R%d (release), REVISION: %15[0-9.]", &major, revision) != 2)
-    return "unknown release: " + release.substr(0, 40);
-  const char* jetpack = major == 32   ? "JetPack 4"
-                        : major == 35 ? "JetPack 5"
-                        : major == 36 ? "JetPack 6"
-                        : major == 38 ? "JetPack 7"
-                                      : "an unknown JetPack";
-  return std::string(jetpack) + " (L4T " + std::to_string(major) + "." + revision + ")";
+std::string jetpack_text(const std::string& text) {
+  const auto release = parse_tegra_release(text);
+  if (!release) return "unknown release: " + text.substr(0, 40);
+  const char* jetpack = release->major == 32                           ? "JetPack 4"
+                        : release->major == 35                         ? "JetPack 5"
+                        : release->major == 36                         ? "JetPack 6"
+                        : release->major == 38 || release->major == 39 ? "JetPack 7"
+                                                                       : "an unknown JetPack";
+  return std::string(jetpack) + " (L4T " + std::to_string(release->major) + "." +
+         release->revision + ")";
 }
 
-// The name that /etc/nvpmodel.conf gives the mode: < POWER_MODEL ID=0 NAME=MAXN >
-std::string power_mode_name(const std::string& configuration, int mode) {
-  const std::string begin = "< POWER_MODEL ID=" + std::to_string(mode) + " NAME=";
-  const std::string rest = rest_of_line(configuration, begin).value_or("unknown");
-  return rest.substr(0, rest.find(' '));
+// The modes that /etc/nvpmodel.conf names: < POWER_MODEL ID=0 NAME=MAXN >
+std::map<int, std::string> power_modes(const std::string& root) {
+  std::map<int, std::string> modes;
+  std::istringstream lines(read_value(root + "/etc/nvpmodel.conf").value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    int id = 0;
+    char name[64] = "";
+    if (std::sscanf(line.c_str(), " < POWER_MODEL ID=%d NAME=%63[^ >]", &id, name) == 2)
+      modes[id] = name;
+  }
+  return modes;
+}
+
+// The mode without a limit: MAXN_SUPER where there is one, else MAXN; its number differs between
+// boards. Nothing where no mode is named so.
+std::optional<int> full_power_mode(const std::map<int, std::string>& modes) {
+  for (const char* begin : {"MAXN_SUPER", "MAXN"}) {
+    for (const auto& [id, name] : modes)
+      if (name.starts_with(begin)) return id;
+  }
+  return std::nullopt;
 }
 
 Finding check_power_mode(const std::string& root) {
@@ -218,20 +282,22 @@ Finding check_power_mode(const std::string& root) {
   const std::string status = read_value(root + "/var/lib/nvpmodel/status").value_or("");
   if (std::sscanf(status.c_str(), "pmode:%d", &mode) != 1)
     return {"power_mode", Level::kAdvice, "unknown", "sudo nvpmodel --query"};
-  const std::string name =
-      power_mode_name(read_value(root + "/etc/nvpmodel.conf").value_or(""), mode);
-  const bool full = name.starts_with("MAXN");
-  return {"power_mode", full ? Level::kGood : Level::kAdvice,
-          std::to_string(mode) + " (" + name + ")",
-          full ? "" : "grep POWER_MODEL /etc/nvpmodel.conf, then sudo nvpmodel -m ID of MAXN"};
+  const std::map<int, std::string> modes = power_modes(root);
+  const auto named = modes.find(mode);
+  const std::string text =
+      std::to_string(mode) + " (" + (named == modes.end() ? "unknown" : named->second) + ")";
+  const std::optional<int> full = full_power_mode(modes);
+  if (full == mode) return {"power_mode", Level::kGood, text, ""};
+  return {"power_mode", Level::kAdvice, text,
+          full ? "sudo nvpmodel --mode " + std::to_string(*full) + " (" + modes.at(*full) + ")"
+               : "grep POWER_MODEL /etc/nvpmodel.conf, then sudo nvpmodel --mode ID"};
 }
 
 Finding check_clocks(const std::string& root) {
-  const std::set<std::string> lowest = frequency_values(root, "scaling_min_freq");
-  const std::set<std::string> highest = frequency_values(root, "scaling_max_freq");
-  const bool pinned = !highest.empty() && lowest == highest;
+  const bool pinned = are_clocks_pinned(root);
   return {"clocks", pinned ? Level::kGood : Level::kBad,
-          pinned ? "pinned at " + joined(highest) + " kHz" : "not pinned",
+          pinned ? "pinned at " + joined(frequency_values(root, "scaling_max_freq")) + " kHz"
+                 : "not pinned",
           pinned ? "" : "sudo jetson_clocks"};
 }
 
@@ -247,6 +313,37 @@ Finding check_throttling(const std::string& root) {
   if (active.empty()) return {"throttling", Level::kGood, "none now", ""};
   return {"throttling", Level::kBad, "slowed down by heat: " + joined(active),
           "let it cool, fit a fan, and run it: sudo jetson_clocks --fan"};
+}
+
+// A GPU's device files are for the groups video and render; without them `auto` takes the CPU.
+void check_gpu(const std::string& root, const Identity& identity, std::vector<Finding>& findings) {
+  std::set<std::string> refused;
+  const std::vector<std::string> files = gpu_files(root);
+  for (const std::string& file : files) {
+    struct stat status {};
+    if (stat((root + file).c_str(), &status) != 0 || !may_use(status, identity))
+      refused.insert(file);
+  }
+  if (files.empty()) return;
+  if (!refused.empty()) {
+    findings.push_back({"gpu", Level::kAdvice, joined(refused) + " may not be read and written",
+                        "for group in video render; do getent group $group && sudo usermod "
+                        "--append --groups $group $USER; done, then log in again"});
+    return;
+  }
+  // The driver's library is this machine's; opened in a process of its own, it leaves no trace.
+  const std::string problem = root.empty() ? answer_of_child([] {
+    std::string found;
+    open_libcuda(found);
+    return found;
+  })
+                                           : "";
+  if (problem.empty()) {
+    findings.push_back({"gpu", Level::kGood, joined({files.begin(), files.end()}), ""});
+  } else {
+    findings.push_back({"gpu", Level::kAdvice, "cannot be used: " + problem,
+                        "instep train runs on the processor until that is mended"});
+  }
 }
 
 void check_jetson(const std::string& root, std::vector<Finding>& findings) {
@@ -281,6 +378,7 @@ std::vector<Finding> examine_machine(const std::string& root, const Rights& righ
       check_governor(root), check_isolated_cores(root),   check_clock_source(root)};
   check_service_group(root, findings);
   check_serial_ports(root, identity, findings);
+  check_gpu(root, identity, findings);
   check_jetson(root, findings);
   return findings;
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -35,6 +36,27 @@ bool is_on_flash_card(const std::string& path, const std::string& sysfs) {
       std::to_string(major(status.st_dev)) + ':' + std::to_string(minor(status.st_dev));
   const fs::path link = fs::path(sysfs) / "dev" / "block" / device;
   return fs::read_symlink(link, error).string().find("/mmcblk") != std::string::npos;
+}
+
+std::vector<std::string> gpu_files(const std::string& root) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> files;
+  std::error_code error;
+  const auto look = [&](const std::string& folder, const auto& is_gpu) {
+    for (fs::directory_iterator entry(root + folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+      const std::string name = entry->path().filename().string();
+      if (is_gpu(name)) files.push_back(folder + '/' + name);
+    }
+  };
+  look("/dev", [](const std::string& name) {
+    const bool is_number = name.size() > 6 && name[6] >= '0' && name[6] <= '9';
+    return name == "nvmap" || (name.starts_with("nvhost-") && name.ends_with("gpu")) ||
+           (name.starts_with("nvidia") && (is_number || name == "nvidiactl"));
+  });
+  look("/dev/nvgpu/igpu0", [](const std::string& name) { return name == "ctrl"; });
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 }  // namespace instep

@@ -10,6 +10,8 @@
 #include "runtime/agent.h"
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_learner.h"
+#include "runtime/cuda/libcuda.h"
+#include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
 #include "tools/library/run/child_runs.h"
 
@@ -51,7 +53,13 @@ BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& setting
   BackendChoice best = choose_backend("cpu", "", settings.arithmetic);
   std::string problem;
   const auto gpu = cuda_executors(settings.arithmetic, problem);
-  if (gpu.empty()) return best;
+  if (gpu.empty()) {
+    if (!is_libcuda_absent() || !gpu_files("").empty()) {
+      std::printf("backend auto: %s; the GPU cannot be used: %s\n",
+                  std::string(best.executor->path).c_str(), problem.c_str());
+    }
+    return best;
+  }
   // A learner that falls back says so, and what goes on on the CPU is the measurement only.
   static_cast<void>(std::freopen("/dev/null", "w", stderr));
   AgentConfig config;

@@ -21,9 +21,10 @@ struct BackendNames {
 
 // choose_backend(), or where it is to measure, a few hundred updates of that learner on the CPU's
 // best path and on every path of a GPU: answers the one with the shortest median, and prints what
-// it measured. Without a GPU it answers the CPU at once, and prints nothing. A process of its own
-// does it: processes that are forked after a GPU's driver was opened could not use the GPU, and a
-// path that fails while it is tried is no trouble of the run's. Throws CommandError.
+// it measured. Without a GPU it answers the CPU at once, and prints nothing; where there is one
+// that cannot be used it prints why. A process of its own does it: processes that are forked after
+// a GPU's driver was opened could not use the GPU, and a path that fails while it is tried is no
+// trouble of the run's. Throws CommandError.
 BackendNames find_backend(const BackendRequest& request, const Shape& shape,
                           const LearnerSettings& settings, Schedule schedule);
 

@@ -116,6 +116,8 @@ TEST(Doctor, EveryUnfitThingBreaksThePromiseAndHasACommand) {
   };
   for (const Case& bad : cases) {
     const Machine machine;
+    machine.put("sys/devices/system/cpu/cpu1/cpufreq/scaling_min_freq", "102000\n");
+    EXPECT_TRUE(machine.is_fit());
     machine.put(bad.path, bad.text);
     const Finding finding = machine.find(bad.check);
     EXPECT_EQ(finding.level, Level::kBad) << bad.path;
@@ -305,6 +307,97 @@ TEST(Doctor, TellsWhatJetsonItIs) {
   EXPECT_EQ(machine.find("throttling").level, Level::kGood);
   machine.put("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 1\n");
   EXPECT_EQ(machine.find("jetpack").text, "JetPack 6 (L4T 36.4.3)");
+  for (const auto& [release, text] : std::vector<std::pair<std::string, std::string>>{
+           {"R35 (release), REVISION: 4.1", "JetPack 5 (L4T 35.4.1)"},
+           {"R38 (release), REVISION: 2.0", "JetPack 7 (L4T 38.2.0)"},
+           {"R39 (release), REVISION: 1.0", "JetPack 7 (L4T 39.1.0)"},
+           {"R41 (release), REVISION: 0.0", "an unknown JetPack (L4T 41.0.0)"},
+           {"something else", "unknown release: # something else, GCID: 1"}}) {
+    machine.put("etc/nv_tegra_release", "# " + release + ", GCID: 1\n");
+    EXPECT_EQ(machine.find("jetpack").text, text);
+  }
+}
+
+TEST(Doctor, RealTimeKernelOfAJetsonComesFromItsRepositoryWithItsDrivers) {
+  const Machine machine;
+  machine.become_jetson();
+  machine.put("proc/version", "Linux version 5.15.148-tegra (a@b) #1 SMP PREEMPT\n");
+  EXPECT_THAT(machine.find("kernel").mend, HasSubstr("build NVIDIA's kernel"));
+  for (const auto& [release, repository] : std::vector<std::pair<std::string, std::string>>{
+           {"R36 (release), REVISION: 4.3", "r36.4"}, {"R38 (release), REVISION: 2.0", "r38.2"}}) {
+    machine.put("etc/nv_tegra_release", "# " + release + ", GCID: 1\n");
+    const std::string mend = machine.find("kernel").mend;
+    EXPECT_THAT(mend, HasSubstr("https://repo.download.nvidia.com/jetson/rt-kernel " + repository +
+                                " main"));
+    for (const char* package : {"nvidia-l4t-rt-kernel ", "nvidia-l4t-rt-kernel-oot-modules",
+                                "nvidia-l4t-display-rt-kernel"})
+      EXPECT_THAT(mend, HasSubstr(package));
+    EXPECT_EQ(mend.find("openrm") != std::string::npos, repository == "r38.2");
+  }
+}
+
+TEST(Doctor, PinnedClocksAreNoBadGovernor) {
+  const Machine machine;
+  const std::string cpu = "sys/devices/system/cpu/";
+  for (const char* core : {"cpu0", "cpu1"})
+    machine.put(cpu + core + "/cpufreq/scaling_governor", "schedutil\n");
+  EXPECT_EQ(machine.find("governor").level, Level::kGood);
+  EXPECT_THAT(machine.find("governor").text, HasSubstr("pinned"));
+  // Two clusters, each with its own clock.
+  machine.become_jetson();
+  machine.put(cpu + "cpu1/cpufreq/scaling_min_freq", "2000000\n");
+  machine.put(cpu + "cpu1/cpufreq/scaling_max_freq", "2000000\n");
+  EXPECT_EQ(machine.find("governor").level, Level::kGood);
+  EXPECT_EQ(machine.find("clocks").level, Level::kGood);
+  // What one's lowest and the other's highest have in common pins neither.
+  machine.put(cpu + "cpu0/cpufreq/scaling_max_freq", "2000000\n");
+  machine.put(cpu + "cpu1/cpufreq/scaling_min_freq", "1479000\n");
+  machine.put(cpu + "cpu0/cpufreq/scaling_min_freq", "2000000\n");
+  EXPECT_EQ(machine.find("governor").level, Level::kBad);
+  EXPECT_EQ(machine.find("clocks").level, Level::kBad);
+}
+
+TEST(Doctor, FullPowerHasAnotherNumberOnEachBoard) {
+  const Machine machine;
+  machine.become_jetson();
+  machine.put("etc/nvpmodel.conf",
+              "< POWER_MODEL ID=0 NAME=15W >\nA 1\n< POWER_MODEL ID=1 NAME=25W >\n"
+              "  < POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >\n");
+  machine.put("var/lib/nvpmodel/status", "pmode:0000");
+  EXPECT_EQ(machine.find("power_mode").text, "0 (15W)");
+  EXPECT_EQ(machine.find("power_mode").mend, "sudo nvpmodel --mode 2 (MAXN_SUPER)");
+  machine.put("var/lib/nvpmodel/status", "pmode:0002");
+  EXPECT_EQ(machine.find("power_mode").level, Level::kGood);
+  // MAXN is not the most where there is MAXN_SUPER.
+  machine.put("etc/nvpmodel.conf",
+              "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=3 NAME=MAXN_SUPER>\n");
+  machine.put("var/lib/nvpmodel/status", "pmode:0000");
+  EXPECT_EQ(machine.find("power_mode").mend, "sudo nvpmodel --mode 3 (MAXN_SUPER)");
+  machine.put("etc/nvpmodel.conf", "< POWER_MODEL ID=0 NAME=MODE_15W >\n");
+  EXPECT_EQ(machine.find("power_mode").level, Level::kAdvice);
+  EXPECT_EQ(machine.find("power_mode").text, "0 (MODE_15W)");
+}
+
+TEST(Doctor, GpuIsForItsGroups) {
+  const Machine machine;
+  for (const char* file : {"dev/nvme0", "dev/nvidia-modeset", "dev/nvram"}) machine.put(file, "");
+  for (const Finding& finding : examine_machine(machine.root())) EXPECT_NE(finding.check, "gpu");
+  for (const char* file : {"dev/nvmap", "dev/nvhost-ctrl-gpu", "dev/nvgpu/igpu0/ctrl",
+                           "dev/nvidia0", "dev/nvidiactl"}) {
+    const Machine jetson;
+    jetson.put(file, "");
+    const std::string path = jetson.root() + '/' + file;
+    ASSERT_EQ(chmod(path.c_str(), 0660), 0);
+    jetson.set_identity("4000", "4000", "0");
+    EXPECT_EQ(jetson.find("gpu").level, Level::kAdvice) << file;
+    EXPECT_THAT(jetson.find("gpu").text, HasSubstr("/" + std::string(file)));
+    EXPECT_THAT(jetson.find("gpu").mend, HasSubstr("video render"));
+    EXPECT_TRUE(jetson.is_fit());
+    struct stat status {};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    jetson.set_identity("4000", std::to_string(status.st_gid), "0");
+    EXPECT_EQ(jetson.find("gpu").level, Level::kGood) << file;
+  }
 }
 
 TEST(Doctor, JetsonThatSavesPowerOrIsHot) {
