@@ -381,7 +381,8 @@ TEST(Doctor, FullPowerHasAnotherNumberOnEachBoard) {
 TEST(Doctor, GpuIsForItsGroups) {
   const Machine machine;
   for (const char* file : {"dev/nvme0", "dev/nvidia-modeset", "dev/nvram"}) machine.put(file, "");
-  for (const Finding& finding : examine_machine(machine.root())) EXPECT_NE(finding.check, "gpu");
+  for (const Finding& finding : examine_machine(machine.root(), {}))
+    EXPECT_NE(finding.check, "gpu");
   for (const char* file : {"dev/nvmap", "dev/nvhost-ctrl-gpu", "dev/nvgpu/igpu0/ctrl",
                            "dev/nvidia0", "dev/nvidiactl"}) {
     const Machine jetson;
