@@ -85,10 +85,9 @@ TEST_F(Compare, NamesEachField) {
   const std::string other = *folder_ / "edited_too";
   std::filesystem::copy(run, other, std::filesystem::copy_options::recursive);
   for (const auto& [line, words] : std::vector<std::pair<std::string, std::string>>{
-           {"3,250,-7,150,0,0.2\n", "line 3, which ended at step 250: episode 2 and 3"},
-           {"2,240,-7,150,0,0.2\n", "line 3, which ended at step 240: step 250 and 240"},
+           {"2,240,-7,140,0,0.2\n", "line 3, which ended at step 240: step 250 and 240"},
            {"2,250,-7.25,150,0,0.2\n", "line 3, which ended at step 250: return -7 and -7.25"},
-           {"2,250,-7,151,0,0.2\n", "line 3, which ended at step 250: length 150 and 151"},
+           {"2,250,-7,149,0,0.2\n", "line 3, which ended at step 250: length 150 and 149"},
            {"2,250,-7,150,1,0.2\n", "line 3, which ended at step 250: terminated 0 and 1"},
            {"", "one run has 2, the other 1: the first that only one has ended at step 250"}}) {
     write("edited_too", header + "1,100,-5.5,100,1,0.1\n" + line);
@@ -96,6 +95,10 @@ TEST_F(Compare, NamesEachField) {
     EXPECT_EQ(result.exit_code, 1) << result;
     EXPECT_THAT(result.out, HasSubstr(words));
   }
+  write("edited_too", header + "1,100,-5.5,100,1,0.1\n3,250,-7,150,0,0.2\n");
+  const CommandResult damaged = compare("edited", "edited_too");
+  EXPECT_EQ(damaged.exit_code, 1) << damaged;
+  EXPECT_THAT(damaged.error, HasSubstr("line 3 is damaged: episode is 3, expected 2"));
   write("edited_too", header + "1,100,-5.5,100,1,7\n2,250,-7,150,0,8\n");
   EXPECT_EQ(compare("edited", "edited_too").exit_code, 0);
 }
