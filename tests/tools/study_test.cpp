@@ -92,6 +92,25 @@ TEST(RandomSearch, GoesOnWhereItWasInterrupted) {
   EXPECT_EQ(std::filesystem::last_write_time(parts + "/cell-0/s1000/summary.json"), untouched);
 }
 
+// With these options the grid alone would take hours.
+TEST(Yardsticks, ChecksItsRunsBeforeItComputes) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "study";
+  RandomSearchOptions options = small_study(out);
+  options.cells = options.seeds = 1;
+  ASSERT_EQ(run_random_search(options), kDone);
+  const std::string run = out + "/cell-0/s1000";
+  const YardstickOptions yardsticks = {.episodes = 10'000, .seeds = 1000, .runs = {run}};
+  const std::string episodes = read_bytes(run + "/episodes.csv");
+  write_bytes(run + "/episodes.csv", episodes + "3,x\n");
+  EXPECT_THROW(run_yardsticks(yardsticks), DataError);
+  write_bytes(run + "/episodes.csv", episodes);
+  std::filesystem::remove(run + "/checkpoint");
+  EXPECT_THROW(run_yardsticks(yardsticks), DataError);
+  EXPECT_THROW(run_yardsticks({.episodes = 10'000, .seeds = 1000, .runs = {folder / "none"}}),
+               UsageError);
+}
+
 TEST(RandomSearch, RefusesAnotherPlanInTheSameFolder) {
   const TemporaryFolder folder;
   const std::string out = folder / "study";

@@ -293,9 +293,7 @@ using LightBumps = std::array<double, kLightBumps>;
 // own eyes, and is what other moments are drawn from.
 double run_return(const std::string& folder, int episodes, Sight sight,
                   std::vector<LightBumps>& moments) {
-  require_run_folder(folder);
-  RunConfig config = read_config_toml(folder + "/config.toml");
-  if (config.task != "create_mover") throw UsageError(folder + ": is no run of create_mover");
+  const RunConfig config = read_config_toml(folder + "/config.toml");
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, folder, false);
   RunSession session(config);
@@ -327,6 +325,18 @@ double run_return(const std::string& folder, int episodes, Sight sight,
   return mean_return(session.world(), config.seed, episodes, actor);
 }
 
+// Everything that print_run() needs of a run: what is wrong with it is said before hours are spent.
+void check_run(const std::string& run) {
+  require_run_folder(run);
+  const RunConfig config = read_config_toml(run + "/config.toml");
+  if (config.task != "create_mover") throw UsageError(run + ": is not a create_mover run");
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, run, false);
+  RunSession session(config);
+  session.load(checkpoint, run + "/checkpoint");
+  read_episodes(run + "/episodes.csv");
+}
+
 void print_run(const std::string& run, int episodes) {
   const auto steps = static_cast<std::uint64_t>(read_config_toml(run + "/config.toml").steps);
   const auto trained =
@@ -344,7 +354,7 @@ void print_run(const std::string& run, int episodes) {
 }  // namespace
 
 int run_yardsticks(const YardstickOptions& options) {
-  for (const std::string& run : options.runs) require_run_folder(run);
+  for (const std::string& run : options.runs) check_run(run);
   const auto world = make_create_mover();
   const double constant = print_grid(options, *world);
   double avoider = 0.0;

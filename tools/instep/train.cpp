@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "runtime/health.h"
 #include "tools/instep/train_seeds.h"
@@ -11,6 +12,7 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
+#include "tools/library/report/run_record.h"
 #include "tools/library/run/adaptation.h"
 #include "tools/library/run/fastest_backend.h"
 #include "tools/library/run/real_time.h"
@@ -213,6 +215,34 @@ int exit_code(const RunSummary& summary) {
   return summary.real_time && summary.real_time->trouble ? kDeviceError : kCheckFailed;
 }
 
+namespace {
+
+// Whether nothing is left to do, and the run's own summary and report tell of its end. Then they
+// stand as they are: to write them anew would leave out how fast the run was.
+bool is_finished(const RunConfig& config, const TrainOptions& options) {
+  RunRecord record;
+  try {
+    record = read_run_record(options.resume);
+  } catch (const CommandError&) {
+    return false;  // what is wrong with the run, resuming it says
+  }
+  const bool is_told =
+      record.summary && record.summary->ended == "done" && record.summary->steps == config.steps &&
+      record.episodes.size() == static_cast<std::uint64_t>(record.summary->episodes) &&
+      std::filesystem::exists(options.resume + "/report.html");
+  const std::string path = options.resume + "/checkpoint";
+  if (!is_told || checkpoint_step(path) != config.steps) return false;
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, options.resume, false);
+  require_same_run(checkpoint, path, config);
+  std::printf("already finished (%lld steps); pass a larger --steps to go on\n",
+              static_cast<long long>(config.steps));
+  print_summary(*record.summary, options.json);
+  return true;
+}
+
+}  // namespace
+
 int run_train(const TrainOptions& options) {
   const bool is_real = options.time == "real";
   if (is_real && options.device.empty()) {
@@ -252,6 +282,7 @@ int run_train(const TrainOptions& options) {
                                                      .is_phase_locked = options.phase == "locked",
                                                      .core = options.core});
   }
+  if (is_resumed && is_finished(config, options)) return kDone;
   if (!options.init.empty()) open_init(options.init, config);
   const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
   const RunSummary summary = TrainingRun(config, folder,
