@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/check.h"
+#include "runtime/realtime/guardian.h"
 
 namespace instep {
 namespace {
@@ -25,8 +26,10 @@ constexpr std::int64_t kAttemptsMax = 5;  // before a robot that has never answe
 constexpr std::int64_t kRepeatStopNs = 100 * kMillisecondNs;
 // A robot that was switched off answers its first Start so soon.
 constexpr std::int64_t kPromptNs = 60 * kMillisecondNs;
-// The guardian process stops the robot of a process that stands still for longer than this.
-constexpr std::int64_t kStandstillNs = 110 * kMillisecondNs;
+// Whoever was not called for so long may have had its robot stopped by the guardian process, which
+// counts from a beat up to kBeatIntervalNs older.
+constexpr std::int64_t kStandstillNs = Guardian::kSilenceNs - Guardian::kBeatIntervalNs;
+static_assert(kStandstillNs > 2 * kCreate2FramePeriodNs, "a frame that is lost is no standstill");
 // A line of the firmware's chatter is 33 bytes, what it says when it starts is far longer.
 constexpr std::int64_t kBootTextBytes = 60;
 constexpr std::int64_t kRestartsMax = 2;

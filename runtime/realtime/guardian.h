@@ -27,8 +27,8 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 // It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {
  public:
-  static constexpr std::int64_t kBeatIntervalNs = 25'000'000;
-  static constexpr std::int64_t kSilenceNs = 120'000'000;
+  static constexpr std::int64_t kBeatIntervalNs = 10'000'000;
+  static constexpr std::int64_t kSilenceNs = 50'000'000;
   static constexpr std::int64_t kSilenceWithoutRightsNs = 500'000'000;
   static constexpr std::int64_t kStopNsMax = 2'000'000'000;
   static constexpr std::int64_t kAwayNsMax = 30'000'000'000;

@@ -77,6 +77,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
   // How often the port's settings had been changed by somebody else.
   std::uint64_t port_resets() const { return port_resets_; }
+  // How often the guardian has stopped the device because this process stood still.
+  std::uint32_t guardian_stops() const { return guardian_stops_; }
   // 0, or why it is no FIFO thread; kNotTriedYet before it has begun. Any time.
   int priority_error() const { return priority_error_; }
   bool has_lost_guardian() const { return has_lost_guardian_; }

@@ -2,7 +2,9 @@
 // that a robot and its adapter would not.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -41,6 +43,9 @@ class Create2OnPty {
   bool is_moving() const { return is_moving_; }
   std::int64_t stopped_ns() const { return stopped_ns_; }  // when it was last told to stand still
   std::int64_t limit_violations() const { return limit_violations_; }
+  // Its wheels, which need a moment for what they are told; when they last came to rest.
+  double wheel_speed_mm_s() const { return wheel_speed_mm_s_; }  // of the faster one
+  std::int64_t stood_ns() const { return stood_ns_; }
 
   // Something happens to the robot or its port.
   void does(const std::function<void(Create2OnPort&)>& what) {
@@ -73,6 +78,10 @@ class Create2OnPty {
       const bool is_moving = robot.target_left_mm_s() != 0.0 || robot.target_right_mm_s() != 0.0;
       if (is_moving_ && !is_moving) stopped_ns_ = clock_.now_ns();
       is_moving_ = is_moving;
+      const double speed =
+          std::max(std::abs(robot.arena().left_mm_s), std::abs(robot.arena().right_mm_s));
+      if (wheel_speed_mm_s_ != 0.0 && speed == 0.0) stood_ns_ = clock_.now_ns();
+      wheel_speed_mm_s_ = speed;
       limit_violations_ = robot.counters().limit_violations;
     }
   }
@@ -86,6 +95,8 @@ class Create2OnPty {
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> is_moving_{false};
   std::atomic<std::int64_t> stopped_ns_{0};
+  std::atomic<double> wheel_speed_mm_s_{0.0};
+  std::atomic<std::int64_t> stood_ns_{0};
   std::atomic<std::int64_t> limit_violations_{0};
   std::thread thread_;
 };

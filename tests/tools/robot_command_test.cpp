@@ -48,6 +48,10 @@ bool comes_to_stand(const Create2OnPty& robot) {
   return wait_for([&] { return !robot.is_moving(); }, kPatienceNs);
 }
 
+nlohmann::json real_time_of(const TemporaryFolder& folder) {
+  return nlohmann::json::parse(read_bytes(folder / "run/summary.json")).at("real_time");
+}
+
 TEST(RobotCommand, RecordsARunThatIsRepeatedBitForBit) {
   const TemporaryFolder folder;
   Create2OnPty robot;
@@ -110,6 +114,7 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   run.send(SIGINT);
   const CommandResult result = run.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_GE(real_time_of(folder).at("guardian_stops"), 1);
 }
 
 bool echoes(int terminal) {
@@ -272,10 +277,6 @@ TEST(RobotCommand, SaysThatTheRobotIsLostAndRepeatsWhatWasBefore) {
   const CommandResult replay = run_command({"replay", folder / "run/record"});
   EXPECT_EQ(replay.exit_code, 0) << replay;
   EXPECT_NE(replay.out.find("is the same"), std::string::npos) << replay;
-}
-
-nlohmann::json real_time_of(const TemporaryFolder& folder) {
-  return nlohmann::json::parse(read_bytes(folder / "run/summary.json")).at("real_time");
 }
 
 // Another program has made the robot drive and is gone; the port is as the kernel makes it: 9600

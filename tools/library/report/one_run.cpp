@@ -424,6 +424,7 @@ std::string real_time_table(const ReportedRun& run) {
   rows += count_row("Reconnections", real.reconnects);
   rows += count_row("Stops by the I/O thread", real.dead_man_stops);
   rows += loss_row("Times somebody else changed the port", real.port_resets);
+  rows += loss_row("Stops by the guardian, as the program stood still", real.guardian_stops);
   if (real.stood) rows += row("Seen to stand at the end", *real.stood ? "yes" : "no");
   return concat(
       {"<section>\n<h2>Real time</h2>\n<table class=\"facts\">\n", rows, "</table>\n</section>\n"});

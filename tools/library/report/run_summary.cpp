@@ -93,6 +93,7 @@ void each_field(S& s, Visit&& visit) {
   visit("commands_sent", s.commands_sent);
   visit("dead_man_stops", s.dead_man_stops);
   visit("port_resets", s.port_resets);
+  visit("guardian_stops", s.guardian_stops);
   visit("stood", s.stood);
   each_field(s.overruns, visit);
 }

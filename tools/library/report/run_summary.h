@@ -97,8 +97,9 @@ struct RealTimeSummary {
   std::uint64_t reconnects = 0;
   std::uint64_t commands_sent = 0;
   std::uint64_t dead_man_stops = 0;
-  std::uint64_t port_resets = 0;  // somebody else had changed the port's settings
-  std::optional<bool> stood;      // its own frames showed it at the end; nothing: it never moved
+  std::uint64_t port_resets = 0;     // somebody else had changed the port's settings
+  std::uint64_t guardian_stops = 0;  // this process stood still, and its guardian stopped the robot
+  std::optional<bool> stood;         // its own frames showed it at the end; nothing: it never moved
   OverrunSummary overruns;
 };
 

@@ -476,6 +476,7 @@ RealTimeSummary RealTimeRun::summary() const {
   summary.commands_sent = link.commands_sent;
   summary.dead_man_stops = link.dead_man_stops;
   summary.port_resets = device_.link().port_resets();
+  summary.guardian_stops = device_.link().guardian_stops();
   summary.stood = device_.link().stood();
   summary.overruns = overruns_.summary(counters);
   return summary;

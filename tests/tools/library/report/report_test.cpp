@@ -357,8 +357,9 @@ TEST(Report, TellsHowPunctualARobotsRunWas) {
   }
   EXPECT_THAT(page, Not(HasSubstr("computed late")));
   // What was lost is told where it was.
-  for (const char* part : {"Packets that the loop", "missing from the record", "not finite",
-                           "never reached", "After a fault", "not listed", "of no packet"}) {
+  for (const char* part :
+       {"Packets that the loop", "missing from the record", "not finite", "never reached",
+        "After a fault", "not listed", "of no packet", "Stops by the guardian"}) {
     EXPECT_THAT(page, Not(HasSubstr(part)));
   }
   real.packets_lost = 31;
@@ -369,12 +370,13 @@ TEST(Report, TellsHowPunctualARobotsRunWas) {
   real.bytes_skipped = 36;
   real.episodes_lost = 37;
   real.overruns.overruns_unlisted = 38;
+  real.guardian_stops = 39;
   record.summary->real_time = real;
   record.summary->losses = losses_of(*record.summary);
   record.summary->exact = false;
   const std::string lossy = render(record);
   expect_sound_page(lossy);
-  for (int count = 31; count <= 38; ++count) {
+  for (int count = 31; count <= 39; ++count) {
     EXPECT_THAT(lossy, HasSubstr("<td>" + std::to_string(count) + "</td>"));
   }
   EXPECT_THAT(lossy,
