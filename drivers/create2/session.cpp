@@ -35,19 +35,29 @@ constexpr std::int64_t kBootTextBytes = 60;
 constexpr std::int64_t kRestartsMax = 2;
 constexpr std::int64_t kNever = INT64_MAX;
 
-// Longer than what may be missing of any command but a long list.
+// Zeros that complete a command that was cut off. A robot that waits for nothing ignores them: 0 is
+// no opcode. The first number is more than may be missing of any command but a long list, the
+// second is what a list can lack that somebody else has begun: its length, and the 255 bytes that
+// says.
 constexpr std::size_t kPaddingBytes = 40;
-// What may be missing of a command of speeds.
-constexpr std::size_t kShortPaddingBytes = 4;
+constexpr std::size_t kLongPaddingBytes = Create2Session::kPaddingBytesMax;
 
-constexpr std::size_t kStopBytes = kPaddingBytes + 5 + 1;
+// Both stops in one: the first is heard at once, the second by a robot that has taken the first for
+// bytes of a list.
+constexpr std::size_t kSpeedsAndStartBytes = 5 + 1;
+constexpr std::size_t kFirstStopBytes = kPaddingBytes + kSpeedsAndStartBytes;
+constexpr std::size_t kStopBytes = kFirstStopBytes + kLongPaddingBytes + kSpeedsAndStartBytes;
 constexpr std::array<std::uint8_t, kStopBytes> make_stop_bytes() {
   std::array<std::uint8_t, kStopBytes> bytes{};
-  bytes[kPaddingBytes] = static_cast<std::uint8_t>(Create2Opcode::kDriveDirect);
-  bytes[kStopBytes - 1] = static_cast<std::uint8_t>(Create2Opcode::kStart);
+  for (const std::size_t end : {kFirstStopBytes, kStopBytes}) {
+    bytes[end - kSpeedsAndStartBytes] = static_cast<std::uint8_t>(Create2Opcode::kDriveDirect);
+    bytes[end - 1] = static_cast<std::uint8_t>(Create2Opcode::kStart);
+  }
   return bytes;
 }
 constexpr std::array<std::uint8_t, kStopBytes> kStop = make_stop_bytes();
+constexpr std::span<const std::uint8_t> kFirstStop = std::span(kStop).first(kFirstStopBytes);
+static_assert(kStopBytes == kCreate2StopBytes);
 
 constexpr std::size_t kRequestBytes = 2 + kCreate2StreamIds.size();
 constexpr std::array<std::uint8_t, kRequestBytes> make_request() {
@@ -92,6 +102,10 @@ void Create2Session::send(std::span<const std::uint8_t> bytes) {
   state_.output_size += static_cast<std::int64_t>(bytes.size());
 }
 
+void Create2Session::clear_output() {
+  state_.padding = state_.output_size = 0;
+}
+
 void Create2Session::send(Create2Opcode opcode) {
   const bool is_safe = opcode == Create2Opcode::kSafe;
   state_.takeover.note_mode(is_safe ? Create2Mode::kSafe : Create2Mode::kPassive, state_.now_ns);
@@ -99,15 +113,23 @@ void Create2Session::send(Create2Opcode opcode) {
   send({&byte, 1});
 }
 
+// Zeros need no room in the state: they stand before a copy of the output.
 std::span<const std::uint8_t> Create2Session::output() const {
-  return {state_.output.data(), static_cast<std::size_t>(state_.output_size)};
+  const auto padding = static_cast<std::size_t>(state_.padding);
+  const auto size = static_cast<std::size_t>(state_.output_size);
+  if (padding == 0) return {state_.output.data(), size};
+  std::memcpy(padded_.data() + kLongPaddingBytes, state_.output.data(), size);
+  return {padded_.data() + kLongPaddingBytes - padding, padding + size};
 }
 
 void Create2Session::consume(std::size_t bytes) {
   const auto size = static_cast<std::size_t>(state_.output_size);
-  INSTEP_CHECK(bytes <= size);
-  std::memmove(state_.output.data(), state_.output.data() + bytes, size - bytes);
-  state_.output_size -= static_cast<std::int64_t>(bytes);
+  const std::size_t zeros = std::min(bytes, static_cast<std::size_t>(state_.padding));
+  const std::size_t rest = bytes - zeros;
+  INSTEP_CHECK(rest <= size);
+  state_.padding -= static_cast<std::int64_t>(zeros);
+  std::memmove(state_.output.data(), state_.output.data() + rest, size - rest);
+  state_.output_size -= static_cast<std::int64_t>(rest);
   if (bytes > 0) state_.takeover.note_bytes(state_.now_ns);
   if (state_.output_size > 0) return;
   state_.has_stop_waiting = 0;
@@ -131,7 +153,7 @@ void Create2Session::on_connect(std::int64_t now_ns) {
 void Create2Session::on_disconnect(std::int64_t now_ns) {
   state_.now_ns = now_ns;
   if (state_.phase != kClosed) state_.trouble = kUnplugged;
-  state_.output_size = 0;
+  clear_output();
   state_.has_stop_waiting = 0;
   state_.is_due = 0;
   enter(kClosed);
@@ -140,14 +162,15 @@ void Create2Session::on_disconnect(std::int64_t now_ns) {
 // Whatever was cut off before, by us or by another program, is completed and the robot stopped.
 // What it sends until the new mode is in effect may be years old and is not looked at.
 void Create2Session::begin_start() {
-  state_.output_size = 0;
+  clear_output();
   state_.is_due = 0;
   state_.bytes_heard = 0;
   state_.is_docking = 0;
   state_.sent_left_mm_s = state_.sent_right_mm_s = 0;
   state_.disobeyed_ns = -1;
-  state_.must_pad = 0;
-  send(kStop);
+  // It has not obeyed before.
+  if (state_.restarts > 0 || state_.attempt > 0) state_.padding = kLongPaddingBytes;
+  send(kFirstStop);
   state_.takeover.note_mode(Create2Mode::kPassive, state_.now_ns);
   state_.has_stop_waiting = 1;
   state_.is_started_anew = 1;
@@ -355,7 +378,6 @@ void Create2Session::check_obedience(const Create2Readings& readings) {
     become_lost(kDeaf);
     return;
   }
-  state_.must_pad = 1;
   if (state_.output_size == 0) send_speeds(state_.sent_left_mm_s, state_.sent_right_mm_s);
 }
 
@@ -425,10 +447,8 @@ void Create2Session::send_due_command() {
 void Create2Session::send_stop() {
   if (state_.has_stop_waiting != 0) return;
   if (state_.output_size > 0) {
-    state_.output_size = 0;
-    constexpr std::array<std::uint8_t, kPaddingBytes> kPadding{};
-    send(kPadding);
-    state_.must_pad = 0;
+    clear_output();
+    state_.padding = kPaddingBytes;
   }
   send_speeds(0, 0);
   if (state_.is_docking != 0) {
@@ -466,11 +486,8 @@ bool Create2Session::may_enter_safe() const {
 }
 
 void Create2Session::send_speeds(std::int64_t left_mm_s, std::int64_t right_mm_s) {
-  if (state_.must_pad != 0) {
-    constexpr std::array<std::uint8_t, kShortPaddingBytes> kPadding{};
-    send(kPadding);
-    state_.must_pad = 0;
-  }
+  // Commands may be bytes of one that was cut off.
+  if (state_.disobeyed_ns >= 0) state_.padding = kLongPaddingBytes;
   send(encode_create2_drive_direct(static_cast<int>(left_mm_s), static_cast<int>(right_mm_s)));
   state_.sent_left_mm_s = left_mm_s;
   state_.sent_right_mm_s = right_mm_s;
@@ -496,8 +513,7 @@ bool Create2Session::must_repeat_stop() const {
 
 void Create2Session::repeat_stop() {
   if (state_.output_size > 0 || state_.now_ns - state_.sent_ns < kRepeatStopNs) return;
-  constexpr std::array<std::uint8_t, kShortPaddingBytes> kPadding{};
-  send(kPadding);
+  state_.padding = kLongPaddingBytes;
   send(encode_create2_drive_direct(0, 0));
   state_.sent_ns = state_.now_ns;
   state_.has_stop_waiting = 1;
@@ -616,9 +632,11 @@ bool Create2Session::load_state(std::span<const std::uint8_t> in) {
       is_speed(state.left_mm_s) && is_speed(state.right_mm_s) && is_speed(state.sent_left_mm_s) &&
       is_speed(state.sent_right_mm_s) && std::abs(state.mode) <= 256 &&
       std::abs(state.mode_offset) <= 1 && state.output_size >= 0 &&
-      state.output_size <= static_cast<std::int64_t>(state.output.size()) &&
-      state.text_bytes >= 0 && is_count(state.text_bytes) && state.takeover.is_valid() &&
-      state.check.is_valid() && state.decoder.is_like(fresh);
+      state.output_size <= static_cast<std::int64_t>(state.output.size()) && state.padding >= 0 &&
+      state.padding <= static_cast<std::int64_t>(kLongPaddingBytes) &&
+      (state.padding == 0 || state.output_size > 0) && state.text_bytes >= 0 &&
+      is_count(state.text_bytes) && state.takeover.is_valid() && state.check.is_valid() &&
+      state.decoder.is_like(fresh);
   if (valid) state_ = state;
   return valid;
 }

@@ -37,7 +37,9 @@ inline constexpr std::array<std::uint8_t, 21> kCreate2StreamIds = {
     46, 47, 48, 49, 50, 51, 7, 9, 10, 11, 12, 21, 25, 26, 34, 35, 41, 42, 43, 44, 58};
 
 // What a process that must stop a robot it knows nothing of writes to the port: completes a command
-// that was cut off, then speed 0, then Start, which lets go of the wheels.
+// that was cut off, then speed 0, then Start, which lets go of the wheels; and once more behind
+// enough zeros for the longest command that the robot can be waiting for.
+inline constexpr std::size_t kCreate2StopBytes = 308;
 std::span<const std::uint8_t> create2_stop_bytes();
 
 struct Create2SessionOptions {
@@ -50,6 +52,8 @@ class Create2Session final : public Session {
   static constexpr std::int64_t kSilenceNs = 100'000'000;
   // Frames of one read that are handed on; older ones of a larger backlog are only counted.
   static constexpr std::size_t kBacklogFramesMax = 16;
+  // Zeros that go before a command which a robot may take for a part of another one.
+  static constexpr std::size_t kPaddingBytesMax = 256;
 
   explicit Create2Session(const Create2SessionOptions& options = {});
 
@@ -108,7 +112,7 @@ class Create2Session final : public Session {
     std::int64_t sent_ns = 0;
     std::int64_t mode_sent_ns = 0;      // when a mode was asked for last
     std::int64_t disobeyed_ns = -1;     // since when the robot has other speeds; -1: it has not
-    std::int64_t must_pad = 0;          // the next command completes a lost one first
+    std::int64_t padding = 0;           // zeros that go before the output
     std::int64_t has_stop_waiting = 0;  // the output holds a stop, and nothing that moves
 
     // Other hands.
@@ -138,6 +142,7 @@ class Create2Session final : public Session {
   };
 
   void enter(Phase phase);
+  void clear_output();
   void begin_start();
   void ask_for_stream();
   void become_lost(Trouble trouble);
@@ -168,6 +173,8 @@ class Create2Session final : public Session {
   // The newest frames of one on_bytes().
   std::array<std::array<std::uint8_t, kCreate2FrameBytesMax>, kBacklogFramesMax> batch_{};
   Packet packet_;
+  // Zeros, and a copy of the output behind them. output() makes it.
+  mutable std::array<std::uint8_t, kPaddingBytesMax + sizeof(State::output)> padded_{};
 };
 
 }  // namespace instep

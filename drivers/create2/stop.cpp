@@ -3,12 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "drivers/create2/session.h"
-
 namespace instep {
 namespace {
-
-constexpr std::size_t kRequestBytes = 2 + kCreate2StreamIds.size();
 
 // A wheel that stands may be read half a count further.
 bool is_at_rest(std::int16_t before, std::int16_t now) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "drivers/create2/codec.h"
+#include "drivers/create2/session.h"
 #include "runtime/realtime/device_stop.h"
 
 namespace instep {
@@ -17,7 +18,7 @@ namespace instep {
 class Create2Stop final : public DeviceStop {
  public:
   static constexpr std::int64_t kRepeatNs = 100'000'000;
-  // The stop's 46 bytes need 4 ms, and an adapter may hold frames back for 16 ms.
+  // The stop's first 46 bytes need 4 ms, and an adapter may hold frames back for 16 ms.
   static constexpr std::int64_t kHeardNs = 25'000'000;
   static constexpr int kFramesAtRest = 3;
 
@@ -31,11 +32,13 @@ class Create2Stop final : public DeviceStop {
   Stillness stillness() const override { return stillness_; }
 
  private:
+  static constexpr std::size_t kRequestBytes = 2 + kCreate2StreamIds.size();
+
   bool was_heard(std::int64_t now_ns);
   void judge(const Create2Readings& readings);
 
   Create2StreamDecoder decoder_;
-  std::array<std::uint8_t, 96> output_{};
+  std::array<std::uint8_t, kCreate2StopBytes + kRequestBytes> output_{};
   std::size_t output_size_ = 0;
   std::size_t written_ = 0;
   std::int64_t written_ns_ = -1;  // when the first stop was seen to be written; -1: not yet

@@ -535,6 +535,54 @@ TEST_F(Create2SessionTest, TellsARobotThatItDoesNotHearToStopAgainAndAgain) {
   }
 }
 
+// What another program has begun to write: a list says how long it will be, and until then the
+// robot takes every byte for a part of it.
+const Bytes kBegunLists[] = {{149, 255}, {148, 255}, {149}, {149, 200, 7}, {140, 0, 255}};
+
+TEST_F(Create2SessionTest, StopsARobotThatWaitsForTheRestOfALongList) {
+  for (const Bytes& begun : kBegunLists) {
+    SCOPED_TRACE(testing::PrintToString(begun));
+    run(3'000);
+    simulator_.place(400, 300, 0.0);
+    keep_posting(move(100, 90), 600);
+    ASSERT_TRUE(wheels_are_told(100, 90));
+    simulator_.on_bytes(begun, link_.now_ns());
+    link_.post(Command{});
+    std::int64_t ms = 0;
+    for (; ms < 5'000 && !wheels_are_told(0, 0); ++ms) run(1);
+    EXPECT_LE(ms, 150);
+    keep_posting(Command{}, 3'000);
+    EXPECT_EQ(link_.state(), LinkState::kReady) << "frames come again";
+  }
+}
+
+TEST_F(Create2SessionTest, DrivesARobotThatWaitedForTheRestOfALongList) {
+  for (const Bytes& begun : kBegunLists) {
+    SCOPED_TRACE(testing::PrintToString(begun));
+    run(3'000);
+    simulator_.place(400, 300, 0.0);
+    keep_posting(move(40, 40), 300);
+    simulator_.on_bytes(begun, link_.now_ns());
+    for (int i = 0; i < 20; ++i) keep_posting(move(40 + i, 40), 150);
+    EXPECT_EQ(link_.state(), LinkState::kReady);
+    EXPECT_TRUE(wheels_are_told(59, 40));
+    keep_posting(Command{}, 300);
+  }
+}
+
+TEST_F(Create2SessionTest, StopsARobotUnheardThatWaitsForTheRestOfALongList) {
+  run(300);
+  keep_posting(move(100, 100), 300);
+  simulator_.set_line_faults({.drop = 1.0});
+  run(400);
+  for (int i = 0; i < 100; ++i) {
+    const Bytes drive = {131, 145, 0, 100, 0, 100, 149, 255};
+    simulator_.on_bytes(drive, link_.now_ns());
+    run(200);
+    EXPECT_TRUE(wheels_are_told(0, 0)) << i;
+  }
+}
+
 // ------------------------------------------------------------------------------------------------
 // Bytes by hand
 
@@ -579,7 +627,9 @@ TEST_F(Create2SessionBytes, KnowsTheStopOfAStranger) {
   const auto stop = create2_stop_bytes();
   const Bytes bytes(stop.begin(), stop.end());
   EXPECT_EQ(Bytes(bytes.end() - 6, bytes.end()), (Bytes{145, 0, 0, 0, 0, 128}));
-  EXPECT_EQ(bytes.size(), 46U);
+  const Bytes first(bytes.begin() + 40, bytes.begin() + 46);
+  EXPECT_EQ(first, (Bytes{145, 0, 0, 0, 0, 128})) << "heard within 4 ms";
+  EXPECT_EQ(bytes.size(), 46U + 256U + 6U) << "behind the longest list";
 }
 
 TEST_F(Create2SessionBytes, DatesFramesOfOneReadBack) {

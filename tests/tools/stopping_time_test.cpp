@@ -116,6 +116,11 @@ const Way kWays[] = {
     {"the terminal is closed (SIGHUP)", [](Scene& scene) { scene.run->send(SIGHUP); }},
     {"`instep stop`", stop_from_outside},
     {"`instep stop` of another user", stop_as_another_user, nullptr, true},
+    {"`instep stop` after another program has begun a list of 255 bytes",
+     [](Scene& scene) {
+       scene.robot.send_as_another_program({149, 255});
+       stop_from_outside(scene);
+     }},
     {"the agent is killed (`kill -9`)", [](Scene& scene) { scene.run->send(SIGKILL); }},
     {"the agent is frozen (`kill -STOP`, a debugger)",
      [](Scene& scene) { scene.run->send(SIGSTOP); }},
