@@ -1,8 +1,12 @@
+// The fortified longjmp() takes a jump to another stack for an error.
+#undef _FORTIFY_SOURCE
+
 #include "runtime/cuda/emulator.h"
 
 #include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
 
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -14,69 +18,6 @@
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
 #endif
-
-// switch_stack(from, to): saves what the calling convention has a function keep on the current
-// stack, writes the stack pointer to *from, and goes on where the stack `to` was left.
-#if defined(__x86_64__)
-asm(R"(
-.text
-.type instep_switch_stack, @function
-instep_switch_stack:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size instep_switch_stack, .-instep_switch_stack
-)");
-#elif defined(__aarch64__)
-asm(R"(
-.text
-.type instep_switch_stack, %function
-instep_switch_stack:
-  sub sp, sp, #160
-  stp x19, x20, [sp, #0]
-  stp x21, x22, [sp, #16]
-  stp x23, x24, [sp, #32]
-  stp x25, x26, [sp, #48]
-  stp x27, x28, [sp, #64]
-  stp x29, x30, [sp, #80]
-  stp d8, d9, [sp, #96]
-  stp d10, d11, [sp, #112]
-  stp d12, d13, [sp, #128]
-  stp d14, d15, [sp, #144]
-  mov x9, sp
-  str x9, [x0]
-  mov sp, x1
-  ldp x19, x20, [sp, #0]
-  ldp x21, x22, [sp, #16]
-  ldp x23, x24, [sp, #32]
-  ldp x25, x26, [sp, #48]
-  ldp x27, x28, [sp, #64]
-  ldp x29, x30, [sp, #80]
-  ldp d8, d9, [sp, #96]
-  ldp d10, d11, [sp, #112]
-  ldp d12, d13, [sp, #128]
-  ldp d14, d15, [sp, #144]
-  add sp, sp, #160
-  ret
-.size instep_switch_stack, .-instep_switch_stack
-)");
-#else
-#error "the emulator needs a switch of stacks for this processor"
-#endif
-
-extern "C" void instep_switch_stack(void** from, void* to);
 
 namespace instep {
 namespace {
@@ -93,6 +34,17 @@ constexpr std::size_t kStackBytes = 128 * 1024;
 constexpr std::size_t kStackBytes = 32 * 1024;
 #endif
 
+// Goes on where `to` was left, and returns when something goes on at `from`. Without the system
+// call of swapcontext(), which keeps signal masks apart.
+#if defined(__SANITIZE_THREAD__)
+[[gnu::noinline, gnu::no_sanitize("thread")]]
+#else
+[[gnu::noinline]]
+#endif
+void switch_stack(std::jmp_buf& from, std::jmp_buf& to) {
+  if (_setjmp(from) == 0) _longjmp(to, 1);
+}
+
 std::uint64_t mix(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15U;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
@@ -103,33 +55,51 @@ std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 struct Emulator::Fiber {
-  void* stack = nullptr;
+  std::jmp_buf goes_on;
+  bool is_made = false;     // goes_on holds where it is
+  bool is_started = false;  // in this launch
+  State state = State::kRunnable;
+  int barrier = -1;
   void* sanitizer_fiber = nullptr;
   void* fake_stack = nullptr;
-  State state = State::kRunnable;
-  bool is_started = false;
-  int barrier = -1;
 };
 
 Emulator::Emulator(int teams, int blocks_per_team, int threads_per_block)
     : blocks_(blocks_per_team),
       threads_(threads_per_block),
       count_(teams * blocks_per_team * threads_per_block),
-      stack_bytes_(kStackBytes),
+      guard_bytes_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
       fibers_(static_cast<std::size_t>(count_)),
       order_(static_cast<std::size_t>(count_)),
       waiting_in_block_(static_cast<std::size_t>(teams * blocks_per_team)),
       waiting_in_team_(static_cast<std::size_t>(teams)),
       passes_(kBarriersMax) {
   INSTEP_CHECK(count_ > 0);
-  void* memory = mmap(nullptr, stack_bytes_ * fibers_.size(), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const std::size_t bytes = (guard_bytes_ + kStackBytes) * fibers_.size();
+  void* memory =
+      mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   stacks_ = static_cast<std::byte*>(memory);
+  for (int id = 0; id < count_; ++id) {
+    if (mprotect(stack(id), kStackBytes, PROT_READ | PROT_WRITE) == 0) continue;
+    munmap(stacks_, bytes);
+    throw std::bad_alloc();
+  }
+#if defined(__SANITIZE_THREAD__)
+  for (Fiber& fiber : fibers_) fiber.sanitizer_fiber = __tsan_create_fiber(0);
+#endif
 }
 
 Emulator::~Emulator() {
-  munmap(stacks_, stack_bytes_ * fibers_.size());
+#if defined(__SANITIZE_THREAD__)
+  for (Fiber& fiber : fibers_) __tsan_destroy_fiber(fiber.sanitizer_fiber);
+#endif
+  munmap(stacks_, (guard_bytes_ + kStackBytes) * fibers_.size());
+}
+
+// A fibre that runs over its stack's end comes to a page that nobody may touch.
+std::byte* Emulator::stack(int id) const {
+  return stacks_ + static_cast<std::size_t>(id) * (guard_bytes_ + kStackBytes) + guard_bytes_;
 }
 
 void Emulator::set_order(FiberOrder order, std::uint64_t seed) {
@@ -143,24 +113,43 @@ void Emulator::shuffle() {
   }
 }
 
-// The first function of every fibre.
+// The first and only function of every fibre: one kernel after another.
+#if defined(__SANITIZE_THREAD__)
+[[gnu::noinline, gnu::no_sanitize("thread")]]
+#endif
 void Emulator::enter() {
   Emulator& emulator = *current_emulator;
   const int id = emulator.running_;
   Fiber& fiber = emulator.fibers_[static_cast<std::size_t>(id)];
+  while (true) {
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &emulator.host_stack_bottom_,
-                                  &emulator.host_stack_bytes_);
+    __sanitizer_finish_switch_fiber(fiber.fake_stack, &emulator.host_stack_bottom_,
+                                    &emulator.host_stack_bytes_);
 #endif
-  emulator.kernel_(emulator.argument_, id / emulator.threads_, id % emulator.threads_);
-  fiber.state = State::kEnded;
+    emulator.kernel_(emulator.argument_, id / emulator.threads_, id % emulator.threads_);
+    fiber.state = State::kEnded;
 #if defined(__SANITIZE_THREAD__)
-  __tsan_switch_to_fiber(emulator.host_fiber_, 0);
+    __tsan_switch_to_fiber(emulator.host_fiber_, 0);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(nullptr, emulator.host_stack_bottom_, emulator.host_stack_bytes_);
+    __sanitizer_start_switch_fiber(&fiber.fake_stack, emulator.host_stack_bottom_,
+                                   emulator.host_stack_bytes_);
 #endif
-  instep_switch_stack(&fiber.stack, emulator.host_stack_);
+    switch_stack(fiber.goes_on, emulator.host_);
+  }
+}
+
+// Enters a new fibre on that stack.
+#if defined(__SANITIZE_THREAD__)
+[[gnu::noinline, gnu::no_sanitize("thread")]]
+#endif
+void Emulator::begin(std::byte* stack) {
+  ucontext_t context;
+  INSTEP_CHECK(getcontext(&context) == 0);
+  context.uc_stack = {.ss_sp = stack, .ss_flags = 0, .ss_size = kStackBytes};
+  context.uc_link = nullptr;
+  makecontext(&context, &Emulator::enter, 0);
+  if (_setjmp(host_) == 0) setcontext(&context);
 }
 
 // The switches themselves are no synchronisation: what orders two fibres is a barrier, or being
@@ -175,10 +164,13 @@ void Emulator::resume(int id) {
   __tsan_switch_to_fiber(fiber.sanitizer_fiber, std::exchange(fiber.is_started, true) ? 1 : 0);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-  std::byte* bottom = stacks_ + static_cast<std::size_t>(id) * stack_bytes_;
-  __sanitizer_start_switch_fiber(&host_fake_stack_, bottom, stack_bytes_);
+  __sanitizer_start_switch_fiber(&host_fake_stack_, stack(id), kStackBytes);
 #endif
-  instep_switch_stack(&host_stack_, fiber.stack);
+  if (std::exchange(fiber.is_made, true)) {
+    switch_stack(host_, fiber.goes_on);
+  } else {
+    begin(stack(id));
+  }
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(host_fake_stack_, nullptr, nullptr);
 #endif
@@ -214,7 +206,7 @@ void Emulator::wait(State state, int barrier) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&fiber.fake_stack, host_stack_bottom_, host_stack_bytes_);
 #endif
-  instep_switch_stack(&fiber.stack, host_stack_);
+  switch_stack(fiber.goes_on, host_);
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(fiber.fake_stack, &host_stack_bottom_, &host_stack_bytes_);
 #endif
@@ -240,6 +232,18 @@ void Emulator::release(State state, int first, int count) {
     fibers_[static_cast<std::size_t>(id)].state = State::kRunnable;
   }
   has_released_ = true;
+}
+
+// A fibre that a standstill has left half-way begins anew, and what it held is lost.
+void Emulator::lose(Fiber& fiber) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_destroy_fiber(fiber.sanitizer_fiber);
+  void* sanitizer_fiber = __tsan_create_fiber(0);
+#else
+  void* sanitizer_fiber = nullptr;
+#endif
+  fiber = Fiber{};
+  fiber.sanitizer_fiber = sanitizer_fiber;
 }
 
 void Emulator::describe_standstill() {
@@ -277,26 +281,11 @@ bool Emulator::launch(Kernel kernel, void* argument) {
 #endif
   for (int id = 0; id < count_; ++id) {
     Fiber& fiber = fibers_[static_cast<std::size_t>(id)];
-    fiber = Fiber{};
+    if (fiber.is_made && fiber.state != State::kEnded) lose(fiber);
+    fiber.state = State::kRunnable;
+    fiber.is_started = false;
     order_[static_cast<std::size_t>(id)] =
         fiber_order_ == FiberOrder::kBackward ? count_ - 1 - id : id;
-    // As if enter() had called switch_stack() as its first act: registers, then where to return to.
-    std::byte* top = stacks_ + (static_cast<std::size_t>(id) + 1) * stack_bytes_;
-    void (*const entry)() = &Emulator::enter;
-#if defined(__x86_64__)
-    std::byte* at = top - 64;  // 16-byte aligned, as where a call would put its return address
-    std::memset(at - 48, 0, 64);
-    std::memcpy(at, &entry, sizeof entry);
-    fiber.stack = at - 48;
-#else
-    std::byte* at = top - 176;
-    std::memset(at, 0, 176);
-    std::memcpy(at + 88, &entry, sizeof entry);  // x30
-    fiber.stack = at;
-#endif
-#if defined(__SANITIZE_THREAD__)
-    fiber.sanitizer_fiber = __tsan_create_fiber(0);
-#endif
   }
   int ended = 0;
   bool is_standing = false;
@@ -319,7 +308,6 @@ bool Emulator::launch(Kernel kernel, void* argument) {
   if (is_standing) describe_standstill();
 #if defined(__SANITIZE_THREAD__)
   __tsan_acquire(this);
-  for (Fiber& fiber : fibers_) __tsan_destroy_fiber(fiber.sanitizer_fiber);
 #endif
   current_emulator = outer;
   return problem_.empty();

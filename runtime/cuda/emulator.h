@@ -3,10 +3,12 @@
 // A fibre runs until it comes to a barrier; whose turn comes next is drawn anew each round, so that
 // a kernel which needs a barrier it does not have gives other bits under another order. Threads of
 // one block that stand at different barriers, or of which some have ended while others wait, are
-// reported as what they are on a device: a deadlock. Shared memory begins as NaNs. Thread sanitizer
+// reported as what they are on a device: a deadlock. Shared memory begins as NaNs. Below each stack
+// is a page that nobody may touch. Thread sanitizer
 // is told of the fibres and sees a race between any two of them.
 #pragma once
 
+#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -52,16 +54,19 @@ class Emulator {
   enum class State : std::uint8_t { kRunnable, kAtBlockBarrier, kAtTeamBarrier, kEnded };
 
   static void enter();
+  std::byte* stack(int fiber) const;
+  void begin(std::byte* stack);
   void wait(State state, int barrier);
   void resume(int fiber);
   void release(State state, int first, int count);
+  void lose(Fiber& fiber);
   void describe_standstill();
   void shuffle();
 
   int blocks_;
   int threads_;
   int count_;
-  std::size_t stack_bytes_ = 0;
+  std::size_t guard_bytes_;
   std::byte* stacks_ = nullptr;
   std::vector<Fiber> fibers_;
   std::vector<int> order_;
@@ -77,7 +82,7 @@ class Emulator {
   std::string problem_;
   Kernel kernel_ = nullptr;
   void* argument_ = nullptr;
-  void* host_stack_ = nullptr;  // where launch() goes on
+  std::jmp_buf host_;  // where launch() goes on
   // For the sanitizers, which must be told of every switch.
   [[maybe_unused]] void* host_fiber_ = nullptr;
   [[maybe_unused]] void* host_fake_stack_ = nullptr;

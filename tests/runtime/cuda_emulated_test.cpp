@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "kernels/adam.h"
@@ -463,6 +464,36 @@ TEST(Emulator, ReportsThreadsThatDoNotCome) {
   EXPECT_FALSE(emulator.launch(kernel, &argument));
   EXPECT_NE(emulator.problem().find("thread 0 of block 1 waits at barrier 7"), std::string::npos)
       << emulator.problem();
+}
+
+TEST(Emulator, RunsAgainAfterAStandstill) {
+  Emulator emulator(1, 1, 32);
+  Divergent argument{&emulator};
+  const auto stands = [](void* data, int, int thread) {
+    static_cast<Divergent*>(data)->emulator->block_barrier(thread < 16 ? 3 : 4);
+  };
+  const auto passes = [](void* data, int, int) {
+    static_cast<Divergent*>(data)->emulator->block_barrier(5);
+  };
+  EXPECT_FALSE(emulator.launch(stands, &argument));
+  EXPECT_TRUE(emulator.launch(passes, &argument)) << emulator.problem();
+  EXPECT_TRUE(emulator.launch(passes, &argument)) << emulator.problem();
+  EXPECT_EQ(emulator.passes()[5], 64);
+}
+
+int fill_stack(int depth) {
+  volatile char bytes[1024] = {};
+  bytes[depth % 1024] = 1;
+  return depth == 0 ? bytes[0] : fill_stack(depth - 1) + bytes[depth % 1024];
+}
+
+TEST(EmulatorDeathTest, AFibreThatRunsOverItsStackTouchesNoOtherFibre) {
+  Emulator emulator(1, 1, 32);
+  int neighbour = 0;
+  const auto kernel = [](void* data, int, int thread) {
+    if (thread == 1) *static_cast<int*>(data) = fill_stack(1000);
+  };
+  EXPECT_DEATH(std::ignore = emulator.launch(kernel, &neighbour), "");
 }
 
 TEST(EmulatedExecutors, AreNamedAfterTheirTeams) {
