@@ -339,10 +339,11 @@ struct Range {
   int most;
 };
 
-// What packets may say that cannot say everything.
+// What packets may say that cannot say everything. Distance and angle can: they are sums since they
+// were asked for last.
 constexpr Range range_of(std::uint8_t id) {
   constexpr Range kAnyByte = {0, 255};
-  constexpr Range kAnyWord = {-32768, 65535};
+  constexpr Range kAnyWord = {0, 65535};
   switch (static_cast<Create2Id>(id)) {
     case Create2Id::kBumpsAndWheelDrops:
       return {0, 15};
@@ -358,6 +359,18 @@ constexpr Range range_of(std::uint8_t id) {
       return {0, 31};
     case Create2Id::kChargingState:
       return {0, 5};
+    case Create2Id::kVoltage:  // a battery of 14.4 V, also while it is charged
+      return {0, 25'000};
+    case Create2Id::kTemperature:  // of the battery, in degrees Celsius
+      return {-40, 100};
+    case Create2Id::kCapacity:
+      return {0, 10'000};
+    case Create2Id::kCurrent:  // the battery's, and those of four motors
+    case Create2Id::kCurrentWheelLeft:
+    case Create2Id::kCurrentWheelRight:
+    case Create2Id::kCurrentMainBrush:
+    case Create2Id::kCurrentSideBrush:
+      return {-10'000, 10'000};
     case Create2Id::kWallSignal:
       return {0, 1023};
     case Create2Id::kChargingSources:
@@ -387,8 +400,7 @@ constexpr Range range_of(std::uint8_t id) {
 }
 
 constexpr bool is_signed(std::uint8_t id) {
-  return id >= static_cast<std::uint8_t>(Create2Id::kRequestedVelocity) &&
-         id <= static_cast<std::uint8_t>(Create2Id::kRequestedLeft);
+  return range_of(id).least < 0;
 }
 
 }  // namespace
@@ -402,7 +414,9 @@ std::uint64_t create2_impossible_packets(std::span<const std::uint8_t> frame) {
     if (bytes == 0 || bytes > frame.size() - 1 - at) return ~std::uint64_t{0};
     if (id < kPacketBytes.size() && bytes <= 2) {
       const int word = bytes == 2 ? frame[at] << 8 | frame[at + 1] : frame[at];
-      const int value = is_signed(id) ? static_cast<std::int16_t>(word) : word;
+      const int signed_word =
+          bytes == 2 ? static_cast<std::int16_t>(word) : static_cast<std::int8_t>(word);
+      const int value = is_signed(id) ? signed_word : word;
       const Range range = range_of(id);
       if (value < range.least || value > range.most) {
         impossible |= std::uint64_t{1} << std::min<std::size_t>(i, 63);

@@ -84,6 +84,10 @@ enum class Create2Id : std::uint8_t {
   kLightBumpRight = 51,
   kInfraredLeft = 52,
   kInfraredRight = 53,
+  kCurrentWheelLeft = 54,
+  kCurrentWheelRight = 55,
+  kCurrentMainBrush = 56,
+  kCurrentSideBrush = 57,
   kStasis = 58,
 };
 

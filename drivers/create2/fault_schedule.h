@@ -22,13 +22,17 @@ enum class Create2Fault : std::uint8_t {
   kLifted,
   kCliff,
   kLowBattery,
-  kReset,  // its firmware starts anew
+  kReset,        // its firmware starts anew
+  kPortReset,    // another program sets the port to 9600 baud; until its user looks, 50 ms at most
+  kRenamed,      // unplugged, and back as a new port: at 9600 baud until its user has found it
+  kOtherReader,  // another program reads the port, too
 };
-inline constexpr int kCreate2Faults = 15;
+inline constexpr int kCreate2Faults = 18;
 
 const char* create2_fault_name(Create2Fault fault);
 
-// One fault at a time, of 0.1 to 3 s, with 0.5 to 5 s between two. Plain data.
+// One fault at a time, of 0.1 to 3 s but for kPortReset, with 0.5 to 5 s between two. A kRenamed
+// ends as a kPortReset. Plain data.
 class Create2FaultSchedule {
  public:
   explicit Create2FaultSchedule(std::uint64_t seed) : seed_(seed) {}
@@ -38,11 +42,12 @@ class Create2FaultSchedule {
   // Ends the fault there is, and lets none come any more.
   void finish(Create2Simulator& simulator);
 
+  // When kPortReset is over, the host has put the port right: Session::on_interruption().
   Create2Fault fault() const { return fault_; }
   std::int64_t since_ns() const { return since_ns_; }
 
  private:
-  void begin(Create2Simulator& simulator);
+  void begin(Create2Fault fault, double share, std::int64_t now_ns, Create2Simulator& simulator);
   void end(Create2Simulator& simulator);
 
   std::uint64_t seed_;

@@ -8,6 +8,9 @@ namespace {
 
 // A bit that no packet of a stream has.
 constexpr std::uint64_t kChargeBit = std::uint64_t{1} << 62;
+// A gauge corrects itself by little, and no current is above some 9 A.
+constexpr std::int64_t kGaugeStepMah = 200;
+constexpr std::int64_t kNsPerMah = 400'000'000;
 
 // The gauge of an old battery may be a little above what it takes for the capacity.
 constexpr bool is_gauge_possible(const Create2Readings& readings) {
@@ -36,42 +39,48 @@ bool Create2FrameCheck::has_possible_values(std::span<const std::uint8_t> frame,
   return (wrong & ~tolerated_) == 0;
 }
 
-bool Create2FrameCheck::has_possible_encoders(const Encoders& encoders) {
-  const auto follow = [&encoders](const Encoders& before) {
-    const auto turned = [](std::int64_t from, std::int64_t to) {
+bool Create2FrameCheck::has_possible_course(const Course& now) {
+  const auto follows = [this, &now](const Course& before) {
+    const auto turned = [](std::int32_t from, std::int32_t to) {
       return std::abs(
           create2_counts_between(static_cast<std::int16_t>(from), static_cast<std::int16_t>(to)));
     };
-    const std::int64_t elapsed_ns =
-        std::max(kCreate2FramePeriodNs, encoders.time_ns - before.time_ns);
+    const std::int64_t elapsed_ns = std::max(kCreate2FramePeriodNs, now.time_ns - before.time_ns);
     const std::int64_t most = create2_counts_max(elapsed_ns);
-    return turned(before.left, encoders.left) <= most &&
-           turned(before.right, encoders.right) <= most;
+    const std::int64_t most_mah = kGaugeStepMah + elapsed_ns / kNsPerMah;
+    const bool has_gauge = (tolerated_ & kChargeBit) == 0;
+    return turned(before.encoder_left, now.encoder_left) <= most &&
+           turned(before.encoder_right, now.encoder_right) <= most &&
+           (!has_gauge || (std::abs(now.charge_mah - before.charge_mah) <= most_mah &&
+                           std::abs(now.capacity_mah - before.capacity_mah) <= most_mah));
   };
-  if (has_last_ == 0 || follow(last_)) {
+  if (has_last_ == 0 || follows(last_)) {
     pending_frames_ = 0;
   } else {
-    const bool agrees = pending_frames_ > 0 && follow(pending_);
+    const bool agrees = pending_frames_ > 0 && follows(pending_);
     pending_frames_ = agrees ? pending_frames_ + 1 : 1;
-    pending_ = encoders;
+    pending_ = now;
     if (pending_frames_ < kFramesOfAJump) return false;
     pending_frames_ = 0;
   }
   has_last_ = 1;
-  last_ = encoders;
+  last_ = now;
   return true;
 }
 
 bool Create2FrameCheck::is_possible(std::span<const std::uint8_t> frame,
                                     const Create2Readings& readings, std::int64_t time_ns) {
   return has_possible_values(frame, readings) &&
-         has_possible_encoders({readings.encoder_left, readings.encoder_right, time_ns});
+         has_possible_course({readings.encoder_left, readings.encoder_right, readings.charge_mah,
+                              readings.capacity_mah, time_ns});
 }
 
 bool Create2FrameCheck::is_valid() const {
-  const auto is_right = [](const Encoders& encoders) {
-    return std::abs(encoders.left) <= 32768 && std::abs(encoders.right) <= 32768 &&
-           encoders.time_ns >= 0 && encoders.time_ns < INT64_MAX / 4;
+  const auto is_right = [](const Course& course) {
+    const auto is_word = [](std::int32_t value) { return value >= -65535 && value <= 65535; };
+    return is_word(course.encoder_left) && is_word(course.encoder_right) &&
+           is_word(course.charge_mah) && is_word(course.capacity_mah) && course.time_ns >= 0 &&
+           course.time_ns < INT64_MAX / 4;
   };
   return wrong_frames_ >= 0 && wrong_frames_ < INT64_MAX / 4 && pending_frames_ >= 0 &&
          pending_frames_ < kFramesOfAJump && is_right(last_) && is_right(pending_);

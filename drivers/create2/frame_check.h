@@ -13,9 +13,9 @@ namespace instep {
 // equal states differ.
 //
 // Nothing locks a robot out for good: a value out of its range that every frame of a robot has is
-// that robot's way, and is let pass after kFramesOfAWay of them; encoders that have jumped
-// (somebody carried the robot while it was not heard) are taken where they are once kFramesOfAJump
-// frames in a row agree.
+// that robot's way, and is let pass after kFramesOfAWay of them; encoders or a charge that have
+// jumped (somebody carried the robot while it was not heard, or changed its battery) are taken
+// where they are once kFramesOfAJump frames in a row agree.
 class Create2FrameCheck {
  public:
   static constexpr std::int64_t kFramesOfAWay = 20;
@@ -30,21 +30,24 @@ class Create2FrameCheck {
   bool is_valid() const;
 
  private:
-  struct Encoders {
-    std::int64_t left = 0;
-    std::int64_t right = 0;
+  // What can only follow from what it was before. No padding, either.
+  struct Course {
+    std::int32_t encoder_left = 0;
+    std::int32_t encoder_right = 0;
+    std::int32_t charge_mah = 0;
+    std::int32_t capacity_mah = 0;
     std::int64_t time_ns = 0;
   };
 
   bool has_possible_values(std::span<const std::uint8_t> frame, const Create2Readings& readings);
-  bool has_possible_encoders(const Encoders& encoders);
+  bool has_possible_course(const Course& now);
 
   std::uint64_t tolerated_ = 0;     // packets whose range this robot does not keep
   std::uint64_t always_wrong_ = 0;  // packets that were out of range in so many frames in a row
   std::int64_t wrong_frames_ = 0;
   std::int64_t has_last_ = 0;
-  Encoders last_;
-  Encoders pending_;  // of frames that have jumped
+  Course last_;
+  Course pending_;  // of frames that have jumped
   std::int64_t pending_frames_ = 0;
 };
 

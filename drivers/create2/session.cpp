@@ -237,6 +237,12 @@ bool Create2Session::is_started(int reported_mode) {
   return true;
 }
 
+// There are four, once it is known how this robot reports them.
+bool Create2Session::is_mode_possible(int reported_mode) const {
+  const std::int64_t mode = reported_mode - state_.mode_offset;
+  return state_.phase != kStreaming || (mode >= 0 && mode <= 3);
+}
+
 // What a firmware says that starts is long, and nothing but text.
 void Create2Session::look_for_text(std::span<const std::uint8_t> bytes) {
   for (const std::uint8_t byte : bytes) {
@@ -291,7 +297,8 @@ void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t 
     packet_.sequence = static_cast<std::uint32_t>(state_.sequence++);
     Create2Readings readings;
     INSTEP_CHECK(decode_create2_frame(frame, &readings));
-    if (!state_.check.is_possible(frame, readings, packet_.time_ns)) {
+    if (!is_mode_possible(readings.mode) ||
+        !state_.check.is_possible(frame, readings, packet_.time_ns)) {
       ++state_.counters.frames_impossible;
       continue;
     }

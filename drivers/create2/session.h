@@ -155,6 +155,7 @@ class Create2Session final : public Session {
   bool was_switched_off() const;
   void become_taken_over();
   bool is_started(int reported_mode);
+  bool is_mode_possible(int reported_mode) const;
   void check_obedience(const Create2Readings& readings);
   void end_strange_motion(const Create2Readings& readings);
   void send_due_command();

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <numbers>
 #include <type_traits>
+#include <vector>
 
+#include "drivers/simulated_serial_port.h"
 #include "kernels/check.h"
 
 namespace instep {
@@ -18,6 +20,8 @@ constexpr std::int64_t kDockSleepNs = 60 * kSecondNs;
 constexpr std::int64_t kDockRevivalNs = kSecondNs * 3 / 10;
 constexpr std::int64_t kWakePulseNsMin = 50'000'000;
 constexpr int kPhysicsPerTick = 3;
+constexpr int kBaud = 115'200;
+constexpr int kMissetBaud = 9'600;
 
 constexpr double kCapacityMah = 2696.0;
 constexpr int kChargingFault = 5;
@@ -127,9 +131,16 @@ bool Create2Simulator::happens(double probability, std::uint32_t purpose,
 
 void Create2Simulator::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) {
   if (state_.is_plugged == 0) return;
-  std::uint32_t index = 0;
   for (const std::uint8_t byte : bytes) {
     if (state_.as_sent.take(byte)) check_limits(state_.as_sent.command());
+  }
+  std::vector<std::uint8_t> misheard;
+  if (faults_.is_misset) {
+    hear_bytes(bytes, kMissetBaud, kBaud, &misheard);
+    bytes = misheard;
+  }
+  std::uint32_t index = 0;
+  for (const std::uint8_t byte : bytes) {
     // The index tells bytes of one tick apart; a repeat after 2^16 does no harm.
     if (happens(faults_.host_drop, kHostFaults, index++ & 0xFFFFU)) {
       ++state_.counters.bytes_dropped;
@@ -175,7 +186,13 @@ std::size_t Create2Simulator::read(std::span<std::uint8_t> out) {
     const auto lump_ns = static_cast<std::int64_t>(faults_.lump_s * 1e9);
     until -= until % std::max<std::int64_t>(lump_ns, 1);
   }
-  return state_.output.take(out, until);
+  const std::size_t count = state_.output.take(out, until);
+  if (happens(faults_.stolen, kFrame, 12)) return 0;
+  if (!faults_.is_misset) return count;
+  std::vector<std::uint8_t> misheard;
+  hear_bytes(out.first(count), kBaud, kMissetBaud, &misheard);
+  std::copy(misheard.begin(), misheard.end(), out.begin());  // fewer than were sent
+  return misheard.size();
 }
 
 void Create2Simulator::set_plugged(bool is_plugged) {

@@ -52,6 +52,9 @@ struct Create2LineFaults {
   double text = 0.0;       // per frame: a line of text before it
   // Bytes become readable in lumps, all at multiples of this; 0: at once. As USB adapters do it.
   double lump_s = 0.0;
+  double stolen = 0.0;  // per 15 ms: another reader of the port takes what the host had to read
+  // The host's port is at 9600 baud: both ends hear other bytes than were sent.
+  bool is_misset = false;
 };
 
 struct Create2SimulatorOptions {

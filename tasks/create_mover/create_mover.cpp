@@ -40,8 +40,6 @@ constexpr double kProgress = 0.004;  // of the capacity
 
 // What the dates of packets may be wrong by.
 constexpr std::int64_t kDateNs = 100'000'000;
-// Wheels may be a little faster than they are told.
-constexpr double kFasterWheels = 1.05;
 
 constexpr std::uint8_t kHomeBase = 2;
 
@@ -310,13 +308,13 @@ void CreateMover::to_command(const float* action, Command* command) {
 }
 
 Sensed CreateMover::sense(double* observation) {
-  // Several periods pay together where the ticks between them did not come.
+  // Several periods pay together where the ticks between them did not come. A frame more than a
+  // period holds pays in the next tick: over time no wheel is faster than it is told.
   const std::int64_t elapsed_ns = state_.packet_ns - state_.sensed_ns;
   const double periods =
       std::max(1.0, std::floor(static_cast<double>(elapsed_ns) / kSecondNs / kCreateMoverPeriodS));
-  const double counts_max = 2.0 * kFasterWheels * wheel_share_max_ * kCreateMoverSpeedMmS *
-                                periods * kCreateMoverPeriodS / kCreate2MmPerCount +
-                            2.0;
+  const double counts_max = 2.0 * wheel_share_max_ * kCreateMoverSpeedMmS * periods *
+                            kCreateMoverPeriodS / kCreate2MmPerCount;
   const auto most = static_cast<std::int64_t>(counts_max);
   const std::int64_t paid = std::clamp(state_.counts, -most, most);
   const double distance_mm = 0.5 * static_cast<double>(paid) * kCreate2MmPerCount;

@@ -91,6 +91,57 @@ TEST_F(FrameCheck, IsNotLockedOutByARobotThatWasCarried) {
   EXPECT_TRUE(takes({{43, 0}, {44, 0}})) << "its battery was out";
 }
 
+TEST_F(FrameCheck, KnowsThatAChargeDoesNotJump) {
+  EXPECT_TRUE(takes({{25, 2000}}));
+  EXPECT_TRUE(takes({{25, 2001}}));
+  EXPECT_FALSE(takes({{25, 2001 - 1024}})) << "one bit";
+  EXPECT_FALSE(takes({{25, 1500}}));
+  EXPECT_TRUE(takes({{25, 2002}}));
+  EXPECT_FALSE(takes({{25, 2002}, {26, 2600 + 512}}));
+  EXPECT_TRUE(takes({{25, 2000 + 1000}, {26, 2900}}, 3600'000'000'000)) << "an hour on the dock";
+  EXPECT_FALSE(takes({{25, 1200}, {26, 2100}})) << "another battery";
+  EXPECT_FALSE(takes({{25, 1200}, {26, 2100}}));
+  EXPECT_TRUE(takes({{25, 1200}, {26, 2100}}));
+}
+
+// Packets that this driver does not ask for, but other frames may hold.
+TEST_F(FrameCheck, KnowsTheRangeOfOtherPackets) {
+  struct Case {
+    std::uint8_t id;
+    int least;
+    int most;
+  };
+  const Case cases[] = {{8, 0, 1},
+                        {13, 0, 1},
+                        {14, 0, 31},
+                        {22, 0, 25'000},
+                        {23, -10'000, 10'000},
+                        {24, -40, 100},
+                        {26, 0, 10'000},
+                        {27, 0, 1023},
+                        {28, 0, 4095},
+                        {31, 0, 4095},
+                        {36, 0, 15},
+                        {37, 0, 1},
+                        {38, 0, 108},
+                        {39, -500, 500},
+                        {45, 0, 63},
+                        {54, -10'000, 10'000},
+                        {57, -10'000, 10'000}};
+  const auto says = [](std::uint8_t id, int value) {
+    Create2FrameWriter writer;
+    writer.begin();
+    writer.add(id, static_cast<std::uint32_t>(value));
+    return create2_impossible_packets(writer.finish()) == 0;
+  };
+  for (const Case& each : cases) {
+    EXPECT_TRUE(says(each.id, each.most)) << int{each.id};
+    EXPECT_FALSE(says(each.id, each.most + 1)) << int{each.id};
+    EXPECT_TRUE(says(each.id, each.least)) << int{each.id};
+    EXPECT_FALSE(says(each.id, each.least - 1)) << int{each.id};
+  }
+}
+
 // Some robot may have a stasis bit more, or a gauge that has wrapped below zero.
 TEST_F(FrameCheck, IsNotLockedOutByARobotWithAWayOfItsOwn) {
   const Values own = {{58, 4}, {25, 65529}};

@@ -23,8 +23,11 @@ constexpr std::int64_t kDeadManNs = 2 * kPeriodNs;
 // The times within which a robot stands after a loss, as the session's header states them, plus
 // what the line takes: a frame on its way, and the stop itself.
 constexpr std::int64_t kLineNs = 30 * kMs;
+constexpr int kLosses = 3;  // no frames, no commands, a port that was reset
 constexpr std::int64_t kStandsWithoutFramesNs = Create2Session::kSilenceNs + kLineNs;
 constexpr std::int64_t kStandsWithoutCommandsNs = kDeadManNs + kLineNs;
+// Whose port was reset or renamed, from when that was seen.
+constexpr std::int64_t kStandsAfterResetNs = kLineNs;
 constexpr std::int64_t kStepNs = 5 * kMs;
 
 // The simulated link, in steps small enough to look at what the robot does meanwhile.
@@ -48,7 +51,9 @@ class WatchedLink final : public RobotLink {
 
   void wait_until(std::int64_t deadline_ns) override {
     while (now_ns() < deadline_ns) {
+      const bool was_misset = schedule_.fault() == Create2Fault::kPortReset;
       schedule_.advance(now_ns(), simulator_);
+      if (was_misset && schedule_.fault() != Create2Fault::kPortReset) put_port_right();
       link_.wait_until(std::min(deadline_ns, now_ns() + kStepNs));
       look();
       press_key();
@@ -97,6 +102,7 @@ class WatchedLink final : public RobotLink {
   // How far the left wheel has turned, back and forth.
   double travelled_mm() const { return travelled_counts_ * kCreate2MmPerCount; }
   int takeovers() const { return takeovers_; }
+  int port_resets() const { return port_resets_; }
   double worst_ms(int loss) const { return static_cast<double>(worst_ns_[loss]) * 1e-6; }
 
  private:
@@ -104,7 +110,8 @@ class WatchedLink final : public RobotLink {
   // frames that came back just when a robot that was off would have answered.
   void press_key() {
     const Create2Fault fault = schedule_.fault();
-    if (fault == Create2Fault::kHostBytesDropped || fault == Create2Fault::kSilence) {
+    if (fault == Create2Fault::kHostBytesDropped || fault == Create2Fault::kSilence ||
+        fault == Create2Fault::kPortReset || fault == Create2Fault::kOtherReader) {
       like_a_takeover_ns_ = now_ns();
     }
     if (world_ == nullptr || world_->status() != RobotStatus::kTakenOver) {
@@ -120,6 +127,13 @@ class WatchedLink final : public RobotLink {
     }
   }
 
+  // As the I/O thread does it that finds the port's settings changed.
+  void put_port_right() {
+    session_.on_interruption(now_ns());
+    ++port_resets_;
+    mended_ns_ = now_ns();
+  }
+
   void look() {
     const std::int64_t now = now_ns();
     travelled_counts_ += std::abs(simulator_.arena().left_counts - left_counts_);
@@ -130,11 +144,14 @@ class WatchedLink final : public RobotLink {
       clean_ns_ = now;
     }
     // Damaged bytes on the way to the robot can delay a stop; then no time is stated.
-    if (schedule_.fault() == Create2Fault::kHostBytesDropped) clean_ns_ = now + 1000 * kMs;
-    if (now < clean_ns_) return;
+    const Create2Fault fault = schedule_.fault();
+    if (fault == Create2Fault::kHostBytesDropped) clean_ns_ = now + 1000 * kMs;
+    if (fault == Create2Fault::kPortReset) clean_ns_ = now + kStepNs;
     const bool moves =
         simulator_.target_left_mm_s() != 0.0 || simulator_.target_right_mm_s() != 0.0;
-    if (!moves) return;
+    if (!moves) mended_ns_ = -1;
+    if (now < clean_ns_ || !moves) return;
+    if (mended_ns_ >= 0) expect_within(2, now - mended_ns_, kStandsAfterResetNs);
     const bool is_silent = schedule_.fault() == Create2Fault::kSilence;
     const std::int64_t silence_ns = is_silent ? now - schedule_.since_ns() : 0;
     expect_within(0, silence_ns, kStandsWithoutFramesNs);
@@ -167,15 +184,25 @@ class WatchedLink final : public RobotLink {
   std::int16_t right_ = 0;
   std::int64_t first_counts_ = 0;
   std::int64_t counts_ = 0;
-  std::int64_t worst_ns_[2] = {};
+  std::int64_t worst_ns_[kLosses] = {};
+  int port_resets_ = 0;
+  std::int64_t mended_ns_ = -1;  // since when a port is right that was not, until the robot stands
 };
 
 struct Life {
   int steps = 0;
   int episodes = 0;
   int takeovers = 0;
-  double worst_ms[2] = {};
+  int port_resets = 0;
+  double worst_ms[kLosses] = {};
 };
+
+// How long the medium takes for a sync, while the loop that has asked for it stands still.
+std::int64_t sync_ns(const Random& random, int step) {
+  double share = 0.0;
+  random.uniform(static_cast<std::uint64_t>(step), &share, 1, 8192);
+  return static_cast<std::int64_t>((0.2 + 5.8 * share * share) * 1e9);
+}
 
 Life live(std::uint64_t seed) {
   WatchedLink link(seed);
@@ -206,7 +233,7 @@ Life live(std::uint64_t seed) {
       }
       wall_avoider(observation, action);
       world.send(action);
-      if (phase == 0 && life.steps % 97 == 96) link.stall(700 * kMs);
+      if (phase == 0 && life.steps % 97 == 96) link.stall(sync_ns(random, life.steps));
       const Outcome outcome = world.step(action, observation);
       ++life.steps;
       is_open = !outcome.carries_no_step && !outcome.terminated && !outcome.truncated;
@@ -217,7 +244,7 @@ Life live(std::uint64_t seed) {
           0.5 * kCreate2MmPerCount * static_cast<double>(link.counts() - counts_at_begin);
       // What is not paid yet was too much for one tick, and will be in the next ones.
       const double owed = kCreateMoverRewardPerMm * mm - episode_return;
-      EXPECT_TRUE(std::abs(owed) < 1e-6 || std::abs(outcome.reward) > 3.5) << owed;
+      EXPECT_TRUE(std::abs(owed) < 1e-6 || std::abs(outcome.reward) > 3.3) << owed;
       EXPECT_LT(std::abs(owed), 8.0);
       if (!is_open) ++life.episodes;
     }
@@ -236,8 +263,8 @@ Life live(std::uint64_t seed) {
   EXPECT_NEAR(static_cast<double>(link.counts()), link.true_counts(), 3.0);
   EXPECT_EQ(link.simulator().target_left_mm_s(), 0.0);
   life.takeovers = link.takeovers();
-  life.worst_ms[0] = link.worst_ms(0);
-  life.worst_ms[1] = link.worst_ms(1);
+  life.port_resets = link.port_resets();
+  for (int i = 0; i < kLosses; ++i) life.worst_ms[i] = link.worst_ms(i);
   return life;
 }
 
@@ -245,21 +272,26 @@ void live_seeds(std::uint64_t first, std::uint64_t count) {
   int steps = 0;
   int episodes = 0;
   int takeovers = 0;
-  double worst_ms[2] = {};
+  int port_resets = 0;
+  double worst_ms[kLosses] = {};
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const Life life = live(seed);
     steps += life.steps;
     episodes += life.episodes;
     takeovers += life.takeovers;
-    for (int i = 0; i < 2; ++i) worst_ms[i] = std::max(worst_ms[i], life.worst_ms[i]);
+    port_resets += life.port_resets;
+    for (int i = 0; i < kLosses; ++i) worst_ms[i] = std::max(worst_ms[i], life.worst_ms[i]);
     if (testing::Test::HasFailure()) break;
   }
   std::printf(
-      "%llu seeds, %d steps, %d episodes, %d taken over; slowest stop %.0f ms without frames, %.0f "
-      "ms "
-      "without commands\n",
-      static_cast<unsigned long long>(count), steps, episodes, takeovers, worst_ms[0], worst_ms[1]);
+      "%llu seeds, %d steps, %d episodes, %d taken over, %d port resets; slowest stop %.0f ms "
+      "without frames, %.0f ms without commands, %.0f ms after a reset was seen\n",
+      static_cast<unsigned long long>(count), steps, episodes, takeovers, port_resets, worst_ms[0],
+      worst_ms[1], worst_ms[2]);
+  if (count >= 1000) {
+    EXPECT_GT(port_resets, 1000);
+  }
 }
 
 TEST(CreateMoverFaults, OfAThousandSeedsHarmNobody) {

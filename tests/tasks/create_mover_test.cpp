@@ -278,7 +278,7 @@ TEST(CreateMoverForHours, IsPaidForNothingThatItDidNotDrive) {
     EXPECT_GT(session.counters().frames_impossible, 100U);
   }
   std::printf("largest reward %.3f\n", most);
-  EXPECT_LT(most, 3.7);
+  EXPECT_LT(most, 3.4) << "150 mm/s on both wheels pay 3.375";
 }
 
 // Wedged between a wall and an obstacle, where a small turn leads nowhere.
