@@ -28,7 +28,7 @@ constexpr std::int64_t kRepeatStopNs = 100 * kMillisecondNs;
 constexpr std::int64_t kPromptNs = 60 * kMillisecondNs;
 // Whoever was not called for so long may have had its robot stopped by the guardian process, which
 // counts from a beat up to kBeatIntervalNs older.
-constexpr std::int64_t kStandstillNs = Guardian::kSilenceNs - Guardian::kBeatIntervalNs;
+constexpr std::int64_t kStandstillNs = Guardian::kFrozenNs - Guardian::kBeatIntervalNs;
 static_assert(kStandstillNs > 2 * kCreate2FramePeriodNs, "a frame that is lost is no standstill");
 // A line of the firmware's chatter is 33 bytes, what it says when it starts is far longer.
 constexpr std::int64_t kBootTextBytes = 60;

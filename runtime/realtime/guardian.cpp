@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 #include "runtime/realtime/thread.h"
@@ -52,6 +54,8 @@ class Watch {
  private:
   void settle(int agents_end, int ready);
   char next_message(bool is_beating);
+  bool is_silent();
+  bool is_agent_stopped() const;
   void open_where_told();
   void stop(bool agent_lives);
   bool must_go_on(const PortStop& work, std::int64_t begin_ns) const;
@@ -64,6 +68,7 @@ class Watch {
   MonotonicClock clock_;
   std::int64_t silence_ns_ = Guardian::kSilenceWithoutRightsNs;
   int pipe_ = -1;
+  Descriptor agent_;  // what the system says of it
   bool is_lost_ = false;
 };
 
@@ -81,6 +86,9 @@ void Watch::settle(int agents_end, int ready) {
     if (i != port_.get() && i != pipe_ && i != ready) close(i);
   }
   close(agents_end);  // whatever its number: while it is open here, the pipe does not end
+  std::array<char, 32> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", getppid());
+  agent_.reset(open(path.data(), O_RDONLY | O_CLOEXEC));  // without it kSilenceNs is left
   // Without the right to it the stop may wait for pages, which is better than none.
   const int unlocked = mlockall(MCL_CURRENT);
   static_cast<void>(unlocked);
@@ -89,15 +97,34 @@ void Watch::settle(int agents_end, int ready) {
   close(ready);
 }
 
-char Watch::next_message(bool is_beating) {
+// Whether the agent is stopped as by SIGSTOP or a debugger: its state stands behind its name, which
+// may hold anything.
+bool Watch::is_agent_stopped() const {
+  std::array<char, 128> text;
+  const ssize_t size = pread(agent_.get(), text.data(), text.size(), 0);
+  if (size <= 0) return false;
+  const std::string_view stat(text.data(), static_cast<std::size_t>(size));
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) return false;
+  return stat[name_end + 2] == 'T' || stat[name_end + 2] == 't';
+}
+
+// Waits for a message; true when none comes in time.
+bool Watch::is_silent() {
   const std::int64_t due_ns = clock_.now_ns() + silence_ns_;
   pollfd wanted{pipe_, POLLIN, 0};
-  int ready = poll(&wanted, 1, is_beating ? static_cast<int>(silence_ns_ / 1'000'000) : -1);
-  // Where the whole machine stood still the agent gets a moment to speak first.
-  if (ready == 0 && clock_.now_ns() - due_ns > kLateNs) {
-    ready = poll(&wanted, 1, static_cast<int>(kLateNs / 1'000'000));
+  for (std::int64_t wait_ns = Guardian::kFrozenNs; clock_.now_ns() < due_ns;
+       wait_ns = Guardian::kBeatIntervalNs) {
+    if (poll(&wanted, 1, static_cast<int>(wait_ns / 1'000'000)) != 0) return false;
+    if (is_agent_stopped()) return true;
   }
-  if (ready == 0) return kSilence;
+  // Where the whole machine stood still the agent gets a moment to speak first.
+  const bool was_late = clock_.now_ns() - due_ns > kLateNs;
+  return poll(&wanted, 1, was_late ? static_cast<int>(kLateNs / 1'000'000) : 0) == 0;
+}
+
+char Watch::next_message(bool is_beating) {
+  if (is_beating && is_silent()) return kSilence;
   char message = kEnd;
   ssize_t bytes = -1;
   while ((bytes = read(pipe_, &message, 1)) < 0 && errno == EINTR) continue;

@@ -19,8 +19,9 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 // When the pipe ends because this process has died, whatever killed it, the guardian stops the
 // device until the device's own bytes show that it stands, for at most kStopNsMax; while it cannot
 // open the port it tries to, for at most kAwayNsMax. It does the same when this process stands
-// still (a debugger, SIGSTOP): no beat() for kSilenceNs after the last. (Where it has no right to
-// real-time priority, so that threads of this process may just be waiting for a processor, not for
+// still: no beat() for kFrozenNs, and the system says that it is stopped (SIGSTOP, a debugger); or
+// no beat() for kSilenceNs, whatever the reason. (Where it has no right to real-time priority, so
+// that threads of this process may just be waiting for a processor, not for
 // kSilenceWithoutRightsNs.) It ignores the signals that end a process in order, and allocates
 // nothing. To be made before any thread is started.
 //
@@ -28,7 +29,10 @@ inline constexpr const char* kGuardianName = "instep-guardian";
 class Guardian {
  public:
   static constexpr std::int64_t kBeatIntervalNs = 10'000'000;
-  static constexpr std::int64_t kSilenceNs = 50'000'000;
+  static constexpr std::int64_t kFrozenNs = 50'000'000;
+  // On a virtual machine a thread of highest priority may be without its processor for longer than
+  // kFrozenNs.
+  static constexpr std::int64_t kSilenceNs = 120'000'000;
   static constexpr std::int64_t kSilenceWithoutRightsNs = 500'000'000;
   static constexpr std::int64_t kStopNsMax = 2'000'000'000;
   static constexpr std::int64_t kAwayNsMax = 30'000'000'000;

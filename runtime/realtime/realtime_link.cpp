@@ -105,7 +105,12 @@ void RealtimeLink::beat(std::int64_t now_ns) {
     has_lost_guardian_ = !guardian_->beat() || has_lost_guardian_;
     beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
   }
-  // This process stood still, and the robot was stopped behind the session's back.
+  note_guardian_stops(now_ns);
+}
+
+// This process stood still, and the robot was stopped behind the session's back.
+void RealtimeLink::note_guardian_stops(std::int64_t now_ns) {
+  if (guardian_ == nullptr) return;
   const std::uint32_t stops = guardian_->stops();
   if (stops == guardian_stops_) return;
   guardian_stops_ = stops;
@@ -153,6 +158,7 @@ void RealtimeLink::receive() {
     has_more = count >= static_cast<ssize_t>(kReadBytesMax);
   }
   const std::int64_t now_ns = clock_.now_ns();
+  note_guardian_stops(now_ns);  // which these bytes may show
   if (size > 0) session_.on_bytes({input_.data(), size}, now_ns, *this);
   if (is_dead) disconnect(now_ns);
 }
@@ -227,7 +233,7 @@ void RealtimeLink::run() {
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken
     rounds_.fetch_add(1, std::memory_order_relaxed);
-    beat(clock_.now_ns());  // before the session sees what the guardian has done
+    beat(clock_.now_ns());
     take_command();
     if (descriptor_.is_open() && is_readable_) receive();
     const std::int64_t now_ns = clock_.now_ns();

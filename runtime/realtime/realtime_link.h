@@ -102,6 +102,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void run();
   void wait(std::int64_t deadline_ns);
   void beat(std::int64_t now_ns);
+  void note_guardian_stops(std::int64_t now_ns);
   void reopen(std::int64_t now_ns);
   void connect(std::int64_t now_ns);
   void disconnect(std::int64_t now_ns);

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -73,22 +74,26 @@ class Agent {
   std::unique_ptr<RealtimeLink> link_;
 };
 
-// Whoever does things to a robot's port. `wait` lets so many nanoseconds pass.
+// Whoever does things to a robot's port. `wait` lets so many nanoseconds pass, `stall` too, but the
+// loop that commands the robot stands still meanwhile, as one does that waits for a disk.
 class Others {
  public:
   using Wait = std::function<void(std::int64_t)>;
+  static constexpr int kKinds = 7;
 
-  Others(std::uint64_t seed, Create2OnPty& robot, Wait wait)
+  Others(std::uint64_t seed, Create2OnPty& robot, Wait wait, Wait stall)
       : random_{seed, static_cast<std::uint32_t>(Stream::kFaults)},
         robot_(robot),
-        wait_(std::move(wait)) {}
+        wait_(std::move(wait)),
+        stall_(std::move(stall)) {}
 
   // Does one of them. Answers what.
-  const char* disturb() {
-    switch (static_cast<int>(draw(6.0))) {
+  const char* disturb() { return disturb(static_cast<int>(draw(kKinds))); }
+  const char* disturb(int kind) {
+    ++counts_[static_cast<std::size_t>(kind)];
+    switch (kind) {
       case 0:
         robot_.reset_settings();
-        ++resets_;
         return "settings reset";
       case 1:
         replug();
@@ -113,6 +118,9 @@ class Others {
         tcflow(foreign.get(), TCOOFF);
         return "port halted, and taken for somebody else alone";
       }
+      case 5:
+        stall_(static_cast<std::int64_t>(100.0 + draw(900.0)) * kMs);
+        return "loop stalled by a sync";
       default:
         robot_.does([](Create2OnPort& port) { port.simulator().set_line_faults({.drop = 1.0}); });
         wait_(static_cast<std::int64_t>(draw(400.0)) * kMs);
@@ -121,7 +129,9 @@ class Others {
     }
   }
 
-  int resets() const { return resets_; }
+  int resets() const { return counts_[0]; }
+  // How often each was done.
+  const std::array<int, kKinds>& counts() const { return counts_; }
   double draw(double below) {
     double share = 0.0;
     random_.uniform(draws_++, &share, 1);
@@ -141,8 +151,9 @@ class Others {
   Random random_;
   Create2OnPty& robot_;
   Wait wait_;
+  Wait stall_;
   std::uint64_t draws_ = 0;
-  int resets_ = 0;
+  std::array<int, kKinds> counts_{};
 };
 
 int schedules() {
@@ -151,18 +162,20 @@ int schedules() {
 }
 
 TEST(Create2PortFaults, LeaveARobotThatMovesAgainAndStandsAtTheEnd) {
+  const MonotonicClock clock;
+  std::array<int, Others::kKinds> counts{};
   for (int seed = 1; seed <= schedules(); ++seed) {
     SCOPED_TRACE("schedule " + std::to_string(seed));
     Create2OnPty robot;
     Agent agent(robot.path());
     const auto moves_at_last = [&] {
-      const MonotonicClock clock;
       const std::int64_t end_ns = clock.now_ns() + kPatienceNs;
       while (clock.now_ns() < end_ns && !robot.is_moving()) agent.drive(20 * kMs);
       return robot.is_moving();
     };
-    Others others(static_cast<std::uint64_t>(seed), robot,
-                  [&](std::int64_t for_ns) { agent.drive(for_ns); });
+    Others others(
+        static_cast<std::uint64_t>(seed), robot, [&](std::int64_t for_ns) { agent.drive(for_ns); },
+        [&](std::int64_t for_ns) { sleep_until(clock.now_ns() + for_ns); });
     ASSERT_TRUE(moves_at_last());
     std::string what;
     for (int i = 0; i < 3; ++i) {
@@ -176,6 +189,10 @@ TEST(Create2PortFaults, LeaveARobotThatMovesAgainAndStandsAtTheEnd) {
     EXPECT_EQ(agent.link().stood(), true) << what;
     EXPECT_FALSE(robot.is_moving()) << what;
     EXPECT_EQ(agent.link().port_resets() > 0, others.resets() > 0) << what;
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += others.counts()[i];
+  }
+  if (schedules() >= 12) {
+    EXPECT_GT(*std::min_element(counts.begin(), counts.end()), 0) << "every kind is drawn";
   }
 }
 
@@ -190,10 +207,16 @@ TEST(Create2PortFaults, LeaveARobotThatTheGuardianStops) {
       Agent agent(robot.path());
       while (true) agent.drive(1000 * kMs);
     }
-    Others others(static_cast<std::uint64_t>(1000 + seed), robot,
-                  [&](std::int64_t for_ns) { sleep_until(clock.now_ns() + for_ns); });
+    Others others(
+        static_cast<std::uint64_t>(1000 + seed), robot,
+        [&](std::int64_t for_ns) { sleep_until(clock.now_ns() + for_ns); },
+        [&](std::int64_t for_ns) {
+          kill(process, SIGSTOP);
+          sleep_until(clock.now_ns() + for_ns);
+          kill(process, SIGCONT);
+        });
     EXPECT_TRUE(wait_for([&] { return robot.is_moving(); }, kPatienceNs));
-    const char* const what = others.disturb();
+    const char* const what = others.disturb(seed % Others::kKinds);
     sleep_until(clock.now_ns() + static_cast<std::int64_t>(others.draw(200.0)) * kMs);
     kill(process, SIGKILL);
     waitpid(process, nullptr, 0);

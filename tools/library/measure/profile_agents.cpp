@@ -15,6 +15,7 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/run/session.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -22,6 +23,8 @@ namespace {
 // Each with other requests. A kernel must end well before a driver would end it.
 constexpr int kRounds = 10;
 constexpr std::int64_t kRepeatsMax = 2000;
+// An emulated step takes milliseconds; Ctrl-C is looked for after so many of them.
+constexpr std::uint32_t kEmulatedStepsAtOnce = 32;
 
 TeamKind team_of(std::string_view path) {
   if (path.find("cluster") != path.npos) return TeamKind::kCluster;
@@ -68,7 +71,8 @@ void fill_request(cuda::Request& request, std::uint64_t seed, int round, const S
   draw(Stream::kNextAction, request.next_noise, shape.action_dim);
 }
 
-// What runs learners: microseconds that one step of all took, each round.
+// What runs learners: microseconds that one step of all took, each round. Fewer rounds than asked
+// for where a stop was requested.
 struct Measured {
   std::vector<double> step_us;
   int agents_at_once = 0;  // 0: not known
@@ -88,7 +92,7 @@ Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t rep
   parameters.learners = on_device.data();
   parameters.requests = requests.data();
   parameters.replies = replies.data();
-  parameters.repeats = repeats;
+  const auto at_once = std::max(1U, kEmulatedStepsAtOnce / static_cast<std::uint32_t>(count));
   EmulatedDevice device(shape, learners.learner(0).layout, learners.count());
   const MonotonicClock clock;
   Measured measured;
@@ -98,8 +102,12 @@ Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t rep
                    learners.learner(i).layout.shape);
     }
     const std::int64_t begin_ns = clock.now_ns();
-    if (!device.launch(parameters, KernelKind::kLaunched)) {
-      throw DataError("the kernel stands still: " + device.emulator().problem());
+    for (std::uint32_t done = 0; done < repeats; done += parameters.repeats) {
+      if (is_stop_requested()) return measured;
+      parameters.repeats = std::min(at_once, repeats - done);
+      if (!device.launch(parameters, KernelKind::kLaunched)) {
+        throw DataError("the kernel stands still: " + device.emulator().problem());
+      }
     }
     const auto time_ns = static_cast<double>(clock.now_ns() - begin_ns);
     measured.step_us.push_back(time_ns * 1e-3 / repeats);
@@ -121,7 +129,7 @@ Measured run_on_gpu(const Learners& learners, TeamKind team, std::uint32_t repea
                      " at once on that path");
   }
   for (int i = 0; i < learners.count(); ++i) require(device.upload(i, learners.learner(i).block));
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kRounds && !is_stop_requested(); ++round) {
     for (int i = 0; i < learners.count(); ++i) {
       fill_request(device.request(i), learners.seed(i), round, learners.learner(i).layout.shape);
     }
@@ -163,11 +171,16 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
   const Measured all = run(together, team, repeats);
   std::vector<double> alone_us;
   bool same_bits = true;
-  for (int i = 0; i < options.agents; ++i) {
+  for (int i = 0; i < options.agents && !is_stop_requested(); ++i) {
     const Learners alone(agent, together.seed(i), 1);
     const Measured one = run(alone, team, repeats);
     alone_us.insert(alone_us.end(), one.step_us.begin(), one.step_us.end());
     same_bits = same_bits && together.has_bits_of(alone, i, 0);
+  }
+
+  if (is_stop_requested()) {
+    std::printf("stopped before all was measured\n");
+    return kDone;
   }
 
   const double one_us = median(alone_us);

@@ -9,7 +9,7 @@ namespace instep {
 
 // Learns from random transitions with options.agents agents at once, each with a block, grid or
 // cluster of its own in the same launch, then with each of them alone. Answers an exit code: 1 when
-// an agent has other bits than alone. Throws CommandError.
+// an agent has other bits than alone; 0, soon, when a stop is requested. Throws CommandError.
 int profile_agents(const ProfileOptions& options, const RunConfig& config,
                    const BackendChoice& choice);
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "command.h"
@@ -370,6 +371,40 @@ TEST(Hands, EndAMeasurementThatSaysWhatIsMissing) {
     const auto json = nlohmann::json::parse(result.last_line());
     EXPECT_EQ(json.at("is_partial"), words.size() == 5) << "the last one's updates were all made";
   }
+}
+
+// Whose launches each would take minutes.
+TEST(Hands, EndAMeasurementOfSeveralAgents) {
+  CommandOnTerminal command({"profile", "create_mover", "--agents", "2", "--backend",
+                             "cuda-emulated", "--updates", "1000000000"});
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 1500 * kMs);
+  command.type("\x03");
+  ASSERT_TRUE(command.ends_within(10'000 * kMs));
+  EXPECT_EQ(command.exit_code(), 0);
+  EXPECT_TRUE(command.shows("stopped", 0));
+}
+
+// `stop` has no file to wait for; only the end of the run has.
+TEST(Hands, StopFromOutsideWhileTheDiskStandsStill) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  const TemporaryFolder folder;
+  SlowWorld world;
+  Create2OnPty robot;
+  CommandOnTerminal run(train(robot, folder / "run"));
+  ASSERT_TRUE(moves(robot));
+  begin_slow_sync(world);
+  std::optional<RunningCommand> stop;
+  EXPECT_LT(time_to_stand_ns(robot,
+                             [&] {
+                               stop.emplace(std::vector<std::string>{"stop", robot.path()});
+                             }),
+            kSoonNs);
+  world->sync_ms = 0;
+  const CommandResult result = stop->wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  ASSERT_TRUE(run.ends_within(kPatienceNs));
+  EXPECT_EQ(run.exit_code(), 0);
 }
 
 }  // namespace
