@@ -67,7 +67,6 @@ int CheckpointFile::create(const std::string& path, const CheckpointIdentity& id
   step_ = -1;
   slot_ = 1;
   if (const int error = file_.open(path, File::Mode::kCreate)) return error;
-  if (const int error = file_.lock()) return error;
   if (const int error = file_.reserve(2 * slot_bytes(snapshot_bytes))) return error;
   return file_.sync();
 }
@@ -103,7 +102,6 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
 
 CheckpointStatus CheckpointFile::open(const std::string& path, bool writable) {
   error_ = file_.open(path, writable ? File::Mode::kWrite : File::Mode::kRead);
-  if (error_ == 0 && writable) error_ = file_.lock();
   if (error_ == EINVAL) return CheckpointStatus::kNotACheckpoint;  // a named pipe
   if (error_ != 0) return CheckpointStatus::kSystemError;
   return read_newest();

@@ -45,13 +45,12 @@ class CheckpointFile {
                           const FileOperations& operations = system_file_operations())
       : every_(every), file_(operations) {}
 
-  // Makes the file with room for two snapshots of that size, and takes it for this process alone.
-  // Answers 0 or an errno value.
+  // Makes the file with room for two snapshots of that size. Answers 0 or an errno value.
   [[nodiscard]] int create(const std::string& path, const CheckpointIdentity& identity,
                            std::size_t snapshot_bytes);
 
-  // Opens an existing file and reads its newest whole slot. `writable` also takes it for this
-  // process.
+  // Opens an existing file and reads its newest whole slot. `writable`: for write(). One process at
+  // a time may write.
   [[nodiscard]] CheckpointStatus open(const std::string& path, bool writable);
 
   // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an

@@ -227,17 +227,6 @@ TEST_F(CheckpointTest, RefusesASlotOfAnotherSize) {
   EXPECT_EQ(open_bytes(lying).status, CheckpointStatus::kBothDamaged);
 }
 
-TEST_F(CheckpointTest, BelongsToOneProcessAtATime) {
-  CheckpointFile first(kEvery);
-  ASSERT_EQ(first.create(path(), kIdentity, kSnapshotBytes), 0);
-  ASSERT_EQ(first.write(0, snapshot_of(0)), 0);
-  CheckpointFile second(kEvery);
-  EXPECT_EQ(second.open(path(), true), CheckpointStatus::kSystemError);
-  EXPECT_EQ(second.error(), EWOULDBLOCK);
-  EXPECT_EQ(second.open(path(), false), CheckpointStatus::kOk) << "reading needs no permission";
-  EXPECT_EQ(second.create(path(), kIdentity, kSnapshotBytes), EEXIST);
-}
-
 // File operations that fail, and may have done a part, when `countdown` calls are over.
 struct Trouble {
   int countdown = 0;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -108,6 +109,22 @@ ssize_t write(int descriptor, const void* bytes, size_t count) {
     return -1;
   }
   return syscall(SYS_write, descriptor, bytes, count);
+}
+
+int fallocate(int descriptor, int mode, off_t offset, off_t bytes) {
+  if (control().is_disk_full != 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_fallocate, descriptor, mode, offset, bytes));
+}
+
+int flock(int descriptor, int operation) {
+  if (control().flock_error != 0) {
+    errno = control().flock_error;
+    return -1;
+  }
+  return original<int(int, int)>("flock")(descriptor, operation);
 }
 
 int posix_fallocate(int descriptor, off_t offset, off_t bytes) {

@@ -39,6 +39,7 @@ struct SlowWorldControl {
   std::atomic<int> memory_error;      // mmap() of memory fails
   std::atomic<int> fifo_error;        // pthread_setschedparam() and sched_setscheduler() fail
   std::atomic<int> lock_error;        // mlockall() fails
+  std::atomic<int> flock_error;       // flock() fails
   std::atomic<std::uint32_t> frozen;  // FrozenThread bits
 };
 

@@ -75,7 +75,6 @@ json open_manifest(const RandomSearchOptions& options, const TaskInfo& task) {
   const std::string path = options.out + "/manifest.json";
   const json planned = plan_cells(options, task);
   if (!std::filesystem::exists(path)) {
-    make_folders(options.out);
     if (!std::filesystem::is_empty(options.out)) {
       throw UsageError("--out " + options.out + ": holds something else than a study");
     }
@@ -132,12 +131,11 @@ bool is_done(const StudyRun& run) {
 int run_one(const StudyRun& run) {
   const bool is_resumed = std::filesystem::exists(run.folder + "/config.toml");
   RunConfig config = run.config;
-  if (is_resumed) {
-    config = read_config_toml(run.folder + "/config.toml");
-  } else {
-    std::filesystem::remove(run.folder + "/config.toml.new");  // killed while it was written
-    make_run_folder(run.folder, config);
-  }
+  if (!is_resumed)
+    std::filesystem::remove(run.folder + "/config.toml.new");  // killed as it wrote it
+  const RunFolder own =
+      is_resumed ? take_run_folder(run.folder) : make_run_folder(run.folder, config);
+  if (is_resumed) config = read_config_toml(run.folder + "/config.toml");
   const RunSummary summary = TrainingRun(config, run.folder, {.is_resumed = is_resumed}).run();
   return summary.ended == "faulted" ? kCheckFailed : kDone;
 }
@@ -185,6 +183,8 @@ std::vector<CellResult> results_of(const json& manifest, const std::vector<Study
 int run_random_search(const RandomSearchOptions& options) {
   const TaskInfo& task = require_task(options.task);
   if (options.out.empty()) throw UsageError("study random-search needs --out DIR");
+  make_folders(options.out);
+  const FolderLock lock(options.out);
   const json manifest = open_manifest(options, task);
   const std::vector<StudyRun> runs = runs_of(manifest, options.out, task);
   install_stop_handler();

@@ -272,6 +272,8 @@ int run_train(const TrainOptions& options) {
   ServiceNotice().extend_start(600'000'000'000);
   if (!options.seeds.empty()) return train_seeds(options);
   if (is_seeds) return resume_seeds(options);
+  std::optional<RunFolder> folder;
+  if (is_resumed) folder = take_run_folder(options.resume);  // before it is judged by what it holds
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
@@ -284,8 +286,8 @@ int run_train(const TrainOptions& options) {
   }
   if (is_resumed && is_finished(config, options)) return kDone;
   if (!options.init.empty()) open_init(options.init, config);
-  const std::string folder = is_resumed ? options.resume : make_run_folder(options.out, config);
-  const RunSummary summary = TrainingRun(config, folder,
+  if (!folder) folder = make_run_folder(options.out, config);
+  const RunSummary summary = TrainingRun(config, folder->path,
                                          {.is_resumed = is_resumed,
                                           .change = options.change,
                                           .init = options.init,

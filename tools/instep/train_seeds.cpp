@@ -162,26 +162,29 @@ int train_seeds(const TrainOptions& options) {
       .config = new_config(options)};
   plan.config.seed = seeds.first;
   if (!plan.init.empty()) open_init(plan.init, plan.config);
-  const std::string parent = options.out.empty() ? "" : make_run_folder(options.out, plan.config);
-  if (!parent.empty()) write_seed_plan(parent, plan);
+  std::optional<RunFolder> all;
+  if (!options.out.empty()) all = make_run_folder(options.out, plan.config);
+  const std::string parent = all ? all->path : "";
+  if (all) write_seed_plan(parent, plan);
   std::vector<std::string> folders(seeds.last - seeds.first + 1);
   ChildRuns children(options.jobs.value_or(1));
   for (std::uint64_t seed = seeds.first;; ++seed) {
     RunConfig config = plan.config;
     config.seed = seed;
-    const std::string folder = make_run_folder(seed_folder(parent, seed), config);
+    // The child has it from here on; this process lets go of it when the child has begun.
+    const RunFolder own = make_run_folder(seed_folder(parent, seed), config);
     const bool is_started = children.start("seed " + std::to_string(seed), [&] {
       return exit_code(
           TrainingRun(
-              config, folder,
+              config, own.path,
               {.change = plan.change, .init = plan.init, .command = shell_text(options.words)})
               .run());
     });
     if (!is_started) {
-      std::filesystem::remove(folder);
+      std::filesystem::remove(own.path);
       break;
     }
-    folders[seed - seeds.first] = folder;
+    folders[seed - seeds.first] = own.path;
     if (seed == seeds.last) break;
   }
   const int worst = children.wait();
@@ -194,6 +197,8 @@ namespace {
 // began.
 int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t seed,
                 const std::string& folder) {
+  make_folders(folder);
+  const FolderLock lock(folder);
   const std::string command = shell_text(options.words);
   if (std::filesystem::exists(folder + "/config.toml")) {
     TrainOptions of_one = options;
@@ -206,10 +211,11 @@ int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t
   if (has_results(folder)) {
     throw UsageError(folder + ": holds results but no config.toml; move the folder away");
   }
-  std::filesystem::remove_all(folder);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::filesystem::remove_all(entry.path());
+  }
   RunConfig config = plan.config;
   config.seed = seed;
-  make_run_folder(folder, config);
   return exit_code(
       TrainingRun(config, folder, {.change = plan.change, .init = plan.init, .command = command})
           .run());
@@ -219,6 +225,7 @@ int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t
 
 int resume_seeds(const TrainOptions& options) {
   const std::string& parent = options.resume;
+  const FolderLock lock(parent);
   SeedPlan plan = read_seed_plan(parent);
   refuse_new_settings(options);
   if (!options.task.empty() && options.task != plan.config.task) {

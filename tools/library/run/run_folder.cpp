@@ -37,6 +37,11 @@ void require_run_folder(const std::string& folder) {
                                  : ": no such folder; give a run's folder"));
 }
 
+RunFolder take_run_folder(const std::string& folder) {
+  require_run_folder(folder);
+  return {folder, FolderLock(folder)};
+}
+
 bool is_kept_copy(const std::string& folder) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -52,13 +57,14 @@ void make_folders(const std::string& path) {
   if (error) throw_io_error(path, "cannot be made: " + error.message());
 }
 
-std::string make_run_folder(const std::string& out, const RunConfig& config) {
+RunFolder make_run_folder(const std::string& out, const RunConfig& config) {
   if (!out.empty()) {
     std::error_code error;
     if (std::filesystem::exists(out, error) && !std::filesystem::is_directory(out, error)) {
       throw UsageError("--out " + out + ": is not a folder");
     }
     make_folders(out);
+    RunFolder folder{out, FolderLock(out)};  // whoever has it is the one who fills it
     const bool is_empty = std::filesystem::is_empty(out, error);
     if (error) throw_io_error(out, "cannot be looked into: " + error.message());
     if (!is_empty) {
@@ -66,7 +72,7 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
           "--out " + out +
           ": is not empty; choose another folder, or continue the run in it with --resume " + out);
     }
-    return out;
+    return folder;
   }
   const std::string base = "runs/" + config.task;
   make_folders(base);
@@ -75,7 +81,7 @@ std::string make_run_folder(const std::string& out, const RunConfig& config) {
   for (int attempt = 1; attempt < 1000; ++attempt) {
     std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
     std::error_code error;
-    if (std::filesystem::create_directory(folder, error)) return folder;
+    if (std::filesystem::create_directory(folder, error)) return {folder, FolderLock(folder)};
     if (error) throw_io_error(folder, "cannot be made: " + error.message());
   }
   throw_io_error(name, "a thousand folders of this name exist");

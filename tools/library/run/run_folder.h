@@ -4,12 +4,22 @@
 #include <string>
 
 #include "runtime/settings.h"
+#include "tools/library/run/folder_lock.h"
 
 namespace instep {
 
-// Makes the folder `out`, or runs/<task>/<time>-s<seed> when out is empty. An existing folder must
-// be empty. Answers its path. Throws UsageError or IoError.
-std::string make_run_folder(const std::string& out, const RunConfig& config);
+// A folder of this process's own.
+struct RunFolder {
+  std::string path;
+  FolderLock lock;
+};
+
+// Makes and takes the folder `out`, or runs/<task>/<time>-s<seed> when out is empty. An existing
+// folder must be empty. Throws UsageError or IoError.
+RunFolder make_run_folder(const std::string& out, const RunConfig& config);
+
+// Takes the folder of a run that is to be gone on with. Throws UsageError or IoError.
+RunFolder take_run_folder(const std::string& folder);
 
 // Throws UsageError unless the folder is one that a run was started in, IoError when it cannot be
 // looked into.

@@ -137,10 +137,6 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
           path.c_str(), static_cast<long long>(checkpoint.step()));
       return;
     case CheckpointStatus::kSystemError:
-      if (checkpoint.error() == EWOULDBLOCK) {
-        throw IoError(path +
-                      ": another process is training in this folder; wait for it or stop it");
-      }
       if (checkpoint.error() == ENOENT && has_results(folder)) {
         throw DataError(path + lost_text(folder, "missing"));
       }

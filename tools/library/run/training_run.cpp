@@ -78,7 +78,6 @@ void TrainingRun::start(const std::string& init) {
   const std::string config = write_config_toml(config_);
   if (init.empty()) write_file(folder_ + "/config.toml", config);
   if (change_ && change_->step == 0) change_world();
-  // The checkpoint first: it takes the folder for this process.
   check(checkpoint_.create(folder_ + "/checkpoint", session_.identity(), snapshot_.size()),
         "checkpoint");
   std::filesystem::remove(folder_ + "/episodes.csv");
