@@ -31,11 +31,6 @@
 
 namespace instep {
 
-// When step 7 is done. kActFirst: at once. kThroughput: fused into the next tick's pass over the
-// actor's weights (for simulation, where nothing moves meanwhile). The same bits either way; IAC
-// has one schedule.
-enum class Schedule : std::uint32_t { kActFirst = 0, kThroughput = 1 };
-
 // A learner is its settings, its layout and one 64-byte-aligned block of layout.bytes bytes, owned
 // by the caller.
 struct Learner {

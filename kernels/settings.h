@@ -18,6 +18,11 @@ enum class TruncationReturn : std::uint32_t { kCarry = 0, kPush = 1 };
 // tolerances; repeats are still bit-identical on one path.
 enum class Arithmetic : std::uint32_t { kFast = 0, kPortable = 1 };
 
+// When what can be put off is done (step 7 of kernels/learner.h). kActFirst: at once. kThroughput:
+// with the next tick's pass over the same weights (for simulation, where nothing moves meanwhile).
+// The same bits either way; IAC has one schedule.
+enum class Schedule : std::uint32_t { kActFirst = 0, kThroughput = 1 };
+
 // Settings of one learner. Defaults are those shared by all of AVG's published runs; the step
 // sizes, entropy coefficient and discount are half_cheetah's (facts of each task stand in
 // tasks/registry.cpp).

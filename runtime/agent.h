@@ -1,196 +1,189 @@
-// The learner as the control loop sees it: an observation goes in, an action comes out at once, and
-// the learning is done afterwards while the robot moves.
+// The learner as the control loop sees it, whatever its algorithm: an observation goes in, an
+// action comes out at once, and the learning is done afterwards while the robot moves.
 //
-// With `learns_apart` the learning is another thread's. The loop hands it tasks and never waits.
-// Between tasks the whole learner is the loop's, exactly as in one thread, so a run in which every
-// task was done in time has the bits of a run in one thread. While tasks are left, the learner
-// writes weights, moments, tapes and the statistics of rewards; the loop goes on with what the
-// tasks do not touch:
-//
-//      the normaliser                  takes every observation, busy or not
-//      the actor weights that acted    the learner writes the other buffer
-//      a tape of its own               for an action that no update will follow
-//
-// A transition whose action was drawn this way was never begun. It is dropped whole, but for its
-// reward, which the learner's statistics take in its turn.
+// An algorithm is a class that implements Agent, and one entry of the table (runtime/algorithm.h).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
 #include <vector>
 
-#include "kernels/learner.h"
-#include "kernels/philox.h"
-#include "runtime/memory.h"
-#include "runtime/realtime/spsc_ring.h"
+#include "kernels/bound.h"
+#include "runtime/health.h"
+#include "runtime/latency_histogram.h"
+#include "runtime/policy.h"
 
 namespace instep {
 
-// Everything that decides an agent's bits.
-struct AgentConfig {
-  Shape shape;
-  LearnerSettings settings;  // settings.hidden == shape.hidden_dim
-  Schedule schedule = Schedule::kActFirst;
-  const Executor* executor = nullptr;
-  std::uint64_t seed = 0;
-  bool learns_apart = false;  // AVG, act_first
+// Where the learner's thread tells what it has done. Called where they are not null: posted by
+// update() and request_state(), on the loop's side, when there is something to do; the others on
+// the side that learns.
+struct LearnerHooks {
+  void* self = nullptr;
+  void (*posted)(void* self) = nullptr;
+  void (*updated)(void* self) = nullptr;  // the agent's health may be gathered
+  void (*state_taken)(void* self, std::uint64_t step) = nullptr;
 };
 
-// What became of ticks at which the learner was not done yet.
+// What became of ticks at which a learner apart was not done yet.
 struct LateLearning {
   std::uint64_t ticks = 0;
   std::uint64_t transitions_dropped = 0;  // never begun
   std::uint64_t tasks_lost = 0;           // the learner was so late that it could not even be told
 };
 
-// Called where they are not null: posted by update() and request_snapshot(), on the loop's side,
-// when there is something to do; the others by run_next_task(), on the learner's.
-struct LearnerHooks {
-  void* self = nullptr;
-  void (*posted)(void* self) = nullptr;
-  void (*updated)(void* self, const Learner& learner) = nullptr;
-  void (*snapshot_taken)(void* self, std::uint64_t step) = nullptr;
+// One array of what an agent keeps in memory. Its bytes end where the next one begins, padding
+// included.
+struct MemoryPart {
+  std::string_view name;
+  std::size_t offset = 0;
+  std::size_t bytes = 0;          // with padding
+  std::size_t padding_bytes = 0;  // of them, what holds no number
 };
 
-// Where the standard normal draws of a step come from. The agent's own source is Philox;
-// verification plugs in recorded draws. Overwrites out [action_dim] for kExploration or
-// kNextAction.
-struct NoiseSource {
-  void* self = nullptr;
-  void (*fill)(void* self, Stream stream, std::uint64_t step, float* out, int count) = nullptr;
+// A number that an agent tells about itself, for `instep info`.
+struct NamedNumber {
+  std::string_view name;
+  std::variant<std::int64_t, double> value;
 };
 
-// One learner with its memory, its noise and its step counter. The constructor allocates, nothing
-// else does. One thread, or two with `learns_apart`: run_next_task() is the learner's, everything
-// else the loop's.
+// What was not learnt because a number was not finite.
+struct DropCounts {
+  std::int64_t updates = 0;
+  std::int64_t transitions = 0;
+};
+
+// How long one phase of a tick took, and how many bytes of weights and the like it must move (0:
+// not known).
+struct Phase {
+  std::string_view name;
+  LatencyHistogram latency;
+  std::size_t bytes = 0;
+};
+
+// The passes over memory that one update cannot do without, for measuring what it cannot be faster
+// than: each reads, or reads and writes, numbers [first, first + count) of an array, and of a
+// second one of its size where it updates.
+struct LeastWork {
+  struct Pass {
+    bool is_update = false;
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  const BoundLoops* loops = nullptr;
+  std::size_t floats = 0;  // of each array
+  std::vector<Pass> passes;
+};
+
+// One learner with its memory, its noise and its step counter. Making one allocates; of what
+// follows, only what answers a vector or a pointer to something new does. One thread, or two where
+// it learns apart: run_next_task() and the health are the learner's then, everything else the
+// loop's.
 class Agent {
  public:
-  // Starts from clear statistics and the seed's initial weights. Throws std::bad_alloc.
-  explicit Agent(const AgentConfig& config);
-  ~Agent();
+  virtual ~Agent() = default;
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
+
+  virtual int observation_dim() const = 0;
+  virtual int action_dim() const = 0;
+
+  // ---- The tick
 
   // Opens an episode with its first observation [observation_dim]. Answers the action [action_dim],
   // valid until the next call, or null when nothing may be sent: the observation or the action is
   // not finite.
-  const float* begin_episode(const double* observation);
+  virtual const float* begin_episode(const double* observation) = 0;
 
   // Takes what followed the last action: the next observation, the reward, and whether the episode
   // ended. Answers the next action, or null when there is none: the episode ended, or
   // (was_dropped()) something was not finite; then no statistic has seen it, and the episode cannot
   // go on.
-  const float* sense(const double* observation, double reward, bool terminated, bool truncated);
+  virtual const float* sense(const double* observation, double reward, bool terminated,
+                             bool truncated) = 0;
 
   // The rest of the tick: learns from the transition that sense() closed and opens the next one. To
   // be called once after every begin_episode() or sense(), when the command has been sent.
-  void update();
+  virtual void update() = 0;
 
   // Instead of sense() where a tick carries no step: drops the open transition. step() goes on: the
   // noise of its action is used up.
-  void interrupt();
-
-  // Whether the learner has done all it was given; learner() may be looked at only then.
-  bool is_learner_idle() const { return tasks_.size() == 0; }
-  std::uint32_t tasks_left() const { return tasks_.size(); }
-  const LateLearning& late_learning() const { return late_; }
-  // Whether the last call found the learner at work.
-  bool was_late() const { return is_late_; }
-
-  // Apart: does the oldest task; false when there is none.
-  bool run_next_task();
-  // Apart: asks for a copy of the learner's block as it will be after all tasks given so far.
-  // out [layout.bytes] must stay until the hook is called. False when the learner could not be
-  // told.
-  [[nodiscard]] bool request_snapshot(std::uint8_t* out);
-  void set_hooks(const LearnerHooks& hooks) { hooks_ = hooks; }
-
-  // As sense() and update() for a transition after which nothing more happens: learns from it,
-  // draws no action. Verification compares the learner here.
-  void close(const double* observation, double reward, bool terminated, bool truncated);
+  virtual void interrupt() = 0;
 
   // True when the last call met a number that is not finite, or is beyond a float's range.
-  bool was_dropped() const { return was_dropped_; }
+  virtual bool was_dropped() const = 0;
 
   // Closed transitions so far, dropped ones included: the clock of the random streams.
-  std::uint64_t step() const { return step_; }
-  // Goes on with a block that was loaded into learner() and belongs to that step.
-  void set_step(std::uint64_t step);
+  virtual std::uint64_t step() const = 0;
 
-  const AgentConfig& config() const { return config_; }
-  const Learner& learner() const { return learner_; }
-  void set_noise_source(const NoiseSource& source) { noise_ = source; }
+  // ---- State
 
-  // Completes what the throughput schedule put off, so that the block is the same under both
-  // schedules.
-  void flush() { config_.executor->flush(learner_); }
-  // Brings the learner's block up to date where the executor keeps it in another memory.
-  void fetch() {
-    if (config_.executor->fetch != nullptr) config_.executor->fetch(learner_);
+  // Everything that decides what the agent does next, step() aside. save_state() first does what a
+  // schedule has put off, so that the bytes are the same under all of them.
+  virtual std::size_t state_bytes() const = 0;
+  virtual void save_state(std::span<std::uint8_t> out) = 0;
+
+  // Goes on with a state that was saved after `step` steps. False, and nothing has changed, when
+  // the bytes cannot be a state of this agent; then where they end in the middle of an episode
+  // (has_open_action()), open_action() is what was done last.
+  [[nodiscard]] virtual bool load_state(std::span<const std::uint8_t> in, std::uint64_t step) = 0;
+  // The last action [action_dim], whose outcome is still to come; null when there is none.
+  virtual const float* open_action() const = 0;
+  // Drops the open transition without a step: the world that it belonged to is gone.
+  virtual void drop_open() = 0;
+
+  // Takes weights and normaliser of another agent of the same algorithm; everything else stays.
+  // False, and nothing has changed, when its sizes are others.
+  [[nodiscard]] virtual bool take_weights(const Agent& other) = 0;
+
+  // ---- Acting, without learning
+
+  // The policy with its weights and statistics as they are. With `adapts_normalizer` the normaliser
+  // alone goes on. It borrows this agent's memory, so that learning cannot go on afterwards.
+  virtual std::unique_ptr<Policy> make_policy(bool adapts_normalizer) = 0;
+
+  // ---- What it tells of itself
+
+  // Every array in memory, in order. The first state_bytes() bytes are what save_state() writes.
+  virtual std::vector<MemoryPart> memory_parts() const = 0;
+  virtual DropCounts drop_counts() const { return {}; }
+  virtual std::vector<NamedNumber> numbers() const { return {}; }
+
+  // Gathers what the tick that has just been made says of the learning; take_health() answers means
+  // since its last call. Where it learns apart, both belong into LearnerHooks::updated.
+  virtual void gather_health() {}
+  virtual std::int64_t health_ticks() const { return 0; }  // gathered since
+  virtual HealthSample take_health() { return {}; }
+
+  // Null where nothing is known of what an update must at least do.
+  virtual std::optional<LeastWork> least_work() const { return std::nullopt; }
+
+  // ---- Learning apart from the loop, in a thread of its own (AgentConfig::learns_apart)
+
+  // Does the oldest task; false when there is none.
+  virtual bool run_next_task() { return false; }
+  virtual std::uint32_t tasks_left() const { return 0; }
+  // Whether the last call found the learner at work.
+  virtual bool was_late() const { return false; }
+  virtual LateLearning late_learning() const { return {}; }
+  // Asks for the state as it will be after all tasks given so far. out [state_bytes()] must stay
+  // until the hook is called. False when the learner could not be told.
+  [[nodiscard]] virtual bool request_state(std::span<std::uint8_t> out) {
+    save_state(out);
+    if (hooks_.state_taken != nullptr) hooks_.state_taken(hooks_.self, step());
+    return true;
   }
+  void set_hooks(const LearnerHooks& hooks) { hooks_ = hooks; }
 
- private:
-  // What the learner is to do; the order of the ring is the order of time.
-  struct Task {
-    enum class Kind : std::uint8_t {
-      kUpdate,    // learn from the newest observation, prepare at the newest action
-      kClose,     // learn with close_observation_, after which no transition is open
-      kAccount,   // take the reward of a transition that was never begun
-      kDrop,      // the open transition
-      kSnapshot,  // copy the block to snapshot_
-    };
-    Kind kind = Kind::kUpdate;
-    bool must_learn = false;
-    bool must_prepare = false;
-    bool terminated = false;
-    bool truncated = false;
-    float log_prob = 0.0F;
-    double reward = 0.0;
-    std::uint64_t step = 0;
-  };
-  struct alignas(64) CacheLine {
-    float floats[16];
-  };
-  static constexpr std::uint32_t kTasksMax = 1024;  // seconds of lateness at any period
+ protected:
+  Agent() = default;
 
-  const float* act();
-  const float* act_apart();
-  const float* sense_apart(const double* observation, double reward, bool terminated,
-                           bool truncated);
-  const float* checked_action(const float* tape);
-  void normalize_apart(const double* observation);
-  void drop_open();
-  void account(double reward, bool terminated, bool truncated);
-  void pend(const Task& task);
-  bool begin_tick();
-  bool is_usable(const double* observation, double reward) const;
-  void run(const Task& task);
-  void learn(const Task& task);
-  void copy_block();
-
-  AgentConfig config_;
-  MemoryBlock memory_;
-  Learner learner_;
-  std::vector<CacheLine> apart_memory_;  // empty unless it learns apart
-  NoiseSource noise_;
   LearnerHooks hooks_;
-  std::uint64_t step_ = 0;
-  // What sense() or begin_episode() leaves for update().
-  Task update_;
-  Task pending_[2];
-  int pending_count_ = 0;
-  bool must_update_ = false;
-  bool was_dropped_ = false;
-  // The last action opened, or will open, a transition of the learner's.
-  bool is_begun_ = false;
-  // Apart from the learner.
-  bool is_late_ = false;
-  std::uint32_t acting_buffer_ = 0;  // actor weights that acted when the learner was last idle
-  float* apart_tape_ = nullptr;
-  float* close_observation_ = nullptr;  // written only while no kClose is in the ring
-  float apart_log_prob_ = 0.0F;
-  std::uint8_t* snapshot_ = nullptr;
-  LateLearning late_;
-  SpscRing<Task, kTasksMax> tasks_;
 };
 
 }  // namespace instep

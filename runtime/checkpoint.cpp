@@ -82,10 +82,10 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
   SlotHeader header;
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kCheckpointVersion;
-  header.algorithm = static_cast<std::uint32_t>(identity_.algorithm);
-  header.observation_dim = identity_.shape.observation_dim;
-  header.action_dim = identity_.shape.action_dim;
-  header.hidden_dim = identity_.shape.hidden_dim;
+  header.algorithm = identity_.algorithm;
+  header.observation_dim = identity_.observation_dim;
+  header.action_dim = identity_.action_dim;
+  header.hidden_dim = identity_.hidden_dim;
   header.settings_hash = identity_.settings_hash;
   header.step = step;
   header.snapshot_bytes = snapshot_bytes_;
@@ -121,8 +121,8 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   slot.has_header = slot.has_magic && header.version == kCheckpointVersion &&
                     header_checksum(header) == header.header_checksum;
   slot.step = header.step;
-  const Shape shape{header.observation_dim, header.action_dim, header.hidden_dim};
-  if (!slot.has_header || !is_valid(shape) || header.algorithm > 1 || header.step < 0 ||
+  if (!slot.has_header || header.observation_dim < 1 || header.action_dim < 1 ||
+      header.hidden_dim < 0 || header.step < 0 ||
       header.snapshot_bytes > static_cast<std::uint64_t>(half) ||
       slot_bytes(header.snapshot_bytes) != half) {
     return slot;
@@ -131,7 +131,8 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   error_ = file_.read_at(snapshot, offset + kPageBytes);
   if (error_ != 0 || checksum(header, snapshot) != header.checksum) return slot;
   slot.is_whole = true;
-  slot.identity = {shape, static_cast<Algorithm>(header.algorithm), header.settings_hash};
+  slot.identity = {header.observation_dim, header.action_dim, header.hidden_dim, header.algorithm,
+                   header.settings_hash};
   return slot;
 }
 

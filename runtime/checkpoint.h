@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/shape.h"
 #include "runtime/file.h"
 
 namespace instep {
@@ -15,8 +14,10 @@ inline constexpr std::uint32_t kCheckpointVersion = 1;
 
 // What a run must have in common with a checkpoint to go on from it.
 struct CheckpointIdentity {
-  Shape shape;
-  Algorithm algorithm = Algorithm::kAvg;
+  int observation_dim = 0;
+  int action_dim = 0;
+  int hidden_dim = 0;               // 0 where the algorithm has no such setting
+  std::uint32_t algorithm = 0;      // its number in the table
   std::uint64_t settings_hash = 0;  // of task, seed and everything else that decides the run's bits
 
   friend bool operator==(const CheckpointIdentity&, const CheckpointIdentity&) = default;

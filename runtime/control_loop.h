@@ -49,6 +49,25 @@ struct LoopState {
   std::int64_t episode_length = 0;
 };
 
+// Where a snapshot holds what: LoopState, then the world's state, then the learner's.
+struct SnapshotLayout {
+  std::size_t world_bytes = 0;
+  std::size_t learner_bytes = 0;
+
+  std::size_t world_start() const { return sizeof(LoopState); }
+  std::size_t learner_start() const { return world_start() + world_bytes; }
+  std::size_t bytes() const { return learner_start() + learner_bytes; }
+  // The part of a snapshot; Byte is std::uint8_t or its const.
+  template <typename Byte>
+  std::span<Byte> world(std::span<Byte> snapshot) const {
+    return snapshot.subspan(world_start(), world_bytes);
+  }
+  template <typename Byte>
+  std::span<Byte> learner(std::span<Byte> snapshot) const {
+    return snapshot.subspan(learner_start(), learner_bytes);
+  }
+};
+
 // How long the parts of a tick took.
 struct LoopLatency {
   LatencyHistogram world;                  // step(): the physics, or the wait for a robot
@@ -82,10 +101,11 @@ class ControlLoop {
   static std::int64_t episodes_in(std::span<const std::uint8_t> snapshot);
 
   // Everything that decides what the loop does next, for checkpoints: its own state, the world's
-  // and the learner's block, snapshot_bytes() in all. Takes what the throughput schedule put off
-  // first.
-  std::size_t snapshot_bytes() const;
-  std::size_t bytes_without_world() const;  // of a robot's, whose world is not in it
+  // and the learner's, snapshot_bytes() in all. Does first what the throughput schedule put off.
+  SnapshotLayout snapshot_layout() const;
+  std::size_t snapshot_bytes() const { return snapshot_layout().bytes(); }
+  // Of a robot's, whose world is not in it.
+  std::size_t bytes_without_world() const { return sizeof state_ + agent_.state_bytes(); }
   void save_snapshot(std::span<std::uint8_t> out);
 
   // The same where the agent learns apart: `out` is whole when the agent's hook says so, and must
@@ -105,7 +125,7 @@ class ControlLoop {
  private:
   bool begin_episode();
   void finish_episode(bool terminated);
-  bool load_state_and_block(std::span<const std::uint8_t> in, std::int64_t steps);
+  bool load_state_and_learner(std::span<const std::uint8_t> in, std::int64_t steps);
   void save_outer_state(std::span<std::uint8_t> out) const;
 
   Agent& agent_;

@@ -3,46 +3,27 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string_view>
-
-#include "kernels/learner.h"
 
 namespace instep {
 
-// Means over the ticks since the sample before.
+// Means over the ticks since the sample before. NaN: the algorithm has no such number.
 struct HealthSample {
-  std::int64_t ticks = 0;        // that they are of
-  double entropy = 0.0;          // of the policy, sampled: -log pi(A|s), in nats
-  double td_error_rms = 0.0;     // after division by its scale
-  double td_error_scale = 0.0;   // the newest sigma
-  double q_value = 0.0;          // critic at (s, A)
-  double clamped_share = 0.0;    // of log variances at either end of their clamp, 0 .. 1
-  double saturated_share = 0.0;  // of actions beyond +-0.99, 0 .. 1
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t ticks = 0;          // that they are of
+  double entropy = kNone;          // of the policy, sampled: -log pi(A|s), in nats
+  double td_error_rms = kNone;     // after division by its scale
+  double td_error_scale = kNone;   // the newest sigma
+  double q_value = kNone;          // critic at (s, A)
+  double clamped_share = kNone;    // of log variances at either end of their clamp, 0 .. 1
+  double saturated_share = kNone;  // of actions beyond +-0.99, 0 .. 1
   // Length of the second layer's output, before it is divided by it.
-  double actor_feature_norm = 0.0;
-  double critic_feature_norm = 0.0;
-  double actor_update_ratio = 0.0;  // |last step| / |weights|, both Euclidean over the whole actor
-  double actor_weight_norm = 0.0;
-};
-
-// Gathers samples in the thread that learns. Nothing here allocates.
-class HealthSampler {
- public:
-  // After each tick.
-  void add_tick(const Learner& learner);
-  // Means since the last call. Reads all actor weights: every thousand ticks will do.
-  HealthSample sample(const Learner& learner);
-  std::int64_t ticks() const { return ticks_; }  // since the last sample
-
- private:
-  std::int64_t ticks_ = 0;
-  double entropy_sum_ = 0.0;
-  double td_error_squares_ = 0.0;
-  double q_sum_ = 0.0;
-  double clamped_ = 0.0;
-  double saturated_ = 0.0;
-  double actor_feature_sum_ = 0.0;
-  double critic_feature_sum_ = 0.0;
+  double actor_feature_norm = kNone;
+  double critic_feature_norm = kNone;
+  double actor_update_ratio =
+      kNone;  // |last step| / |weights|, both Euclidean over the whole actor
+  double actor_weight_norm = kNone;
 };
 
 // Conditions worth a word to the user; bits of Health::warnings().

@@ -4,15 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/layout.h"
-
 namespace instep {
 
-// The largest learner of a robot task: eight observations, two actions, hidden layers of 256. It
-// fits the block that is part of the program itself.
-inline constexpr Shape kLargestRobotShape{8, 2, 256};
-inline constexpr std::size_t kStaticBlockBytes =
-    make_layout(kLargestRobotShape, Algorithm::kAvg, kOptimizerArraysMax).bytes;
+// Of the block that is part of the program itself; the learners of robot tasks fit in there.
+inline constexpr std::size_t kStaticBlockBytes = std::size_t{1922} << 10;
 
 // `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static
 // block when it is free and large enough, else one mapping. Throws std::bad_alloc; call before

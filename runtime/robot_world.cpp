@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "kernels/check.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -308,14 +308,13 @@ void RobotWorld::save_state(std::span<std::uint8_t> out) const {
                             .last_kind = last_command_.kind,
                             .pacer = pacer_.state(),
                             .last_values = limiter_.last_values()};
-  std::memcpy(out.data(), &saved, sizeof saved);
+  save_plain(saved, out.first(sizeof saved));
   task_.save_state(out.subspan(sizeof saved));
 }
 
 bool RobotWorld::load_state(std::span<const std::uint8_t> in) {
   if (in.size() != state_bytes() || !config_.has_state) return false;
-  SavedState saved;
-  std::memcpy(&saved, in.data(), sizeof saved);
+  const auto saved = read_plain<SavedState>(in);
   // Snapshots are taken inside an episode, before or after its next command has gone out.
   if (saved.safety != static_cast<std::int64_t>(SafetyState::kRunning) || saved.is_sent < 0 ||
       saved.is_sent > 1 || saved.has_packet != 1 || saved.homing_failures < 0 ||

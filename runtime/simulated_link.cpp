@@ -1,9 +1,9 @@
 #include "runtime/simulated_link.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/check.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -84,23 +84,20 @@ void SimulatedLink::wait_until(std::int64_t deadline_ns) {
 }
 
 void SimulatedLink::save_state(std::span<std::uint8_t> out) const {
-  INSTEP_CHECK(out.size() == state_bytes());
-  std::memcpy(out.data(), &state_, sizeof state_);
+  save_plain(state_, out);
 }
 
 bool SimulatedLink::load_state(std::span<const std::uint8_t> in) {
-  if (in.size() != state_bytes()) return false;
-  State state;
-  std::memcpy(&state, in.data(), sizeof state);
-  constexpr auto kMax = static_cast<std::int64_t>(kPacketsMax);
-  bool valid = state.now_ns >= 0 && state.now_ns < INT64_MAX / 4 && state.first >= 0 &&
-               state.first < kMax && state.count >= 0 && state.count <= kMax;
-  for (const Packet& packet : state.packets) {
-    valid = valid && packet.size <= Packet::kBytesMax && packet.time_ns >= 0 &&
-            packet.time_ns <= state.now_ns;
-  }
-  if (valid) state_ = state;
-  return valid;
+  return load_plain(in, state_, [](const State& state) {
+    constexpr auto kMax = static_cast<std::int64_t>(kPacketsMax);
+    bool valid = state.now_ns >= 0 && state.now_ns < INT64_MAX / 4 && state.first >= 0 &&
+                 state.first < kMax && state.count >= 0 && state.count <= kMax;
+    for (const Packet& packet : state.packets) {
+      valid = valid && packet.size <= Packet::kBytesMax && packet.time_ns >= 0 &&
+              packet.time_ns <= state.now_ns;
+    }
+    return valid;
+  });
 }
 
 }  // namespace instep

@@ -7,11 +7,18 @@
 #include <span>
 #include <string_view>
 
-#include "kernels/settings.h"
 #include "runtime/environment.h"
 #include "runtime/realtime/robot_kit.h"
+#include "runtime/settings.h"
 
 namespace instep {
+
+// What learning a task begins with where its algorithm's own initial value is not it.
+struct SettingDefault {
+  std::string_view algorithm;
+  std::string_view key;
+  double value = 0.0;
+};
 
 // What is known of a task before it is made. Plain data with static lifetime.
 struct TaskInfo {
@@ -23,13 +30,16 @@ struct TaskInfo {
   double action_limit = 1.0;  // actions are clipped to [-limit, limit], never rescaled
   int episode_steps_max = 0;  // the time limit, in control steps
   std::int64_t default_steps = 0;
-  LearnerSettings settings;  // published settings of this task
+  std::span<const SettingDefault> defaults{};  // of all algorithms that have any here
   // Makes the world; null when this build cannot (then `missing` says what to install).
   std::unique_ptr<Environment> (*make)() = nullptr;
   std::string_view missing{};
   // For real time: the robot's driver and the task on it; null for tasks that have no robot.
   RobotKit (*make_robot)() = nullptr;
 };
+
+// Gives the settings' algorithm its initial values, and the task's own over them.
+void apply_task_defaults(RunSettings& settings, const TaskInfo& task);
 
 // Every task this program knows, available or not, in the order they are listed to users.
 std::span<const TaskInfo> all_tasks();

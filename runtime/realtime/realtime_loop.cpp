@@ -52,11 +52,11 @@ RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
   agent_.set_hooks({.self = this,
                     .posted = [](void* self) { static_cast<RealtimeLoop*>(self)->learner_.wake(); },
                     .updated =
-                        [](void* self, const Learner& learner) {
+                        [](void* self) {
                           const LearnerHooks& callers = static_cast<RealtimeLoop*>(self)->hooks_;
-                          if (callers.updated != nullptr) callers.updated(callers.self, learner);
+                          if (callers.updated != nullptr) callers.updated(callers.self);
                         },
-                    .snapshot_taken =
+                    .state_taken =
                         [](void* self, std::uint64_t step) {
                           static_cast<RealtimeLoop*>(self)->snapshot_step_.store(
                               static_cast<std::int64_t>(step), std::memory_order_release);

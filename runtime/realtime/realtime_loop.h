@@ -78,7 +78,7 @@ struct RealtimeLoopConfig {
 // everything. The owner's thread, the writer, takes what the rings hold.
 class RealtimeLoop {
  public:
-  // Sets the agent's hooks `posted` and `snapshot_taken`; `updated` stays the caller's. `recording`
+  // Sets the agent's hooks `posted` and `state_taken`; `updated` stays the caller's. `recording`
   // may be null. snapshot [loop.snapshot_bytes()].
   RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world, RecordingWorld* recording,
                const RobotSignals& signals, LearnerHooks hooks, std::span<std::uint8_t> snapshot,

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/check.h"
+#include "kernels/shape.h"
 #include "runtime/hash.h"
 
 namespace instep {

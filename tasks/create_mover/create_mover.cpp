@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "drivers/create2/frame_check.h"
 #include "drivers/create2/session.h"
 #include "kernels/check.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -334,33 +334,28 @@ Sensed CreateMover::sense(double* observation) {
 // Checkpoints
 
 void CreateMover::save_state(std::span<std::uint8_t> out) const {
-  INSTEP_CHECK(out.size() == state_bytes());
-  std::memcpy(out.data(), &state_, sizeof state_);
+  save_plain(state_, out);
 }
 
 bool CreateMover::load_state(std::span<const std::uint8_t> in) {
-  if (in.size() != state_bytes()) return false;
-  State state;
-  std::memcpy(&state, in.data(), sizeof state);
   // Written so that a NaN fails.
   const auto is_unit = [](double value) { return value >= -1.0 && value <= 1.0; };
   const auto is_count = [](std::int64_t value) { return value >= -32768 && value <= 32767; };
   constexpr std::int64_t kCountsMax = std::int64_t{1} << 40;
-  const bool valid =
-      std::all_of(state.light_bump.begin(), state.light_bump.end(), is_unit) &&
-      std::all_of(state.previous_action.begin(), state.previous_action.end(), is_unit) &&
-      is_count(state.encoder_left) && is_count(state.encoder_right) &&
-      std::abs(state.counts) < kCountsMax && state.steps >= 0 &&
-      state.steps < kCreateMoverStepsMax && state.phase >= kBack && state.phase <= kUndock &&
-      state.phase_ns >= 0 && state.tries >= 0 && state.tries <= kTriesMax && state.packet_ns >= 0 &&
-      state.packet_ns < INT64_MAX / 4 && state.sensed_ns >= 0 &&
-      state.sensed_ns <= state.packet_ns && state.charge >= -1.0 && state.charge <= 1.0 &&
-      state.nonsense_packets >= 0 && state.nonsense_packets < INT64_MAX / 4 &&
-      state.wait >= kNothing && state.wait <= kChargingFault && state.wait_ns >= 0 &&
-      state.charge_at_progress >= -1.0 && state.charge_at_progress <= 1.0 &&
-      state.turn_draw >= 0.0 && state.turn_draw < 1.0 && std::abs(state.turn_s) <= kTurnSMax;
-  if (valid) state_ = state;
-  return valid;
+  return load_plain(in, state_, [&](const State& state) {
+    return std::all_of(state.light_bump.begin(), state.light_bump.end(), is_unit) &&
+           std::all_of(state.previous_action.begin(), state.previous_action.end(), is_unit) &&
+           is_count(state.encoder_left) && is_count(state.encoder_right) &&
+           std::abs(state.counts) < kCountsMax && state.steps >= 0 &&
+           state.steps < kCreateMoverStepsMax && state.phase >= kBack && state.phase <= kUndock &&
+           state.phase_ns >= 0 && state.tries >= 0 && state.tries <= kTriesMax &&
+           state.packet_ns >= 0 && state.packet_ns < INT64_MAX / 4 && state.sensed_ns >= 0 &&
+           state.sensed_ns <= state.packet_ns && state.charge >= -1.0 && state.charge <= 1.0 &&
+           state.nonsense_packets >= 0 && state.nonsense_packets < INT64_MAX / 4 &&
+           state.wait >= kNothing && state.wait <= kChargingFault && state.wait_ns >= 0 &&
+           state.charge_at_progress >= -1.0 && state.charge_at_progress <= 1.0 &&
+           state.turn_draw >= 0.0 && state.turn_draw < 1.0 && std::abs(state.turn_s) <= kTurnSMax;
+  });
 }
 
 }  // namespace instep

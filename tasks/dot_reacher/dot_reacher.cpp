@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
+
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -47,27 +48,17 @@ class DotReacher final : public Environment {
 
   std::size_t state_bytes() const override { return sizeof(Dot); }
 
-  void save_state(std::span<std::uint8_t> out) const override {
-    std::memcpy(out.data(), &dot_, sizeof(Dot));
-  }
+  void save_state(std::span<std::uint8_t> out) const override { save_plain(dot_, out); }
 
   bool load_state(std::span<const std::uint8_t> in) override {
-    Dot dot;
-    if (in.size() != sizeof(Dot)) {
-      return false;
-    }
-    std::memcpy(&dot, in.data(), sizeof(Dot));
     // Written so that a NaN fails.
     const auto inside = [](double p) { return p >= -1.0 && p <= 1.0; };
     const auto finite = [](double v) { return std::isfinite(v); };
-    const bool valid = std::all_of(dot.position.begin(), dot.position.end(), inside) &&
-                       std::all_of(dot.velocity.begin(), dot.velocity.end(), finite) &&
-                       dot.steps >= 0.0 && dot.steps <= kDotReacherStepsMax &&
-                       dot.steps == std::floor(dot.steps);
-    if (valid) {
-      dot_ = dot;
-    }
-    return valid;
+    return load_plain(in, dot_, [&](const Dot& dot) {
+      return std::all_of(dot.position.begin(), dot.position.end(), inside) &&
+             std::all_of(dot.velocity.begin(), dot.velocity.end(), finite) && dot.steps >= 0.0 &&
+             dot.steps <= kDotReacherStepsMax && dot.steps == std::floor(dot.steps);
+    });
   }
 
  private:

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
 
 #include "drivers/ur/packet.h"
 #include "kernels/check.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -240,27 +240,23 @@ void ur_reacher2_p_controller(const double* observation, float* action) {
 // Checkpoints
 
 void UrReacher2::save_state(std::span<std::uint8_t> out) const {
-  INSTEP_CHECK(out.size() == state_bytes());
-  std::memcpy(out.data(), &state_, sizeof state_);
+  save_plain(state_, out);
 }
 
 bool UrReacher2::load_state(std::span<const std::uint8_t> in) {
-  if (in.size() != state_bytes()) return false;
-  State state;
-  std::memcpy(&state, in.data(), sizeof state);
   // Written so that a NaN fails.
   const auto all_within = [](std::span<const double> values, double limit) {
     return std::all_of(values.begin(), values.end(),
                        [limit](double value) { return std::fabs(value) <= limit; });
   };
   const auto is_flag = [](std::int64_t value) { return value == 0 || value == 1; };
-  const bool valid = all_within(state.q, 10.0) && all_within(state.qd, 100.0) &&
-                     all_within(state.target, 2.0) && all_within(state.previous_action, 1.0) &&
-                     is_flag(state.has_packet) && is_flag(state.is_normal) && state.steps >= 0 &&
-                     state.steps < kUrReacher2StepsMax && state.homing_ns >= 0 &&
-                     state.standing_ticks >= 0 && state.packets >= 0;
-  if (valid) state_ = state;
-  return valid;
+  return load_plain(in, state_, [&](const State& state) {
+    return all_within(state.q, 10.0) && all_within(state.qd, 100.0) &&
+           all_within(state.target, 2.0) && all_within(state.previous_action, 1.0) &&
+           is_flag(state.has_packet) && is_flag(state.is_normal) && state.steps >= 0 &&
+           state.steps < kUrReacher2StepsMax && state.homing_ns >= 0 && state.standing_ticks >= 0 &&
+           state.packets >= 0;
+  });
 }
 
 }  // namespace instep

@@ -18,8 +18,8 @@ instep::RunSession& session() {
   static instep::RunSession instance = [] {
     instep::RunConfig config;
     config.task = "dot_reacher";
-    config.settings.learner = instep::require_task(config.task).settings;
-    config.settings.learner.hidden = 4;
+    apply_task_defaults(config.settings, instep::require_task(config.task));
+    config.settings.values.set("hidden", 4);
     return instep::RunSession(config);
   }();
   return instance;
@@ -43,7 +43,8 @@ void open_file(const std::uint8_t* data, std::size_t size) {
       status != instep::CheckpointStatus::kOkButNewestDamaged) {
     return;
   }
-  require(checkpoint.step() >= 0 && is_valid(checkpoint.identity().shape));
+  const instep::CheckpointIdentity& identity = checkpoint.identity();
+  require(checkpoint.step() >= 0 && identity.observation_dim > 0 && identity.action_dim > 0);
   require(checkpoint.snapshot().size() < size);
   static_cast<void>(session().loop().load_snapshot(checkpoint.snapshot(), checkpoint.step()));
 }

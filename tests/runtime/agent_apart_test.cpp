@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/apart_agent.h"
 
 namespace instep {
 namespace {
@@ -16,15 +16,14 @@ namespace {
 constexpr Shape kShape{4, 2, 12};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-AgentConfig make_config(bool learns_apart) {
-  AgentConfig config;
+ActorCriticConfig make_config() {
+  ActorCriticConfig config;
   config.shape = kShape;
   config.settings.hidden = kShape.hidden_dim;
   config.settings.actor_lr = 1e-3;
   config.settings.critic_lr = 1e-3;
   config.executor = executors(Arithmetic::kFast).front();
   config.seed = 11;
-  config.learns_apart = learns_apart;
   return config;
 }
 
@@ -34,7 +33,7 @@ std::vector<double> draw_observation(std::uint64_t step) {
   return observation;
 }
 
-std::vector<std::uint8_t> block_of(const Agent& agent) {
+std::vector<std::uint8_t> block_of(const ActorCriticAgent& agent) {
   const Learner& learner = agent.learner();
   return {learner.block, learner.block + learner.layout.bytes};
 }
@@ -60,8 +59,8 @@ const float* live(Agent& agent, std::uint64_t step, bool must_begin) {
 }
 
 TEST(AgentApart, HasTheBitsOfOneThreadWhenItIsInTime) {
-  Agent together(make_config(false));
-  Agent apart(make_config(true));
+  ActorCriticAgent together(make_config());
+  ApartAgent apart(make_config());
   bool must_begin = true;
   for (std::uint64_t step = 1; step <= 500; ++step) {
     const float* expected = live(together, step, must_begin);
@@ -85,7 +84,7 @@ TEST(AgentApart, IsDecidedByWhichTicksWereLate) {
   std::vector<std::uint8_t> blocks[3];
   std::vector<float> actions[3];
   for (int life = 0; life < 3; ++life) {
-    Agent agent(make_config(true));
+    ApartAgent agent(make_config());
     bool must_begin = true;
     for (std::uint64_t step = 1; step <= 2000; ++step) {
       double draw[8];
@@ -118,9 +117,9 @@ TEST(AgentApart, IsDecidedByWhichTicksWereLate) {
 
 // One late stretch, against the same executor driven by hand.
 TEST(AgentApart, DropsWhatWasNotBegunButForItsReward) {
-  const AgentConfig config = make_config(true);
-  Agent agent(config);
-  Agent other(config);
+  const ActorCriticConfig config = make_config();
+  ApartAgent agent(config);
+  ApartAgent other(config);
   const Executor& executor = *config.executor;
   const Learner& learner = other.learner();
   const TapeLayout& tape = learner.layout.actor_tape;
@@ -199,7 +198,7 @@ TEST(AgentApart, DropsWhatWasNotBegunButForItsReward) {
 // Counts that hold whatever was late: every finite observation is normalised, every finite reward
 // counted, and what was learnt and what was dropped are all there were.
 TEST(AgentApart, LosesNoFactAboutTheWorld) {
-  Agent agent(make_config(true));
+  ApartAgent agent(make_config());
   ASSERT_NE(agent.begin_episode(draw_observation(0).data()), nullptr);
   agent.update();
   const int steps = 3000;
@@ -221,11 +220,10 @@ TEST(AgentApart, LosesNoFactAboutTheWorld) {
 }
 
 TEST(AgentApart, TakesASnapshotOfWhatItWillBe) {
-  Agent agent(make_config(true));
+  ApartAgent agent(make_config());
   int taken = 0;
-  agent.set_hooks({.self = &taken, .snapshot_taken = [](void* self, std::uint64_t) {
-                     ++*static_cast<int*>(self);
-                   }});
+  agent.set_hooks({.self = &taken,
+                   .state_taken = [](void* self, std::uint64_t) { ++*static_cast<int*>(self); }});
   agent.begin_episode(draw_observation(0).data());
   agent.update();
   for (std::uint64_t step = 1; step <= 20; ++step) {
@@ -234,7 +232,7 @@ TEST(AgentApart, TakesASnapshotOfWhatItWillBe) {
     agent.update();
   }
   std::vector<std::uint8_t> snapshot(agent.learner().layout.bytes, 0xEE);
-  ASSERT_TRUE(agent.request_snapshot(snapshot.data()));
+  ASSERT_TRUE(agent.request_state(snapshot));
   EXPECT_EQ(taken, 0);
   finish(agent);
   EXPECT_EQ(taken, 1);
@@ -242,7 +240,7 @@ TEST(AgentApart, TakesASnapshotOfWhatItWillBe) {
 }
 
 TEST(AgentApart, CountsWhatTheLearnerCouldNotBeTold) {
-  Agent agent(make_config(true));
+  ApartAgent agent(make_config());
   agent.begin_episode(draw_observation(0).data());
   agent.update();
   for (std::uint64_t step = 1; step <= 1100; ++step) {
@@ -259,7 +257,7 @@ TEST(AgentApart, CountsWhatTheLearnerCouldNotBeTold) {
 
 // Two real threads; ThreadSanitizer watches. The learner is slowed so that many ticks are late.
 TEST(AgentApart, SharesTheLearnerBetweenTwoThreads) {
-  Agent agent(make_config(true));
+  ApartAgent agent(make_config());
   std::atomic<bool> is_over{false};
   std::vector<std::uint8_t> snapshot(agent.learner().layout.bytes);
   std::atomic<int> snapshots{0};
@@ -279,7 +277,7 @@ TEST(AgentApart, SharesTheLearnerBetweenTwoThreads) {
     const float* action = live(agent, step, must_begin);
     agent.update();
     must_begin = action == nullptr;
-    if (asked == snapshots && step % 100 == 0 && agent.request_snapshot(snapshot.data())) ++asked;
+    if (asked == snapshots && step % 100 == 0 && agent.request_state(snapshot)) ++asked;
     if (step % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   is_over = true;
@@ -290,12 +288,12 @@ TEST(AgentApart, SharesTheLearnerBetweenTwoThreads) {
 }
 
 TEST(AgentApartDeathTest, RefusesWhatItCannotBe) {
-  AgentConfig config = make_config(true);
+  ActorCriticConfig config = make_config();
   config.schedule = Schedule::kThroughput;
-  EXPECT_DEATH(Agent{config}, "internal error");
-  config = make_config(true);
+  EXPECT_DEATH(ApartAgent{config}, "internal error");
+  config = make_config();
   config.settings.algorithm = Algorithm::kIac;
-  EXPECT_DEATH(Agent{config}, "internal error");
+  EXPECT_DEATH(ApartAgent{config}, "internal error");
 }
 
 }  // namespace

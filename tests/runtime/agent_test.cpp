@@ -1,6 +1,6 @@
 // The learner as the loop sees it: the order of calls, where its noise comes from, and what becomes
 // of numbers that are not finite.
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/agent.h"
 
 #include <gtest/gtest.h>
 
@@ -17,9 +17,9 @@ constexpr Shape kShape{4, 2, 12};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-AgentConfig make_config(Algorithm algorithm = Algorithm::kAvg,
-                        Schedule schedule = Schedule::kActFirst) {
-  AgentConfig config;
+ActorCriticConfig make_config(Algorithm algorithm = Algorithm::kAvg,
+                              Schedule schedule = Schedule::kActFirst) {
+  ActorCriticConfig config;
   config.shape = kShape;
   config.settings.algorithm = algorithm;
   config.settings.hidden = kShape.hidden_dim;
@@ -37,7 +37,7 @@ std::vector<double> draw_observation(std::uint64_t step) {
   return observation;
 }
 
-std::vector<std::uint8_t> block_of(const Agent& agent) {
+std::vector<std::uint8_t> block_of(const ActorCriticAgent& agent) {
   const Learner& learner = agent.learner();
   return {learner.block, learner.block + learner.layout.bytes};
 }
@@ -53,7 +53,7 @@ bool are_equal(const Statistics& a, const Statistics& b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
-Statistics statistics_of(const Agent& agent) {
+Statistics statistics_of(const ActorCriticAgent& agent) {
   const Learner& learner = agent.learner();
   const LearnerState& state = learner.state();
   Statistics statistics{state.normalizer_count,
@@ -71,20 +71,20 @@ Statistics statistics_of(const Agent& agent) {
   return statistics;
 }
 
-void run_steps(Agent& agent, std::uint64_t first, std::uint64_t last) {
+void run_steps(ActorCriticAgent& agent, std::uint64_t first, std::uint64_t last) {
   for (std::uint64_t step = first; step < last; ++step) {
     ASSERT_NE(agent.sense(draw_observation(step).data(), 0.1, false, false), nullptr);
     agent.update();
   }
 }
 
-void start(Agent& agent) {
+void start(ActorCriticAgent& agent) {
   ASSERT_NE(agent.begin_episode(draw_observation(1000).data()), nullptr);
   agent.update();
 }
 
 TEST(Agent, AnswersActionsWithinBoundsUntilTheEpisodeEnds) {
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   const float* action = agent.begin_episode(draw_observation(0).data());
   agent.update();
   for (std::uint64_t step = 1; step <= 50; ++step) {
@@ -108,7 +108,7 @@ TEST(Agent, AnswersActionsWithinBoundsUntilTheEpisodeEnds) {
 TEST(Agent, ActsBeforeItLearns) {
   // AVG's next action must not wait for the update; IAC's comes from the actor that has learnt.
   for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
-    Agent agent(make_config(algorithm));
+    ActorCriticAgent agent(make_config(algorithm));
     start(agent);
     agent.sense(draw_observation(1).data(), 0.5, false, false);
     EXPECT_EQ(agent.learner().state().critic_updates, algorithm == Algorithm::kAvg ? 0 : 1);
@@ -118,7 +118,7 @@ TEST(Agent, ActsBeforeItLearns) {
 }
 
 TEST(Agent, ActionStaysValidUntilTheNextCall) {
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   start(agent);
   const float* action = agent.sense(draw_observation(1).data(), 0.5, false, false);
   const std::vector<float> before(action, action + 2);
@@ -127,9 +127,9 @@ TEST(Agent, ActionStaysValidUntilTheNextCall) {
 }
 
 TEST(Agent, IsItsExecutorFedWithPhilox) {
-  const AgentConfig config = make_config();
-  Agent agent(config);
-  Agent other(config);  // its learner is driven by hand
+  const ActorCriticConfig config = make_config();
+  ActorCriticAgent agent(config);
+  ActorCriticAgent other(config);  // its learner is driven by hand
   const Executor& executor = *config.executor;
   const Learner& learner = other.learner();
   const auto noise = [&](Stream stream, std::uint64_t step) {
@@ -166,7 +166,7 @@ TEST(Agent, AsksItsNoiseSourceForEachDrawOnce) {
     bool operator==(const Call&) const = default;
   };
   std::vector<Call> calls;
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   agent.set_noise_source(
       {&calls, [](void* self, Stream stream, std::uint64_t step, float* out, int count) {
          static_cast<std::vector<Call>*>(self)->push_back({stream, step, count});
@@ -189,9 +189,9 @@ TEST(Agent, AsksItsNoiseSourceForEachDrawOnce) {
 }
 
 TEST(Agent, CloseLearnsAndDrawsNoAction) {
-  Agent closed(make_config());
-  Agent open(make_config());
-  for (Agent* agent : {&closed, &open}) {
+  ActorCriticAgent closed(make_config());
+  ActorCriticAgent open(make_config());
+  for (ActorCriticAgent* agent : {&closed, &open}) {
     start(*agent);
     run_steps(*agent, 0, 5);
   }
@@ -212,7 +212,7 @@ TEST(Agent, CloseLearnsAndDrawsNoAction) {
 
 // Runs an episode life with ends and faults, and answers the block after a flush.
 std::vector<std::uint8_t> run_life(Algorithm algorithm, Schedule schedule, bool flush_often) {
-  Agent agent(make_config(algorithm, schedule));
+  ActorCriticAgent agent(make_config(algorithm, schedule));
   const float* action = agent.begin_episode(draw_observation(0).data());
   agent.update();
   for (std::uint64_t step = 1; step <= 200; ++step) {
@@ -257,7 +257,7 @@ class AgentFault : public testing::TestWithParam<Fault> {};
 TEST_P(AgentFault, TouchesNoStatisticAndDropsTheTransition) {
   for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
     for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
-      Agent agent(make_config(algorithm, schedule));
+      ActorCriticAgent agent(make_config(algorithm, schedule));
       start(agent);
       run_steps(agent, 0, 5);
       const Statistics before = statistics_of(agent);
@@ -288,7 +288,7 @@ TEST_P(AgentFault, TouchesNoStatisticAndDropsTheTransition) {
 
 TEST_P(AgentFault, AtAnEpisodesBeginningChangesNothing) {
   if (GetParam().index < 0) return;  // no reward belongs to a beginning
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   start(agent);
   agent.close(draw_observation(3).data(), 0.5, true, false);
   const auto before = block_of(agent);
@@ -308,7 +308,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, AgentFault,
                                          Fault{-1, kInfinity}, Fault{-1, -kInfinity},
                                          Fault{-1, -1e300}));
 
-void set_actor(const Agent& agent, float mean_bias, bool zero_weights) {
+void set_actor(const ActorCriticAgent& agent, float mean_bias, bool zero_weights) {
   const Learner& learner = agent.learner();
   for (const std::size_t weights : learner.layout.actor_weights) {
     float* actor = learner.floats(weights);
@@ -318,7 +318,7 @@ void set_actor(const Agent& agent, float mean_bias, bool zero_weights) {
 }
 
 TEST(Agent, SendsNoActionThatIsNotFinite) {
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   set_actor(agent, 0.0F, true);  // its feature has length 0
   EXPECT_EQ(agent.begin_episode(draw_observation(0).data()), nullptr);
   EXPECT_TRUE(agent.was_dropped());
@@ -328,7 +328,7 @@ TEST(Agent, SendsNoActionThatIsNotFinite) {
 
 TEST(Agent, OpensNoTransitionWhoseLogProbabilityIsNotFinite) {
   // The action is a perfect 1, but its log probability would enter the reward statistics for good.
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   set_actor(agent, 3e38F, false);
   EXPECT_EQ(agent.begin_episode(draw_observation(0).data()), nullptr);
   EXPECT_TRUE(agent.was_dropped());
@@ -341,7 +341,7 @@ TEST(Agent, OpensNoTransitionWhoseLogProbabilityIsNotFinite) {
 
 TEST(Agent, LearnsFromATransitionWhoseNextActionIsNotFinite) {
   for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
-    Agent agent(make_config(Algorithm::kAvg, schedule));
+    ActorCriticAgent agent(make_config(Algorithm::kAvg, schedule));
     start(agent);
     agent.flush();
     const std::uint32_t newest = agent.learner().state().actor_newest;
@@ -358,10 +358,10 @@ TEST(Agent, LearnsFromATransitionWhoseNextActionIsNotFinite) {
 TEST(Agent, SchedulesGiveTheSameBitsWhereNoActionCouldBeSent) {
   std::vector<std::uint8_t> blocks[2];
   for (const Schedule schedule : {Schedule::kActFirst, Schedule::kThroughput}) {
-    AgentConfig config = make_config(Algorithm::kAvg, schedule);
+    ActorCriticConfig config = make_config(Algorithm::kAvg, schedule);
     config.settings.observation_norm = false;
     config.settings.feature_norm = false;
-    Agent agent(config);
+    ActorCriticAgent agent(config);
     start(agent);
     run_steps(agent, 0, 3);
     // Within a float's range, but not what the actor makes of it.
@@ -380,19 +380,19 @@ TEST(Agent, SchedulesGiveTheSameBitsWhereNoActionCouldBeSent) {
 // ----------------------------------------------------------------------------------------
 
 TEST(AgentDeathTest, RefusesToSkipAnUpdate) {
-  Agent agent(make_config());
+  ActorCriticAgent agent(make_config());
   agent.begin_episode(draw_observation(0).data());
   EXPECT_DEATH(agent.sense(draw_observation(1).data(), 0.0, false, false), "internal error");
   EXPECT_DEATH(agent.begin_episode(draw_observation(1).data()), "internal error");
 }
 
 TEST(AgentDeathTest, RefusesAConfigThatContradictsItself) {
-  AgentConfig config = make_config();
+  ActorCriticConfig config = make_config();
   config.settings.hidden = 16;
-  EXPECT_DEATH(Agent{config}, "internal error");
+  EXPECT_DEATH(ActorCriticAgent{config}, "internal error");
   config = make_config();
   config.executor = nullptr;
-  EXPECT_DEATH(Agent{config}, "internal error");
+  EXPECT_DEATH(ActorCriticAgent{config}, "internal error");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "runtime/block_table.h"
+#include "runtime/algorithms/actor_critic/block_table.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ constexpr Shape kShapes[] = {{1, 1, 4},    {3, 2, 64},     {17, 6, 256},
 void expect_whole(const Layout& layout) {
   std::size_t end = 0;
   std::set<std::string_view> names;
-  for (const BlockPart& part : block_parts(layout)) {
+  for (const MemoryPart& part : block_parts(layout)) {
     EXPECT_EQ(part.offset, end) << part.name;
     EXPECT_GT(part.bytes, 0U) << part.name;
     EXPECT_LT(part.padding_bytes, part.bytes) << part.name;
@@ -46,7 +46,7 @@ TEST(BlockTable, FirstMomentsStandInItOnlyWhereTheyAreStored) {
 // 64 hidden units fill their block of outputs, so that only rows shorter than a cache line are
 // padded.
 TEST(BlockTable, CountsWhatHoldsNoNumber) {
-  for (const BlockPart& part : block_parts(make_layout({16, 2, 64}, Algorithm::kAvg, 1))) {
+  for (const MemoryPart& part : block_parts(make_layout({16, 2, 64}, Algorithm::kAvg, 1))) {
     if (part.name != "actor second moments") continue;
     // Weights 16*64 + 64 + 64*64 + 64 + 4*64, all whole lines; four head biases in a line of
     // sixteen.

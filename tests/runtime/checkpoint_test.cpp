@@ -22,7 +22,7 @@ constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHeaderBytes = 64;
 constexpr std::size_t kSnapshotBytes = 300;
 constexpr std::size_t kSlotBytes = 2 * kPageBytes;
-constexpr CheckpointIdentity kIdentity{{3, 2, 8}, Algorithm::kIac, 0xABCDEF0123456789};
+constexpr CheckpointIdentity kIdentity{3, 2, 8, 1, 0xABCDEF0123456789};
 
 std::vector<std::uint8_t> snapshot_of(std::int64_t step) {
   std::vector<double> draws(kSnapshotBytes);

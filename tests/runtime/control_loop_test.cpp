@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/algorithms/actor_critic/agent.h"
 #include "scripted_world.h"
 
 namespace instep {
@@ -25,8 +26,8 @@ constexpr Outcome kGoesOn{.reward = 1.0};
 constexpr Outcome kTerminates{.reward = 10.0, .terminated = true};
 constexpr Outcome kIsCut{.reward = 100.0, .truncated = true};
 
-AgentConfig agent_config(Algorithm algorithm, Schedule schedule) {
-  AgentConfig config;
+ActorCriticConfig agent_config(Algorithm algorithm, Schedule schedule) {
+  ActorCriticConfig config;
   config.shape = {kObservationDim, 2, 8};
   config.settings.algorithm = algorithm;
   config.settings.hidden = config.shape.hidden_dim;
@@ -41,7 +42,7 @@ struct Rig {
   explicit Rig(std::vector<Outcome> script, Algorithm algorithm = Algorithm::kAvg,
                Schedule schedule = Schedule::kActFirst)
       : Rig(std::move(script), agent_config(algorithm, schedule)) {}
-  Rig(std::vector<Outcome> script, const AgentConfig& config)
+  Rig(std::vector<Outcome> script, const ActorCriticConfig& config)
       : world(kObservationDim, std::move(script)),
         agent(config),
         loop(agent, world, clock, Random{5, static_cast<std::uint32_t>(Stream::kTaskReset)}) {}
@@ -71,7 +72,7 @@ struct Rig {
 
   ScriptedWorld world;
   FakeClock clock;
-  Agent agent;
+  ActorCriticAgent agent;
   ControlLoop loop;
 };
 
@@ -108,7 +109,7 @@ Executor noting_executor() {
 // What one tick calls, in order, after a start that went well.
 std::vector<std::string> calls_of_a_tick(Algorithm algorithm, const Outcome& outcome) {
   std::vector<std::string> calls;
-  AgentConfig config = agent_config(algorithm, Schedule::kActFirst);
+  ActorCriticConfig config = agent_config(algorithm, Schedule::kActFirst);
   noted = config.executor;
   const Executor executor = noting_executor();
   config.executor = &executor;

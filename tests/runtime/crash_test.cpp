@@ -191,13 +191,13 @@ void for_each_crash(const Files& durable, const std::vector<const Call*>& pendin
 RunConfig small_config(std::int64_t steps, std::int64_t every) {
   RunConfig config;
   config.task = "dot_reacher";
-  config.settings.learner = require_task(config.task).settings;
-  config.settings.learner.hidden = 12;
-  config.settings.learner.arithmetic = Arithmetic::kPortable;  // the same episodes on every machine
+  apply_task_defaults(config.settings, require_task(config.task));
+  config.settings.values.set("hidden", 12);
+  config.settings.arithmetic = Arithmetic::kPortable;  // the same episodes on every machine
   config.settings.checkpoint_every = every;
   config.seed = 1;  // learns quickly: many episodes
   config.steps = steps;
-  config.path = choose_executor("", config.settings.learner.arithmetic).path;
+  config.path = choose_backend("cpu", "", config.settings).path;
   return config;
 }
 

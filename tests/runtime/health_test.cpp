@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/algorithms/actor_critic/health_sampler.h"
+
 namespace instep {
 namespace {
 

@@ -1,5 +1,5 @@
 // Where learning starts: every matrix orthogonal, every bias zero, the same bits for one seed.
-#include "runtime/initial_weights.h"
+#include "runtime/algorithms/actor_critic/initial_weights.h"
 
 #include <gtest/gtest.h>
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/layout.h"
+
 namespace instep {
 namespace {
 

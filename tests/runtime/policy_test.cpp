@@ -1,20 +1,19 @@
-#include "runtime/policy.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/actor_policy.h"
+#include "runtime/algorithms/actor_critic/agent.h"
 
 namespace instep {
 namespace {
 
 constexpr Shape kShape{4, 2, 16};
 
-AgentConfig agent_config(Schedule schedule, bool observation_norm) {
-  AgentConfig config;
+ActorCriticConfig agent_config(Schedule schedule, bool observation_norm) {
+  ActorCriticConfig config;
   config.shape = kShape;
   config.settings.hidden = kShape.hidden_dim;
   config.settings.observation_norm = observation_norm;
@@ -32,7 +31,7 @@ std::vector<double> observation_at(std::uint64_t step) {
 }
 
 // An agent that has learnt for a while; throughput leaves an update undone.
-void train(Agent& agent) {
+void train(ActorCriticAgent& agent) {
   agent.begin_episode(observation_at(0).data());
   agent.update();
   for (std::uint64_t step = 1; step < 200; ++step) {
@@ -53,13 +52,13 @@ class PolicyTest : public testing::TestWithParam<std::tuple<Schedule, bool>> {
     return {action, action + kShape.action_dim};
   }
 
-  Agent agent_;
+  ActorCriticAgent agent_;
 };
 
 TEST_P(PolicyTest, ChangesNeitherWeightsNorStatistics) {
   const Learner& learner = agent_.learner();
   const Layout& layout = learner.layout;
-  Policy policy(learner, *agent_.config().executor);  // completes what was put off
+  ActorPolicy policy(learner, *agent_.config().executor);  // completes what was put off
   const std::vector<std::uint8_t> before(learner.block, learner.block + layout.bytes);
   for (std::uint64_t i = 0; i < 50; ++i) action(policy, observation_at(1000 + i), {0.3F, -1.0F});
   const std::vector<std::uint8_t> after(learner.block, learner.block + layout.bytes);
@@ -78,7 +77,7 @@ TEST_P(PolicyTest, ChangesNeitherWeightsNorStatistics) {
 }
 
 TEST_P(PolicyTest, IsAFunctionOfObservationAndNoise) {
-  Policy policy(agent_.learner(), *agent_.config().executor);
+  ActorPolicy policy(agent_.learner(), *agent_.config().executor);
   const std::vector<float> mean = action(policy, observation_at(1), {0.0F, 0.0F});
   const std::vector<float> drawn = action(policy, observation_at(1), {1.0F, -1.0F});
   const std::vector<float> elsewhere = action(policy, observation_at(2), {0.0F, 0.0F});
@@ -96,9 +95,9 @@ TEST_P(PolicyTest, ActsAsTheAgentDoes) {
   std::vector<float> noise(static_cast<std::size_t>(kShape.action_dim));
   Random{9, static_cast<std::uint32_t>(Stream::kExploration)}.normal(
       agent_.step() + 1, noise.data(), kShape.action_dim);
-  Agent twin(agent_config(std::get<0>(GetParam()), false));
+  ActorCriticAgent twin(agent_config(std::get<0>(GetParam()), false));
   train(twin);
-  Policy policy(agent_.learner(), *agent_.config().executor);
+  ActorPolicy policy(agent_.learner(), *agent_.config().executor);
   const std::vector<float> shown = action(policy, observation_at(500), noise);
   const float* chosen = twin.sense(observation_at(500).data(), 0.0, false, false);
   ASSERT_NE(chosen, nullptr);
@@ -107,11 +106,11 @@ TEST_P(PolicyTest, ActsAsTheAgentDoes) {
 
 // The statistics are used: far from their mean, an observation normalised is not the raw one.
 TEST(Policy, NormalisesWithTheLearnersStatistics) {
-  Agent agent(agent_config(Schedule::kActFirst, true));
+  ActorCriticAgent agent(agent_config(Schedule::kActFirst, true));
   train(agent);
   const Learner& learner = agent.learner();
   const Layout& layout = learner.layout;
-  Policy policy(learner, *agent.config().executor);
+  ActorPolicy policy(learner, *agent.config().executor);
   const std::vector<float> noise(2, 0.0F);
   const std::vector<double> mean(learner.doubles(layout.normalizer_mean),
                                  learner.doubles(layout.normalizer_mean) + kShape.observation_dim);

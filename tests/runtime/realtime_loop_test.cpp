@@ -15,6 +15,7 @@
 
 #include "allocation_count.h"
 #include "opened_loopback.h"
+#include "runtime/algorithms/actor_critic/apart_agent.h"
 #include "runtime/memory.h"
 #include "runtime/realtime/loopback.h"
 #include "runtime/realtime/realtime_link.h"
@@ -26,15 +27,14 @@ constexpr std::int64_t kMs = 1'000'000;
 constexpr int kObservationDim = 6;
 constexpr TickShape kShape{kObservationDim, 2, 2};
 
-AgentConfig agent_config(int hidden) {
-  AgentConfig config;
+ActorCriticConfig agent_config(int hidden) {
+  ActorCriticConfig config;
   config.shape = {kObservationDim, 2, hidden};
   config.settings.hidden = hidden;
   config.settings.actor_lr = 1e-4;
   config.settings.critic_lr = 1e-3;
   config.executor = executors(Arithmetic::kFast).front();
   config.seed = 3;
-  config.learns_apart = true;
   return config;
 }
 
@@ -95,7 +95,7 @@ struct Rig {
   TickRing ring;
   RecordingWorld recording;
   MonotonicClock clock;
-  Agent agent;
+  ApartAgent agent;
   ControlLoop control;
   std::vector<std::uint8_t> snapshot;
   RealtimeLoop loop;
@@ -106,7 +106,7 @@ struct Rig {
 std::vector<std::uint8_t> replay(const TickRecord& record, int hidden, std::int64_t* difference,
                                  std::uint64_t* compared) {
   ReplayWorld world(record);
-  Agent agent(agent_config(hidden));
+  ApartAgent agent(agent_config(hidden));
   world.set_agent(agent);
   const MonotonicClock clock;
   ControlLoop loop(agent, world, clock, reset_random());
@@ -159,7 +159,7 @@ TEST(RealtimeLoop, IsRepeatedBitForBitFromItsRecord) {
 // repeats what happened, the dropped transitions included.
 struct SlowLearner {
   std::int64_t sleep_ns = 0;
-  static void nap(void* self, const Learner&) {
+  static void nap(void* self) {
     const MonotonicClock clock;
     sleep_until(clock.now_ns() + static_cast<SlowLearner*>(self)->sleep_ns);
   }
@@ -172,7 +172,7 @@ TEST(RealtimeLoop, NeverWaitsForASlowLearner) {
   rig.start();
   rig.finish();
   const RealtimeCounters& counters = rig.loop.counters();
-  const LateLearning& late = rig.agent.late_learning();
+  const LateLearning late = rig.agent.late_learning();
   // Every tick was there and sent its command before the next one.
   EXPECT_EQ(rig.control.steps(), 600);
   EXPECT_EQ(counters.overruns[1], 0U) << "a tick waited for the learner";

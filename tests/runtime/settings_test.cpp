@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/philox.h"
+#include "runtime/algorithms/actor_critic/actor_critic.h"
 
 namespace instep {
 namespace {
@@ -68,19 +69,22 @@ const std::vector<KeyCase>& key_cases() {
   return kCases;
 }
 
+const AlgorithmInfo& kAvg = *find_algorithm("avg");
+const std::vector<const Setting*> kKeys = all_settings(kAvg);
+
 // Settings that differ from the defaults wherever a test would otherwise see no change.
 RunSettings other_settings() {
   RunSettings settings;
-  settings.learner.discount = 0.5;
-  settings.learner.hidden = 128;
-  settings.learner.feature_norm = false;
+  put_value(settings, "discount", 0.5);
+  put_value(settings, "hidden", 128.0);
+  put_value(settings, "feature_norm", 0.0);
   return settings;
 }
 
 std::vector<std::string> all_values(const RunSettings& settings) {
   std::vector<std::string> values;
-  for (const Setting& setting : all_settings()) {
-    values.push_back(format_value(settings, setting.name));
+  for (const Setting* setting : all_settings(*settings.algorithm)) {
+    values.push_back(format_value(settings, setting->name));
   }
   return values;
 }
@@ -101,8 +105,9 @@ TEST_P(EveryKey, ChangesNothingElse) {
   RunSettings settings = other_settings();
   std::vector<std::string> expected = all_values(settings);
   ASSERT_EQ(set_value(settings, key_case.key, key_case.taken.back()), "");
-  const auto index = static_cast<std::size_t>(find_setting(key_case.key) - all_settings().data());
-  expected[index] = key_case.taken.back();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (kKeys[i]->name == key_case.key) expected[i] = key_case.taken.back();
+  }
   EXPECT_EQ(all_values(settings), expected);
 }
 
@@ -148,20 +153,20 @@ INSTANTIATE_TEST_SUITE_P(Settings, EveryKey, testing::ValuesIn(key_cases()),
                          [](const auto& each) { return std::string(each.param.key); });
 
 TEST(Settings, HasACaseForEveryKeyAndTextsForUsers) {
-  ASSERT_EQ(all_settings().size(), key_cases().size());
+  ASSERT_EQ(kKeys.size(), key_cases().size());
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < key_cases().size(); ++i) {
-    const Setting& setting = all_settings()[i];
+    const Setting& setting = *kKeys[i];
     EXPECT_EQ(setting.name, key_cases()[i].key);
     EXPECT_EQ(allowed_values(setting), key_cases()[i].allowed);
-    EXPECT_EQ(find_setting(setting.name), &setting);
+    EXPECT_EQ(find_setting(kAvg, setting.name), &setting);
     EXPECT_NE(setting.help, "") << setting.name;
     EXPECT_EQ(setting.help.find('\n'), std::string_view::npos) << setting.name;
     names.insert(setting.name);
   }
   EXPECT_EQ(names.size(), key_cases().size());
-  EXPECT_EQ(find_setting(""), nullptr);
-  EXPECT_EQ(find_setting("leaky_slope"), nullptr);
+  EXPECT_EQ(find_setting(kAvg, ""), nullptr);
+  EXPECT_EQ(find_setting(kAvg, "leaky_slope"), nullptr);
 }
 
 TEST(Settings, ReachesTheFieldOfItsName) {
@@ -182,9 +187,10 @@ TEST(Settings, ReachesTheFieldOfItsName) {
       {"observation_norm_horizon", "77"},
       {"arithmetic", "portable"},
       {"checkpoint_every", "99"}};
-  ASSERT_EQ(values.size(), all_settings().size());
+  ASSERT_EQ(values.size(), kKeys.size());
   for (const auto& [key, text] : values) ASSERT_EQ(set_value(settings, key, text), "");
-  const LearnerSettings& learner = settings.learner;
+  const LearnerSettings learner =
+      learner_settings(Algorithm::kAvg, settings.values, settings.arithmetic);
   EXPECT_EQ(learner.discount, 0.125);
   EXPECT_EQ(learner.entropy_coef, 0.25);
   EXPECT_EQ(learner.actor_lr, 0.375);
@@ -204,11 +210,11 @@ TEST(Settings, ReachesTheFieldOfItsName) {
 
 TEST(Settings, TakesItsOwnDefaults) {
   const RunSettings defaults;
-  for (const Setting& setting : all_settings()) {
+  for (const Setting* setting : kKeys) {
     RunSettings settings = other_settings();
-    const std::string text = format_value(defaults, setting.name);
-    EXPECT_EQ(set_value(settings, setting.name, text), "") << setting.name;
-    EXPECT_EQ(setting.get(settings), setting.get(defaults)) << setting.name;
+    const std::string text = format_value(defaults, setting->name);
+    EXPECT_EQ(set_value(settings, setting->name, text), "") << setting->name;
+    EXPECT_EQ(value_of(settings, setting->name), value_of(defaults, setting->name));
   }
 }
 
@@ -269,10 +275,10 @@ TEST(Settings, NamesTheNearestKey) {
       {"arithmetics", "arithmetic"},
       {"feature_nrom", "feature_norm"}};
   std::vector<std::string_view> keys;
-  for (const Setting& setting : all_settings()) keys.push_back(setting.name);
+  for (const Setting* setting : kKeys) keys.push_back(setting->name);
   for (const auto& [text, key] : pairs) EXPECT_EQ(nearest_word(text, keys), key) << text;
-  EXPECT_NE(find_setting(nearest_word("", keys)), nullptr);
-  EXPECT_NE(find_setting(nearest_word(std::string(1'000'000, 'x'), keys)), nullptr);
+  EXPECT_NE(find_setting(kAvg, nearest_word("", keys)), nullptr);
+  EXPECT_NE(find_setting(kAvg, nearest_word(std::string(1'000'000, 'x'), keys)), nullptr);
 }
 
 TEST(Settings, RoundTripsEveryBitOfARealNumber) {
@@ -283,10 +289,10 @@ TEST(Settings, RoundTripsEveryBitOfARealNumber) {
     const double value = std::bit_cast<double>((std::uint64_t{words[0]} << 32) | words[1]);
     if (!(value > 0.0 && value <= 1.0)) continue;
     RunSettings settings;
-    settings.learner.actor_lr = value;
+    put_value(settings, "actor_lr", value);
     RunSettings back;
     ASSERT_EQ(set_value(back, "actor_lr", format_value(settings, "actor_lr")), "");
-    ASSERT_EQ(std::bit_cast<std::uint64_t>(back.learner.actor_lr),
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(value_of(back, "actor_lr")),
               std::bit_cast<std::uint64_t>(value));
     ++taken;
   }
@@ -296,7 +302,7 @@ TEST(Settings, RoundTripsEveryBitOfARealNumber) {
 TEST(Settings, TurnsMinusZeroIntoZero) {
   RunSettings settings;
   EXPECT_EQ(set_value(settings, "discount", "-0.0"), "");
-  EXPECT_FALSE(std::signbit(settings.learner.discount));
+  EXPECT_FALSE(std::signbit(value_of(settings, "discount")));
   EXPECT_EQ(format_value(settings, "discount"), "0");
 }
 
@@ -323,10 +329,11 @@ TEST(Settings, WritesAPointWhateverTheLocale) {
   ASSERT_STREQ(std::localeconv()->decimal_point, ",");
   RunSettings settings;
   EXPECT_EQ(set_value(settings, "actor_lr", "0.25"), "");
-  EXPECT_EQ(settings.learner.actor_lr, 0.25);
+  EXPECT_EQ(value_of(settings, "actor_lr"), 0.25);
   EXPECT_EQ(format_value(settings, "actor_lr"), "0.25");
   EXPECT_NE(set_value(settings, "actor_lr", "0,5"), "");
-  EXPECT_EQ(allowed_values(*find_setting("checkpoint_every")), "at least 1 and at most 1000000000");
+  EXPECT_EQ(allowed_values(*find_setting(kAvg, "checkpoint_every")),
+            "at least 1 and at most 1000000000");
 }
 
 TEST(Settings, HasAHashThatIsTheSameInEveryBuild) {
@@ -336,21 +343,124 @@ TEST(Settings, HasAHashThatIsTheSameInEveryBuild) {
   EXPECT_EQ(settings_hash(other_settings()), 0xB55337B6386B86EFU);
 }
 
-TEST(Settings, HashesWhatUsersCannotSetToo) {
-  const std::uint64_t hash = settings_hash({});
+// Checkpoints know an algorithm by its number, and a run by the hash: neither may ever change.
+TEST(Algorithms, KeepTheirNumbersAndTheirHashes) {
   RunSettings settings;
-  settings.learner.algorithm = Algorithm::kIac;
-  EXPECT_NE(settings_hash(settings), hash);
-  settings = {};
-  settings.learner.leaky_slope = 0.02F;
-  EXPECT_NE(settings_hash(settings), hash);
-  settings = {};
-  settings.learner.log_variance_min = -19.0F;
-  EXPECT_NE(settings_hash(settings), hash);
-  settings = {};
-  settings.learner.log_variance_max = 3.0F;
-  EXPECT_NE(settings_hash(settings), hash);
+  settings.choose(*find_algorithm("iac"));
+  for (const Setting& setting : kAvg.settings) {
+    put_value(settings, setting.name, value_of(RunSettings(), setting.name));
+  }
+  EXPECT_EQ(kAvg.number, 0U);
+  EXPECT_EQ(settings.algorithm->number, 1U);
+  // With AVG's values, as IAC had them once.
+  EXPECT_EQ(settings_hash(settings), 0x31399FB0F69C732AU);
 }
+
+class EveryAlgorithm : public testing::TestWithParam<const AlgorithmInfo*> {};
+
+TEST_P(EveryAlgorithm, HasANameANumberAndSettingsOfItsOwn) {
+  const AlgorithmInfo& info = *GetParam();
+  EXPECT_EQ(find_algorithm(info.name), &info);
+  EXPECT_EQ(find_algorithm(info.number), &info);
+  EXPECT_FALSE(info.summary.empty());
+  std::set<std::string_view> names;
+  for (const Setting* setting : all_settings(info)) {
+    SCOPED_TRACE(setting->name);
+    EXPECT_TRUE(names.insert(setting->name).second);
+    EXPECT_TRUE(is_allowed(*setting, setting->initial));
+    EXPECT_NE(setting->help, "");
+    EXPECT_EQ(find_setting(info, setting->name), setting);
+  }
+  std::string problem;
+  EXPECT_FALSE(info.paths("cpu", Arithmetic::kFast, problem).empty());
+  EXPECT_FALSE(info.paths("cpu", Arithmetic::kPortable, problem).empty());
+  EXPECT_TRUE(info.paths("abacus", Arithmetic::kFast, problem).empty());
+}
+
+TEST_P(EveryAlgorithm, MakesAnAgentThatRepeatsBitForBitAndGoesOnFromItsState) {
+  const AlgorithmInfo& info = *GetParam();
+  AgentConfig config;
+  config.observation_dim = 3;
+  config.action_dim = 2;
+  config.settings = SettingValues(info.settings);
+  config.arithmetic = Arithmetic::kPortable;
+  config.seed = 5;
+  const auto observation_of = [](std::uint64_t step) {
+    std::vector<double> observation(3);
+    Random{7, 0}.normal(step, observation.data(), 3);
+    return observation;
+  };
+  const auto run = [&](Agent& agent, std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t i = first; i < last; ++i) {
+      const bool is_end = i % 17 == 16;
+      const float* action =
+          agent.sense(observation_of(i).data(), 0.1 * static_cast<double>(i % 5), is_end, false);
+      agent.update();
+      ASSERT_EQ(action == nullptr, is_end);
+      for (int k = 0; action != nullptr && k < 2; ++k) ASSERT_LE(std::abs(action[k]), 1.0F);
+      if (!is_end) continue;
+      ASSERT_NE(agent.begin_episode(observation_of(1000 + i).data()), nullptr);
+      agent.update();
+    }
+  };
+  const auto state_of = [](Agent& agent) {
+    std::vector<std::uint8_t> state(agent.state_bytes());
+    agent.save_state(state);
+    return state;
+  };
+  const auto whole = info.make(config);
+  const auto half = info.make(config);
+  EXPECT_EQ(whole->observation_dim(), 3);
+  EXPECT_EQ(whole->action_dim(), 2);
+  for (Agent* agent : {whole.get(), half.get()}) {
+    ASSERT_NE(agent->begin_episode(observation_of(999).data()), nullptr);
+    agent->update();
+  }
+  run(*whole, 0, 120);
+  run(*half, 0, 60);
+  const auto other = info.make(config);
+  ASSERT_TRUE(other->load_state(state_of(*half), half->step()));
+  ASSERT_NE(other->open_action(), nullptr);
+  run(*other, 60, 120);
+  EXPECT_EQ(other->step(), whole->step());
+  EXPECT_EQ(state_of(*other), state_of(*whole));
+
+  // Memory: named parts in a row, of which the state is the beginning.
+  std::size_t end = 0;
+  for (const MemoryPart& part : whole->memory_parts()) {
+    EXPECT_EQ(part.offset, end);
+    EXPECT_FALSE(part.name.empty());
+    end = part.offset + part.bytes;
+  }
+  EXPECT_GE(end, whole->state_bytes());
+  EXPECT_FALSE(whole->load_state(std::vector<std::uint8_t>(whole->state_bytes() + 1), 0));
+
+  // Nothing that is not finite comes in, and the agent goes on in a new episode.
+  const std::vector<double> spoiled = {1.0, std::nan(""), 0.0};
+  EXPECT_EQ(whole->sense(spoiled.data(), 0.0, false, false), nullptr);
+  EXPECT_TRUE(whole->was_dropped());
+  whole->update();
+  ASSERT_NE(whole->begin_episode(observation_of(2).data()), nullptr);
+  whole->update();
+  EXPECT_FALSE(whole->was_dropped());
+
+  // Weights come over to another seed's agent, whose policy then acts alike.
+  config.seed = 6;
+  const auto taker = info.make(config);
+  ASSERT_TRUE(taker->take_weights(*other));
+  const std::vector<double> shown = observation_of(3);
+  const float noise[2] = {};
+  const auto mine = taker->make_policy(false);
+  const auto theirs = other->make_policy(false);
+  const float* const a = mine->act(shown.data(), noise);
+  const std::vector<float> first(a, a + 2);
+  const float* const b = theirs->act(shown.data(), noise);
+  EXPECT_EQ(first, std::vector<float>(b, b + 2));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, EveryAlgorithm,
+                         testing::ValuesIn(all_algorithms().begin(), all_algorithms().end()),
+                         [](const auto& each) { return std::string(each.param->name); });
 
 }  // namespace
 }  // namespace instep

@@ -80,7 +80,7 @@ TEST(Registry, ListsEveryTaskOnceAndComplete) {
     EXPECT_TRUE(names.insert(task.name).second);
     EXPECT_EQ(find_task(task.name), &task);
     EXPECT_FALSE(task.summary.empty());
-    EXPECT_TRUE(is_valid({task.observation_dim, task.action_dim, task.settings.hidden}));
+    EXPECT_TRUE(is_valid({task.observation_dim, task.action_dim, 256}));
     EXPECT_GT(task.period_s, 0.0);
     EXPECT_GT(task.action_limit, 0.0);
     EXPECT_LE(task.action_limit, 1.0);
@@ -111,12 +111,42 @@ TEST(Registry, CarriesThePublishedSettings) {
     SCOPED_TRACE(expected.name);
     const TaskInfo* task = find_task(expected.name);
     ASSERT_NE(task, nullptr);
-    EXPECT_EQ(task->settings.actor_lr, expected.actor_lr);
-    EXPECT_EQ(task->settings.critic_lr, expected.critic_lr);
-    EXPECT_EQ(task->settings.entropy_coef, expected.entropy_coef);
-    EXPECT_EQ(task->settings.beta1, 0.0);
-    EXPECT_EQ(task->settings.discount, 0.99);
-    EXPECT_EQ(task->settings.hidden, 256);
+    RunSettings settings;
+    apply_task_defaults(settings, *task);
+    EXPECT_EQ(settings.algorithm->name, "avg");
+    EXPECT_EQ(value_of(settings, "actor_lr"), expected.actor_lr);
+    EXPECT_EQ(value_of(settings, "critic_lr"), expected.critic_lr);
+    EXPECT_EQ(value_of(settings, "entropy_coef"), expected.entropy_coef);
+    EXPECT_EQ(value_of(settings, "beta1"), 0.0);
+    EXPECT_EQ(value_of(settings, "discount"), 0.99);
+    EXPECT_EQ(value_of(settings, "hidden"), 256);
+  }
+}
+
+// The reference's one published example of IAC (hyper-parameter seed 294), not AVG's values.
+TEST(Registry, GivesIacItsOwnPublishedSettings) {
+  for (const TaskInfo& task : all_tasks()) {
+    RunSettings settings;
+    settings.choose(*find_algorithm("iac"));
+    apply_task_defaults(settings, task);
+    EXPECT_EQ(value_of(settings, "actor_lr"), 2.2e-5) << task.name;
+    EXPECT_EQ(value_of(settings, "critic_lr"), 3.9e-4) << task.name;
+    EXPECT_EQ(value_of(settings, "beta1"), 0.9) << task.name;
+    EXPECT_EQ(value_of(settings, "entropy_coef"), 0.8) << task.name;
+    EXPECT_EQ(value_of(settings, "discount"), 0.97) << task.name;
+  }
+}
+
+TEST(Registry, NamesKeysThatTheirAlgorithmsHaveAndAllow) {
+  for (const TaskInfo& task : all_tasks()) {
+    for (const SettingDefault& each : task.defaults) {
+      SCOPED_TRACE(std::string(task.name) + ' ' + std::string(each.key));
+      const AlgorithmInfo* const algorithm = find_algorithm(each.algorithm);
+      ASSERT_NE(algorithm, nullptr);
+      const Setting* const setting = find_setting(algorithm->settings, each.key);
+      ASSERT_NE(setting, nullptr);
+      EXPECT_TRUE(is_allowed(*setting, each.value));
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "run_files.h"
 #include "tasks/registry.h"
+#include "tools/library/run/settings_io.h"
 
 namespace instep {
 namespace {
@@ -191,7 +192,7 @@ const WrongUse kWrongUses[] = {
     {"IacOnARobot",
      {"train", "create_mover", "--algo", "iac", "--time", "real", "--device", "/dev/ttyUSB0"},
      2,
-     "--time real: only AVG learns apart from the loop"},
+     "--time real: iac cannot learn apart from the loop"},
     {"DeviceInSimulation",
      {"train", "dot_reacher", "--device", "/dev/ttyUSB0"},
      2,
@@ -435,6 +436,29 @@ TEST_F(Command, TasksAreAllListed) {
   }
   EXPECT_EQ(names.size(), all_tasks().size());
   for (const TaskInfo& task : all_tasks()) EXPECT_TRUE(names.count(std::string(task.name)));
+}
+
+// Every key with the value, the bounds and the meaning that config.toml of such a run says.
+TEST_F(Command, SettingsAreThoseARunBeginsWith) {
+  for (const AlgorithmInfo* algorithm : all_algorithms()) {
+    const std::string name(algorithm->name);
+    const std::string run = *folder_ / ("settings_" + name);
+    const CommandResult trained =
+        run_command({"train", "dot_reacher", "--algo", name, "--steps", "1", "--out", run});
+    ASSERT_EQ(trained.exit_code, 0) << trained;
+    const std::string config = read_bytes(run + "/config.toml");
+    const auto result = last_json({"settings", "dot_reacher", "--algo", name, "--json"});
+    EXPECT_EQ(result.at("settings").size(), all_settings(*algorithm).size());
+    for (const auto& row : result.at("settings")) {
+      const auto text = [&](const char* key) { return row.at(key).get<std::string>(); };
+      const std::string unit = text("unit").empty() ? "" : "; " + text("unit");
+      EXPECT_THAT(config,
+                  HasSubstr("# " + text("meaning") + " (" + text("allowed") + unit + ")\n"));
+      EXPECT_EQ(format_value(read_config_toml(run + "/config.toml").settings, text("key")),
+                text("default"));
+    }
+  }
+  EXPECT_THAT(run_command({"settings", "--algo", "iac"}).out, HasSubstr("2.2e-05"));
 }
 
 TEST_F(Command, InfoTellsTheMemoryTable) {

@@ -14,7 +14,8 @@
 #include <tuple>
 
 #include "kernels/philox.h"
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/actor_critic.h"
+#include "runtime/algorithms/actor_critic/agent.h"
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "tools/benchmark/cublas_queue.h"
@@ -48,7 +49,8 @@ const Executor& best_executor() {
 }
 
 const Executor& cuda_executor() {
-  return *choose_backend("cuda", "", Arithmetic::kFast).executor;
+  const std::string_view path = choose_backend("cuda", "", RunSettings()).path;
+  return *find_executor_anywhere(path, Arithmetic::kFast);
 }
 
 void require_gpu() {
@@ -84,8 +86,8 @@ using Update = std::function<void(Samples*)>;
 Update fused_update(const Shape& shape, Schedule schedule, const Executor& executor) {
   struct Fused {
     Fused(const Shape& s, Schedule schedule, const Executor& executor)
-        : agent({s, timed_settings(s), schedule, &executor, 0}), data(s.observation_dim) {}
-    Agent agent;
+        : agent({s, timed_settings(s), schedule, &executor}), data(s.observation_dim) {}
+    ActorCriticAgent agent;
     Transitions data;
     MonotonicClock clock;
   };
@@ -174,7 +176,11 @@ Update cublas_update(const Shape& shape) {
 
 Update bound_update(const Shape& shape) {
   struct Measured {
-    explicit Measured(const Shape& s) : bound(s, *best_executor().bound) {}
+    explicit Measured(const Shape& s) : bound(least_work(s)) {}
+    static LeastWork least_work(const Shape& s) {
+      const ActorCriticAgent agent({s, timed_settings(s), Schedule::kThroughput, &best_executor()});
+      return agent.least_work().value();
+    }
     Bound bound;
     MonotonicClock clock;
   };

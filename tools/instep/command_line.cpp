@@ -92,6 +92,13 @@ void add_backend(CLI::App* command, std::string& backend, std::string& path) {
   command->add_option("--path", path, "instruction set of the CPU, or team of a GPU's blocks");
 }
 
+void add_algorithm(CLI::App* command, std::string& algorithm) {
+  std::vector<std::string> names;
+  for (const AlgorithmInfo* info : all_algorithms()) names.emplace_back(info->name);
+  command->add_option("--algo", algorithm, names.front() + " (default), or another learner")
+      ->check(CLI::IsMember(names));
+}
+
 void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
   command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)");
@@ -101,8 +108,7 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   command->add_option("--seeds", options.seeds, "several runs, as in 0..4");
   command->add_option("--jobs", options.jobs, "runs at a time, of several seeds (default 1)")
       ->check(CLI::Range(1, 1024));
-  command->add_option("--algo", options.algorithm, "avg (default) or iac")
-      ->check(CLI::IsMember({"avg", "iac"}));
+  add_algorithm(command, options.algorithm);
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule);
   command->add_option("--time", options.time, "sim: simulated time (default); real: a robot")
@@ -266,6 +272,7 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yar
 struct TellOptions {
   std::string run;
   std::string task;
+  std::string algorithm;
   std::vector<std::string> runs;
   std::string out;
   std::string sysroot;
@@ -276,6 +283,15 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
   CLI::App* tasks = app.add_subcommand("tasks", "List the tasks with sizes, periods and settings");
   tasks->add_flag("--json", options.json, "end with one line of JSON");
   tasks->callback([&] { action = [&] { return run_tasks(options.json); }; });
+
+  CLI::App* settings =
+      app.add_subcommand("settings", "List what can be set, with defaults, bounds and meaning");
+  settings->add_option("TASK", options.task, "with this task's defaults");
+  add_algorithm(settings, options.algorithm);
+  settings->add_flag("--json", options.json, "end with one line of JSON");
+  settings->callback([&] {
+    action = [&] { return run_settings(options.task, options.algorithm, options.json); };
+  });
 
   CLI::App* info = app.add_subcommand("info", "Tell about this build, a learner's memory, a run");
   CLI::Option* run = info->add_option("RUN", options.run, "run folder");

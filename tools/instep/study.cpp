@@ -107,12 +107,12 @@ std::vector<StudyRun> runs_of(const json& manifest, const std::string& out, cons
     for (int i = 0; i < manifest.at("seeds").get<int>(); ++i) {
       StudyRun run;
       run.config.task = std::string(task.name);
-      run.config.settings.learner = task.settings;
+      apply_task_defaults(run.config.settings, task);
       apply_set_options(run.config.settings, set);
       run.config.steps = manifest.at("steps").get<std::int64_t>();
       run.config.seed = kFirstSeed + static_cast<std::uint64_t>(i);
       run.config.schedule = Schedule::kThroughput;
-      run.config.path = choose_executor("", run.config.settings.learner.arithmetic).path;
+      run.config.path = choose_backend("cpu", "", run.config.settings).path;
       run.folder = out + "/cell-" + std::to_string(cell.at("cell").get<int>()) + "/s" +
                    std::to_string(run.config.seed);
       runs.push_back(run);
@@ -298,7 +298,7 @@ double run_return(const std::string& folder, int episodes, Sight sight,
   open_checkpoint(checkpoint, folder, false);
   RunSession session(config);
   session.load(checkpoint, folder + "/checkpoint");
-  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto policy = session.agent().make_policy(false);
   const auto shown = [&](std::uint64_t step, LightBumps& bumps) {
     std::array<double, kLightBumps> draws{};
     evaluation_random(config.seed, Stream::kTaskEvents).uniform(step, draws.data(), kLightBumps);
@@ -319,7 +319,7 @@ double run_return(const std::string& folder, int episodes, Sight sight,
     std::array<double, kCreateMoverObservationDim> seen{};
     std::copy_n(observation, seen.size(), seen.begin());
     std::copy(bumps.begin(), bumps.end(), seen.begin());
-    std::copy_n(draw_action(policy, kCreateMoverActionDim, config.seed, step, seen.data()),
+    std::copy_n(draw_action(*policy, kCreateMoverActionDim, config.seed, step, seen.data()),
                 kCreateMoverActionDim, action);
   };
   return mean_return(session.world(), config.seed, episodes, actor);

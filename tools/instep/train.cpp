@@ -52,12 +52,8 @@ RunConfig new_config(const TrainOptions& options) {
     throw UsageError("train needs a task (`instep tasks` lists them) or --resume RUN");
   }
   const TaskInfo& task = require_task(config.task);
-  Algorithm algorithm = config.settings.learner.algorithm;
-  if (!options.algorithm.empty()) {
-    algorithm = options.algorithm == "iac" ? Algorithm::kIac : Algorithm::kAvg;
-  }
-  config.settings.learner = task.settings;
-  config.settings.learner.algorithm = algorithm;
+  if (!options.algorithm.empty()) config.settings.choose(*find_algorithm(options.algorithm));
+  apply_task_defaults(config.settings, task);
   if (!options.config_file.empty()) apply_learner_table(config.settings, options.config_file);
   apply_set_options(config.settings, options.set);
   if (config.steps < 0) config.steps = task.default_steps;
@@ -78,10 +74,9 @@ RunConfig new_config(const TrainOptions& options) {
   }
   config.seed = options.seed.value_or(config.seed);
   config.schedule = options.schedule.value_or(config.schedule);
-  const LearnerSettings& settings = config.settings.learner;
   const BackendNames names = find_backend(
-      {.backend = options.backend, .path = options.path, .measures = options.time != "real"},
-      {task.observation_dim, task.action_dim, settings.hidden}, settings, config.schedule);
+      {.backend = options.backend, .path = options.path, .measures = options.time != "real"}, task,
+      config.settings, config.schedule);
   config.backend = names.backend;
   config.path = names.path;
   return config;
@@ -111,15 +106,15 @@ RunConfig resumed_config(const TrainOptions& options) {
                      options.task);
   }
   if (options.steps) config.steps = *options.steps;
-  const Arithmetic arithmetic = config.settings.learner.arithmetic;
+  const RunSettings& settings = config.settings;
   const Schedule schedule = options.schedule.value_or(config.schedule);
   const bool is_chosen = options.backend != "auto" || !options.path.empty();
-  const bool is_here = find_any_executor(config.path, arithmetic) != nullptr;
-  BackendChoice choice = choose_backend("auto", is_here ? config.path : "", arithmetic);
-  if (is_chosen) choice = choose_backend(options.backend, options.path, arithmetic);
+  const bool is_here = has_path(config.path, settings);
+  BackendChoice choice = choose_backend("auto", is_here ? config.path : "", settings);
+  if (is_chosen) choice = choose_backend(options.backend, options.path, settings);
   const bool has_same_bits =
-      choice.executor->path == config.path ||
-      (arithmetic == Arithmetic::kPortable && config.backend == "cpu" && choice.backend == "cpu");
+      choice.path == config.path || (settings.arithmetic == Arithmetic::kPortable &&
+                                     config.backend == "cpu" && choice.backend == "cpu");
   const bool is_same = schedule == config.schedule && has_same_bits;
   if (!is_same && !options.allow_different_arithmetic) {
     throw UsageError("--resume " + options.resume + ": the run was made with path " + config.path +
@@ -129,7 +124,7 @@ RunConfig resumed_config(const TrainOptions& options) {
   }
   config.schedule = schedule;
   config.backend = choice.backend;
-  config.path = choice.executor->path;
+  config.path = choice.path;
   return config;
 }
 
@@ -140,8 +135,10 @@ void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
   if (config.schedule == Schedule::kThroughput && (options.schedule || !options.resume.empty())) {
     throw UsageError("--schedule throughput is for simulated time; a robot acts first");
   }
-  if (config.settings.learner.algorithm != Algorithm::kAvg) {
-    throw UsageError("--time real: only AVG learns apart from the loop; leave out --algo");
+  const AlgorithmInfo& algorithm = *config.settings.algorithm;
+  if (!algorithm.can_learn_apart) {
+    throw UsageError("--time real: " + std::string(algorithm.name) +
+                     " cannot learn apart from the loop; leave out --algo");
   }
   config.schedule = Schedule::kActFirst;
 }

@@ -1,9 +1,7 @@
 #include "tools/library/names.h"
 
-#include <span>
+#include <algorithm>
 
-#include "runtime/cuda/cuda_learner.h"
-#include "runtime/cuda/emulated_device.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -12,17 +10,8 @@ namespace {
 // In the order in which a path is looked for.
 constexpr std::string_view kBackends[] = {"cpu", "cuda-emulated", "cuda"};
 
-std::span<const Executor* const> executors_of(std::string_view backend, Arithmetic arithmetic) {
-  std::string problem;
-  if (backend == "cuda") return cuda_executors(arithmetic, problem);
-  return backend == "cpu" ? executors(arithmetic) : emulated_executors(arithmetic);
-}
-
-const Executor* find_path(std::span<const Executor* const> list, std::string_view path) {
-  for (const Executor* executor : list) {
-    if (executor->path == path) return executor;
-  }
-  return nullptr;
+bool has_name(const std::vector<std::string_view>& list, std::string_view name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
 }
 
 }  // namespace
@@ -31,26 +20,30 @@ std::string_view schedule_name(Schedule schedule) {
   return schedule == Schedule::kActFirst ? "act_first" : "throughput";
 }
 
-std::string_view algorithm_name(Algorithm algorithm) {
-  return algorithm == Algorithm::kAvg ? "avg" : "iac";
+std::string sizes_text(const RunSettings& settings) {
+  if (find_setting(*settings.algorithm, "hidden") == nullptr) {
+    return std::string(settings.algorithm->name);
+  }
+  return "hidden layers of " + format_value(settings, "hidden");
 }
 
 BackendChoice choose_backend(std::string_view backend, std::string_view path,
-                             Arithmetic arithmetic) {
+                             const RunSettings& settings) {
   std::string known;
   for (const std::string_view candidate : kBackends) {
     if (backend != candidate && !(backend == "auto" && (candidate == "cpu" || !path.empty()))) {
       continue;
     }
-    const auto list = executors_of(candidate, arithmetic);
-    if (candidate == "cuda" && list.empty() && backend == "cuda") {
-      std::string problem;
-      cuda_executors(arithmetic, problem);
-      throw IoError("--backend cuda: " + problem + "; --backend cpu needs no GPU");
+    std::string problem;
+    const auto list = settings.algorithm->paths(candidate, settings.arithmetic, problem);
+    if (list.empty() && backend == candidate) {
+      throw IoError("--backend " + std::string(backend) + ": " + problem +
+                    "; --backend cpu needs no GPU");
     }
     if (path.empty()) return {candidate, list.front()};
-    if (const Executor* executor = find_path(list, path)) return {candidate, executor};
-    for (const Executor* executor : list) known += " " + std::string(executor->path);
+    const auto found = std::find(list.begin(), list.end(), path);
+    if (found != list.end()) return {candidate, *found};
+    for (const std::string_view name : list) known += " " + std::string(name);
   }
   if (known.empty()) {
     throw UsageError("--backend " + std::string(backend) +
@@ -59,17 +52,11 @@ BackendChoice choose_backend(std::string_view backend, std::string_view path,
   throw UsageError("this machine has no path '" + std::string(path) + "'; it has:" + known);
 }
 
-const Executor& choose_executor(std::string_view path, Arithmetic arithmetic) {
-  return *choose_backend("auto", path, arithmetic).executor;
-}
-
-const Executor* find_any_executor(std::string_view path, Arithmetic arithmetic) {
-  for (const std::string_view backend : kBackends) {
-    if (const Executor* executor = find_path(executors_of(backend, arithmetic), path)) {
-      return executor;
-    }
-  }
-  return nullptr;
+bool has_path(std::string_view path, const RunSettings& settings) {
+  std::string ignored;
+  return std::any_of(std::begin(kBackends), std::end(kBackends), [&](std::string_view backend) {
+    return has_name(settings.algorithm->paths(backend, settings.arithmetic, ignored), path);
+  });
 }
 
 }  // namespace instep

@@ -3,30 +3,29 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "kernels/learner.h"
+#include "runtime/settings.h"
 
 namespace instep {
 
-std::string_view schedule_name(Schedule schedule);     // "act_first", "throughput"
-std::string_view algorithm_name(Algorithm algorithm);  // "avg", "iac"
+std::string_view schedule_name(Schedule schedule);  // "act_first", "throughput"
+
+// "hidden layers of 256", where the algorithm has such a setting; else its name.
+std::string sizes_text(const RunSettings& settings);
 
 // What computes. Paths have names of their own in every backend.
 struct BackendChoice {
-  std::string_view backend;  // "cpu", "cuda-emulated"
-  const Executor* executor = nullptr;
+  std::string_view backend;  // "cpu", "cuda-emulated", "cuda"
+  std::string_view path;
 };
 
-// The executor of that path, or the best one of the backend ("auto": the CPU's) when path is empty.
-// Throws UsageError naming what exists here.
+// That path, or the best one of the backend ("auto": the CPU's) when path is empty. Throws
+// UsageError naming what exists here.
 BackendChoice choose_backend(std::string_view backend, std::string_view path,
-                             Arithmetic arithmetic);
+                             const RunSettings& settings);
 
-// The executor of that path in any backend, the CPU's best one when path is empty. Throws
-// UsageError.
-const Executor& choose_executor(std::string_view path, Arithmetic arithmetic);
-
-// The executor of that path in any backend of this machine, or null.
-const Executor* find_any_executor(std::string_view path, Arithmetic arithmetic);
+// Whether any backend of this machine has that path for the run's algorithm.
+bool has_path(std::string_view path, const RunSettings& settings);
 
 }  // namespace instep

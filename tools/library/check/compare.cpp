@@ -1,8 +1,8 @@
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstring>
 
-#include "runtime/block_table.h"
 #include "tools/library/error.h"
 #include "tools/library/measure/info.h"
 #include "tools/library/names.h"
@@ -58,13 +58,15 @@ bool episodes_equal(const std::vector<Episode>& a, const std::vector<Episode>& b
 }
 
 // Where an offset of a snapshot falls, by name.
-std::string part_name(const RunSession& session, const Layout& layout, std::size_t offset,
-                      std::size_t block_start) {
-  if (offset < sizeof(LoopState)) return "loop state";
-  if (offset < block_start) return "state of task " + std::string(session.task().name);
+std::string part_name(RunSession& session, std::size_t offset, std::size_t snapshot_bytes) {
+  const Agent& agent = session.agent();
+  // From the end: a robot's snapshot holds no world.
+  const std::size_t learner_start = snapshot_bytes - agent.state_bytes();
+  if (offset < SnapshotLayout().world_start()) return "loop state";
+  if (offset < learner_start) return "state of task " + std::string(session.task().name);
   std::string name = "learner";
-  for (const BlockPart& part : block_parts(layout)) {
-    if (block_start + part.offset <= offset) name = part.name;
+  for (const MemoryPart& part : agent.memory_parts()) {
+    if (learner_start + part.offset <= offset) name = part.name;
   }
   return name;
 }
@@ -84,7 +86,10 @@ bool checkpoints_equal(const std::string& first, const std::string& second, cons
   }
   const auto x = a.snapshot();
   const auto y = b.snapshot();
-  if (x.size() != y.size() || !(a.identity().shape == b.identity().shape)) {
+  const auto sizes = [](const CheckpointIdentity& identity) {
+    return std::array{identity.observation_dim, identity.action_dim, identity.hidden_dim};
+  };
+  if (x.size() != y.size() || sizes(a.identity()) != sizes(b.identity())) {
     std::printf("checkpoints are of learners of different shape\n");
     return false;
   }
@@ -93,11 +98,10 @@ bool checkpoints_equal(const std::string& first, const std::string& second, cons
   RunConfig local = config;
   local.path = "";  // Only the layout is asked for, and this machine may lack the run's own path.
   RunSession session(local);
-  const Layout& layout = session.agent().learner().layout;
   const auto offset = static_cast<std::size_t>(difference - x.begin());
   std::printf("checkpoints of step %lld differ first in: %s (byte %zu of the snapshot)\n",
-              static_cast<long long>(a.step()),
-              part_name(session, layout, offset, x.size() - layout.bytes).c_str(), offset);
+              static_cast<long long>(a.step()), part_name(session, offset, x.size()).c_str(),
+              offset);
   return false;
 }
 
@@ -107,18 +111,18 @@ void print_setting_differences(const RunConfig& a, const RunConfig& b) {
     std::printf("seed: %llu and %llu\n", static_cast<unsigned long long>(a.seed),
                 static_cast<unsigned long long>(b.seed));
   }
-  const Algorithm x_algorithm = a.settings.learner.algorithm;
-  const Algorithm y_algorithm = b.settings.learner.algorithm;
-  if (x_algorithm != y_algorithm) {
-    std::printf("algo: %s and %s\n", std::string(algorithm_name(x_algorithm)).c_str(),
-                std::string(algorithm_name(y_algorithm)).c_str());
+  const AlgorithmInfo& algorithm = *a.settings.algorithm;
+  if (&algorithm != b.settings.algorithm) {
+    std::printf("algo: %s and %s\n", std::string(algorithm.name).c_str(),
+                std::string(b.settings.algorithm->name).c_str());
   }
   if (a.path != b.path) std::printf("path: %s and %s\n", a.path.c_str(), b.path.c_str());
-  for (const Setting& setting : all_settings()) {
-    const std::string x = format_value(a.settings, setting.name);
-    const std::string y = format_value(b.settings, setting.name);
+  for (const Setting* setting : all_settings(algorithm)) {
+    if (find_setting(*b.settings.algorithm, setting->name) == nullptr) continue;
+    const std::string x = format_value(a.settings, setting->name);
+    const std::string y = format_value(b.settings, setting->name);
     if (x != y)
-      std::printf("%s: %s and %s\n", std::string(setting.name).c_str(), x.c_str(), y.c_str());
+      std::printf("%s: %s and %s\n", std::string(setting->name).c_str(), x.c_str(), y.c_str());
   }
 }
 

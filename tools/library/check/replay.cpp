@@ -137,9 +137,8 @@ int run_replay(const std::string& file, bool json) {
     throw DataError(file + ": was made with another task, seed or settings than " + folder +
                     "/config.toml says");
   }
-  const Shape& shape = session.agent().config().shape;
-  if (record.shape.observation_dim != shape.observation_dim ||
-      record.shape.action_dim != shape.action_dim) {
+  if (record.shape.observation_dim != session.agent().observation_dim() ||
+      record.shape.action_dim != session.agent().action_dim()) {
     throw DataError(file + ": has other sizes than task " + config.task);
   }
   world.set_agent(session.agent());

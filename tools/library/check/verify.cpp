@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "runtime/algorithms/actor_critic/actor_critic.h"
 #include "tools/library/check/verify_learner.h"
 #include "tools/library/check/verify_tasks.h"
 #include "tools/library/error.h"
@@ -22,10 +23,18 @@ void finish(VerifyResult& result, const WorstError& worst) {
   result.pass = worst.ratio() <= 1.0;
 }
 
+// Golden files of learners are AVG's and IAC's, which have the same executors.
+BackendChoice choose_executor(const VerifyOptions& options) {
+  RunSettings settings;
+  settings.choose(kAvgInfo);
+  settings.arithmetic = options.arithmetic;
+  return choose_backend(options.backend, options.path, settings);
+}
+
 void verify_learner_file(const TensorFile& file, const VerifyOptions& options, VerifyResult result,
                          std::vector<VerifyResult>& results) {
-  const BackendChoice choice = choose_backend(options.backend, options.path, options.arithmetic);
-  const Executor& executor = *choice.executor;
+  const BackendChoice choice = choose_executor(options);
+  const Executor& executor = *find_executor_anywhere(choice.path, options.arithmetic);
   result.backend = std::string(choice.backend);
   result.kind = file.config.value("algo", "avg");
   result.path = std::string(executor.path);
@@ -114,7 +123,7 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
 }
 
 int run_verify(const VerifyOptions& options) {
-  choose_backend(options.backend, options.path, options.arithmetic);
+  choose_executor(options);
   for (const std::string& file : options.files) {
     if (std::error_code error; !std::filesystem::exists(file, error)) {
       throw UsageError(file + ": no such file; give a golden file");

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "kernels/adam.h"
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/agent.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -121,8 +121,8 @@ class Replay {
   std::int64_t steps_ = 0;
   std::vector<std::int64_t> checkpoints_;  // updates after which weights are compared
   std::vector<GoldenTensor> tensors_;      // that the file holds
-  AgentConfig config_;
-  std::unique_ptr<Agent> agent_;
+  ActorCriticConfig config_;
+  std::unique_ptr<ActorCriticAgent> agent_;
   // Tapes of the transition that was learnt from last: where update() left them.
   const float* actor_tape_ = nullptr;
   const float* critic_tape_ = nullptr;
@@ -134,8 +134,9 @@ int whole(const nlohmann::json& number) {
   return is_size ? number.get<int>() : -1;
 }
 
-AgentConfig read_config(const nlohmann::json& c, Schedule schedule, const Executor& executor) {
-  AgentConfig config;
+ActorCriticConfig read_config(const nlohmann::json& c, Schedule schedule,
+                              const Executor& executor) {
+  ActorCriticConfig config;
   try {
     config.shape = {whole(c.at("n")), whole(c.at("m")), whole(c.at("hidden"))};
     const auto algorithm = c.at("algo").get<std::string>();
@@ -207,7 +208,7 @@ Replay::Replay(const TensorFile& file, Schedule schedule, const Executor& execut
                WorstError& worst)
     : file_(file), worst_(worst), config_(read_config(file.config, schedule, executor)) {
   check_file();
-  agent_ = std::make_unique<Agent>(config_);
+  agent_ = std::make_unique<ActorCriticAgent>(config_);
   agent_->set_noise_source({this, fill_noise});
   load_initial_weights();
 }

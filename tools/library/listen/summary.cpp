@@ -4,7 +4,6 @@
 #include <cmath>
 #include <ctime>
 
-#include "runtime/block_table.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/health.h"
 #include "tools/library/json_fields.h"
@@ -82,9 +81,9 @@ std::string local_time_text() {
 
 }  // namespace
 
-std::vector<MemoryRow> memory_rows(const Layout& layout, std::size_t snapshot_bytes) {
+std::vector<MemoryRow> memory_rows(const Agent& agent, std::size_t snapshot_bytes) {
   std::vector<MemoryRow> rows;
-  for (const BlockPart& part : block_parts(layout)) {
+  for (const MemoryPart& part : agent.memory_parts()) {
     rows.push_back({std::string(part.name), part.bytes, part.padding_bytes});
   }
   if (snapshot_bytes > 0) rows.push_back({"checkpoint snapshot", snapshot_bytes, 0});
@@ -94,11 +93,11 @@ std::vector<MemoryRow> memory_rows(const Layout& layout, std::size_t snapshot_by
 RunSummary summarize(const RunFacts& facts) {
   const std::vector<Episode> episodes = read_episodes(facts.folder + "/episodes.csv");
   const auto steps = static_cast<std::uint64_t>(facts.steps);
-  const LearnerState& state = facts.learner->state();
+  const DropCounts drops = facts.agent->drop_counts();
   RunSummary summary;
   summary.ended = facts.ended;
   summary.task = facts.config.task;
-  summary.algo = algorithm_name(facts.config.settings.learner.algorithm);
+  summary.algo = facts.config.settings.algorithm->name;
   summary.seed = facts.config.seed;
   summary.steps = facts.steps;
   summary.steps_planned = facts.config.steps;
@@ -107,9 +106,8 @@ RunSummary summarize(const RunFacts& facts) {
   summary.mean_return = mean_return_between(episodes, 0, steps);
   summary.seconds = facts.seconds;
   summary.steps_per_second = facts.steps_per_second;
-  summary.dropped_updates =
-      static_cast<std::uint64_t>(state.actor_updates_dropped + state.critic_updates_dropped);
-  summary.dropped_transitions = static_cast<std::uint64_t>(state.transitions_dropped);
+  summary.dropped_updates = static_cast<std::uint64_t>(drops.updates);
+  summary.dropped_transitions = static_cast<std::uint64_t>(drops.transitions);
   summary.warnings = warning_names(facts.warnings);
   summary.backend = facts.config.backend;
   summary.path = facts.config.path;
@@ -123,7 +121,7 @@ RunSummary summarize(const RunFacts& facts) {
   summary.update_us = percentiles_of(facts.latency->update);
   summary.observation_to_action_us = percentiles_of(facts.latency->observation_to_action);
   summary.update_histogram = histogram_rows(facts.latency->update);
-  summary.memory = memory_rows(facts.learner->layout, facts.snapshot_bytes);
+  summary.memory = memory_rows(*facts.agent, facts.snapshot_bytes);
   summary.speed = facts.speed->rows();
   summary.out = facts.folder;
   summary.real_time = facts.real_time;

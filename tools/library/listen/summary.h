@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/learner.h"
 #include "runtime/control_loop.h"
 #include "runtime/settings.h"
 #include "tools/library/report/run_summary.h"
@@ -49,7 +48,7 @@ struct RunFacts {
   std::int64_t episodes = 0;
   double seconds = 0.0;           // of the loop
   double steps_per_second = 0.0;  // of the loop alone
-  const Learner* learner = nullptr;
+  const Agent* agent = nullptr;
   const LoopLatency* latency = nullptr;
   std::size_t snapshot_bytes = 0;
   const SpeedRecord* speed = nullptr;
@@ -69,7 +68,7 @@ nlohmann::json short_summary(const RunSummary& summary);
 // JSON cannot: they are replaced.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 
-// Name and bytes of everything a learner of that layout keeps in memory.
-std::vector<MemoryRow> memory_rows(const Layout& layout, std::size_t snapshot_bytes);
+// Name and bytes of everything an agent keeps in memory.
+std::vector<MemoryRow> memory_rows(const Agent& agent, std::size_t snapshot_bytes);
 
 }  // namespace instep

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "runtime/cuda/cuda_learner.h"
 #include "runtime/memory.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
@@ -22,28 +21,22 @@ constexpr const char* kCompiler = __VERSION__;  // says "Clang" itself
 constexpr const char* kCompiler = "GCC " __VERSION__;
 #endif
 
-nlohmann::json path_names() {
-  nlohmann::json names = nlohmann::json::array();
-  for (const Executor* executor : executors(Arithmetic::kFast)) names.push_back(executor->path);
-  return names;
-}
-
 nlohmann::json checkpoint_json(const std::string& run, const RunConfig& config,
                                RunSession& session) {
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, run, false);
   session.load(checkpoint, run + "/checkpoint");
-  const LearnerState& state = session.agent().learner().state();
-  return {{"step", checkpoint.step()},
-          {"episodes", session.loop().state().episodes},
-          {"format_version", kCheckpointVersion},
-          {"snapshot_bytes", checkpoint.snapshot().size()},
-          {"actor_updates", state.actor_updates},
-          {"critic_updates", state.critic_updates},
-          {"dropped_updates", state.actor_updates_dropped + state.critic_updates_dropped},
-          {"dropped_transitions", state.transitions_dropped},
-          {"td_error_scale", state.td_error_scale},
-          {"running_return", state.running_return}};
+  const DropCounts drops = session.agent().drop_counts();
+  nlohmann::json result = {{"step", checkpoint.step()},
+                           {"episodes", session.loop().state().episodes},
+                           {"format_version", kCheckpointVersion},
+                           {"snapshot_bytes", checkpoint.snapshot().size()},
+                           {"dropped_updates", drops.updates},
+                           {"dropped_transitions", drops.transitions}};
+  for (const NamedNumber& number : session.agent().numbers()) {
+    std::visit([&](auto value) { result[std::string(number.name)] = value; }, number.value);
+  }
+  return result;
 }
 
 void print_memory(const nlohmann::json& rows) {
@@ -64,40 +57,48 @@ int run_info(const std::string& run, const std::string& task, bool json) {
   if (!run.empty()) {
     require_run_folder(run);
     config = read_config_toml(run + "/config.toml");
-    if (find_any_executor(config.path, config.settings.learner.arithmetic) == nullptr)
-      config.path.clear();
+    if (!has_path(config.path, config.settings)) config.path.clear();
   } else {
     config.task = task.empty() ? "dot_reacher" : task;
-    config.settings.learner = require_task(config.task).settings;
+    apply_task_defaults(config.settings, require_task(config.task));
   }
   RunSession session(config);
-  const Layout& layout = session.agent().learner().layout;
-  nlohmann::json backends = {"cpu", "cuda-emulated"};
-  std::string cuda_paths;
+  const Agent& agent = session.agent();
+  const AlgorithmInfo& algorithm = *config.settings.algorithm;
   std::string cuda_problem;
-  const auto cuda = cuda_executors(Arithmetic::kFast, cuda_problem);
-  for (const Executor* executor : cuda) cuda_paths += std::string(executor->path) + " ";
-  if (!cuda.empty()) backends.push_back("cuda");
+  const auto paths_of = [&](std::string_view backend) {
+    const auto paths = algorithm.paths(backend, Arithmetic::kFast, cuda_problem);
+    return nlohmann::json(std::vector<std::string>(paths.begin(), paths.end()));
+  };
+  nlohmann::json backends = nlohmann::json::array();
+  for (const char* backend : {"cpu", "cuda-emulated", "cuda"}) {
+    if (!paths_of(backend).empty()) backends.push_back(backend);
+  }
+  const nlohmann::json cpu = paths_of("cpu");
+  const nlohmann::json cuda = paths_of("cuda");
+  std::string cuda_paths;
+  for (const auto& path : cuda) cuda_paths += path.get<std::string>() + " ";
   nlohmann::json result = {
       {"version", INSTEP_VERSION},
       {"compiler", kCompiler},
       {"machine", machine_text()},
       {"backends", backends},
-      {"paths", path_names()},
+      {"paths", cpu},
       {"mujoco", find_task("half_cheetah")->make != nullptr},
       {"static_block_bytes", kStaticBlockBytes},
       {"task", config.task},
-      {"shape", {layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim}},
-      {"memory", to_json(memory_rows(layout, session.loop().snapshot_bytes()))},
+      {"algo", algorithm.name},
+      {"shape", {agent.observation_dim(), agent.action_dim(), session.identity().hidden_dim}},
+      {"memory", to_json(memory_rows(agent, session.loop().snapshot_bytes()))},
       {"checkpoint", nullptr}};
   if (!run.empty()) result["checkpoint"] = checkpoint_json(run, config, session);
 
   std::printf("instep %s, compiled by %s\n%s\npaths of backend cpu, best first: %s\n",
-              INSTEP_VERSION, kCompiler, machine_text().c_str(), path_names().dump().c_str());
+              INSTEP_VERSION, kCompiler, machine_text().c_str(), cpu.dump().c_str());
   std::printf("backend cuda: %s%s\n", cuda.empty() ? "not here: " : "paths, best first: ",
               cuda.empty() ? cuda_problem.c_str() : cuda_paths.c_str());
-  std::printf("task %s: %d observations, %d actions, hidden layers of %d\n", config.task.c_str(),
-              layout.shape.observation_dim, layout.shape.action_dim, layout.shape.hidden_dim);
+  std::printf("task %s: %d observations, %d actions, %s\n", config.task.c_str(),
+              agent.observation_dim(), agent.action_dim(), sizes_text(config.settings).c_str());
   print_memory(result.at("memory"));
   if (!run.empty()) {
     std::printf("checkpoint\n");
@@ -120,10 +121,10 @@ int run_tasks(bool json) {
                 static_cast<long long>(task.default_steps),
                 std::string(is_available ? task.summary : task.missing).c_str());
     RunSettings settings;
-    settings.learner = task.settings;
+    apply_task_defaults(settings, task);
     nlohmann::json values;
-    for (const Setting& setting : all_settings()) {
-      values[std::string(setting.name)] = format_value(settings, setting.name);
+    for (const Setting* setting : all_settings(*settings.algorithm)) {
+      values[std::string(setting->name)] = format_value(settings, setting->name);
     }
     tasks.push_back({{"name", task.name},
                      {"summary", task.summary},
@@ -137,6 +138,36 @@ int run_tasks(bool json) {
                      {"available", is_available}});
   }
   if (json) std::printf("%s\n", nlohmann::json{{"tasks", tasks}}.dump().c_str());
+  return kDone;
+}
+
+int run_settings(const std::string& task, const std::string& algorithm, bool json) {
+  RunSettings settings;
+  if (!algorithm.empty()) settings.choose(*find_algorithm(algorithm));
+  if (!task.empty()) apply_task_defaults(settings, require_task(task));
+  const AlgorithmInfo& info = *settings.algorithm;
+  std::printf("%s: %s%s%s\n", std::string(info.name).c_str(), std::string(info.summary).c_str(),
+              task.empty() ? "" : "; defaults of ", task.c_str());
+  std::printf("%-25s %-9s %s\n", "key", "default", "meaning (what is allowed)");
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Setting* setting : all_settings(info)) {
+    const std::string name(setting->name);
+    const std::string value = format_value(settings, name);
+    const std::string unit = setting->unit.empty() ? "" : "; " + std::string(setting->unit);
+    std::printf("%-25s %-9s %s (%s%s)\n", name.c_str(), value.c_str(),
+                std::string(setting->help).c_str(), allowed_values(*setting).c_str(), unit.c_str());
+    rows.push_back({{"key", name},
+                    {"default", value},
+                    {"allowed", allowed_values(*setting)},
+                    {"unit", setting->unit},
+                    {"meaning", setting->help}});
+  }
+  if (json) {
+    const nlohmann::json result = {{"algo", info.name},
+                                   {"task", task.empty() ? nlohmann::json() : nlohmann::json(task)},
+                                   {"settings", rows}};
+    std::printf("%s\n", result.dump().c_str());
+  }
   return kDone;
 }
 

@@ -22,45 +22,6 @@
 namespace instep {
 namespace {
 
-// The executor under measurement and the time spent in each of its phases. An Executor is a table
-// of plain functions, which have no other place for what the timed one needs.
-struct Phases {
-  const Executor* executor = nullptr;
-  LatencyHistogram observe{};
-  LatencyHistogram act{};
-  LatencyHistogram learn{};
-  LatencyHistogram prepare{};
-};
-Phases phases;
-
-template <typename Phase>
-void time_phase(LatencyHistogram& histogram, const Phase& phase) {
-  const MonotonicClock clock;
-  const std::int64_t begin_ns = clock.now_ns();
-  phase();
-  histogram.record(clock.now_ns() - begin_ns);
-}
-
-Executor timed_executor(const Executor& executor) {
-  phases = {.executor = &executor};
-  Executor timed = executor;
-  timed.observe = [](const Learner& learner, const double* observation) {
-    time_phase(phases.observe, [&] { phases.executor->observe(learner, observation); });
-  };
-  timed.act = [](const Learner& learner, const float* noise) {
-    time_phase(phases.act, [&] { phases.executor->act(learner, noise); });
-  };
-  timed.learn = [](const Learner& learner, double reward, bool terminated, bool truncated,
-                   const float* noise) {
-    time_phase(phases.learn,
-               [&] { phases.executor->learn(learner, reward, terminated, truncated, noise); });
-  };
-  timed.prepare = [](const Learner& learner) {
-    time_phase(phases.prepare, [&] { phases.executor->prepare(learner); });
-  };
-  return timed;
-}
-
 std::int64_t thread_cpu_ns() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -83,9 +44,17 @@ std::int64_t run_ticks(RunSession& session, std::int64_t count) {
 constexpr int kTurns = 10;
 constexpr int kBoundRepetitions = 40;
 
+nlohmann::json phases_json(const std::vector<Phase>& phases) {
+  nlohmann::json result = nlohmann::json::object();
+  for (const Phase& phase : phases) {
+    result[std::string(phase.name)] = to_json(percentiles_of(phase.latency));
+  }
+  return result;
+}
+
 // What the weights' share of memory traffic came to, and how near the update is to its bound.
-nlohmann::json bound_json(const Learner& learner, const Bound& bound, const LoopLatency& latency) {
-  const Traffic bytes = traffic(learner.layout, learner.schedule);
+nlohmann::json bound_json(const std::vector<Phase>& phases, const Bound& bound,
+                          const LoopLatency& latency) {
   const auto gb_per_s = [](std::size_t count, const LatencyHistogram& histogram) {
     return static_cast<double>(count) / static_cast<double>(histogram.quantile_ns(0.5));
   };
@@ -93,20 +62,20 @@ nlohmann::json bound_json(const Learner& learner, const Bound& bound, const Loop
   const double roots_us = bound.square_root_us();
   const double largest_us = std::max(memory_us, roots_us);
   const double update_us = static_cast<double>(latency.update.quantile_ns(0.5)) / 1e3;
-  return {{"bound_us", largest_us},
-          {"memory_bound_us", memory_us},
-          {"square_root_bound_us", roots_us},
-          {"bound_ratio", update_us / largest_us},
-          {"bytes_touched",
-           {{"act", bytes.act},
-            {"learn", bytes.learn},
-            {"prepare", bytes.prepare},
-            {"update", bytes.update()}}},
-          {"gb_per_s",
-           {{"act", gb_per_s(bytes.act, phases.act)},
-            {"learn", gb_per_s(bytes.learn, phases.learn)},
-            {"prepare", gb_per_s(bytes.prepare, phases.prepare)},
-            {"update", gb_per_s(bytes.update(), latency.update)}}}};
+  nlohmann::json bytes;
+  nlohmann::json rates;
+  std::size_t total = 0;
+  for (const Phase& phase : phases) {
+    if (phase.bytes == 0) continue;
+    bytes[std::string(phase.name)] = phase.bytes;
+    rates[std::string(phase.name)] = gb_per_s(phase.bytes, phase.latency);
+    total += phase.bytes;
+  }
+  bytes["update"] = total;
+  rates["update"] = gb_per_s(total, latency.update);
+  return {{"bound_us", largest_us},           {"memory_bound_us", memory_us},
+          {"square_root_bound_us", roots_us}, {"bound_ratio", update_us / largest_us},
+          {"bytes_touched", bytes},           {"gb_per_s", rates}};
 }
 
 void print_row(const char* name, const nlohmann::json& us) {
@@ -115,7 +84,7 @@ void print_row(const char* name, const nlohmann::json& us) {
               us.at("p99").get<double>(), us.at("p999").get<double>(), us.at("max").get<double>());
 }
 
-void print_profile(const nlohmann::json& result) {
+void print_profile(const nlohmann::json& result, const std::vector<Phase>& phases) {
   const auto text = [&](const char* key) { return result.at(key).get<std::string>(); };
   std::printf("%s, %lld updates, path %s, schedule %s, %lld bytes of state, %s\n",
               text("task").c_str(), result.at("updates").get<long long>(), text("path").c_str(),
@@ -124,8 +93,9 @@ void print_profile(const nlohmann::json& result) {
   std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
   print_row("update", result.at("update_us"));
   print_row("observation to action", result.at("observation_to_action_us"));
-  for (const char* phase : {"observe", "act", "learn", "prepare"}) {
-    print_row((std::string("  ") + phase).c_str(), result.at("phases_us").at(phase));
+  for (const Phase& phase : phases) {
+    const std::string name(phase.name);
+    print_row(("  " + name).c_str(), result.at("phases_us").at(name));
   }
   print_row("world", result.at("world_us"));
   std::printf("%-24s %9.2f on average, world and update together\n", "processor time a step",
@@ -147,29 +117,23 @@ int run_profile(const ProfileOptions& options) {
   install_stop_handler();
   RunConfig config;
   config.task = options.task;
-  config.settings.learner = require_task(options.task).settings;
+  apply_task_defaults(config.settings, require_task(options.task));
   apply_set_options(config.settings, options.set);
   config.seed = options.seed;
   config.schedule = options.schedule.value_or(Schedule::kActFirst);
-  const BackendChoice choice =
-      choose_backend(options.backend, options.path, config.settings.learner.arithmetic);
-  const Executor& executor = *choice.executor;
-  config.path = executor.path;
+  const BackendChoice choice = choose_backend(options.backend, options.path, config.settings);
+  config.path = choice.path;
   if (options.agents > 0) return profile_agents(options, config, choice);
 
-  const Executor timed = timed_executor(executor);
-  RunSession session(config, &timed);
+  std::vector<Phase> phases;
+  RunSession session(config, &phases);
   if (!session.loop().start()) throw DataError("the first action is not finite");
   constexpr std::int64_t kWarmUpTicks = 1000;
   run_ticks(session, kWarmUpTicks);
-  phases = {.executor = &executor};
+  for (Phase& phase : phases) phase.latency = {};
   session.loop().clear_latency();
-  const Learner& learner = session.agent().learner();
   std::optional<Bound> bound;
-  if (executor.bound != nullptr && learner.layout.algorithm == Algorithm::kAvg &&
-      learner.layout.optimizer_arrays == 1) {
-    bound.emplace(learner.layout.shape, *executor.bound);
-  }
+  if (auto work = session.agent().least_work()) bound.emplace(std::move(*work));
   std::int64_t cpu_ns = 0;
   std::int64_t updates = 0;
   for (int turn = 0; turn < kTurns && !is_stop_requested(); ++turn) {
@@ -194,25 +158,21 @@ int run_profile(const ProfileOptions& options) {
       {"world_us", to_json(percentiles_of(latency.world))},
       {"step_cpu_us", static_cast<double>(cpu_ns) / 1e3 / static_cast<double>(updates)},
       {"wakeup_us", nullptr},
-      {"phases_us",
-       {{"observe", to_json(percentiles_of(phases.observe))},
-        {"act", to_json(percentiles_of(phases.act))},
-        {"learn", to_json(percentiles_of(phases.learn))},
-        {"prepare", to_json(percentiles_of(phases.prepare))}}},
+      {"phases_us", phases_json(phases)},
       {"bound_us", nullptr},
-      {"state_bytes", learner.layout.bytes},
+      {"state_bytes", session.agent().state_bytes()},
       {"backend", choice.backend},
-      {"path", executor.path},
+      {"path", choice.path},
       {"schedule", schedule_name(config.schedule)},
       {"arithmetic", format_value(config.settings, "arithmetic")},
       {"machine", machine_text()},
       {"doctor", findings_json(examine_this_machine())}};
-  if (bound) result.update(bound_json(learner, *bound, latency));
+  if (bound) result.update(bound_json(phases, *bound, latency));
   if (updates < options.updates) {
     std::printf("stopped: of %lld updates these are the first\n",
                 static_cast<long long>(options.updates));
   }
-  print_profile(result);
+  print_profile(result, phases);
   if (options.rate_hz > 0.0 && !is_stop_requested()) {
     result.update(profile_in_real_time(config, {options.rate_hz, options.seconds, options.core}));
   }

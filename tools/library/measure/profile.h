@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/learner.h"
+#include "kernels/settings.h"
 
 namespace instep {
 

@@ -8,7 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/philox.h"
-#include "runtime/agent.h"
+#include "runtime/algorithms/actor_critic/actor_critic.h"
+#include "runtime/algorithms/actor_critic/agent.h"
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_device.h"
 #include "tools/library/error.h"
@@ -34,11 +35,11 @@ TeamKind team_of(std::string_view path) {
 // Learners with their memory, each with an open transition.
 class Learners {
  public:
-  Learners(const AgentConfig& config, std::uint64_t first_seed, int count) {
+  Learners(const ActorCriticConfig& config, std::uint64_t first_seed, int count) {
     for (int i = 0; i < count; ++i) {
-      AgentConfig mine = config;
+      ActorCriticConfig mine = config;
       mine.seed = first_seed + static_cast<std::uint64_t>(i);
-      agents_.push_back(std::make_unique<Agent>(mine));
+      agents_.push_back(std::make_unique<ActorCriticAgent>(mine));
       const Random random{mine.seed, static_cast<std::uint32_t>(Stream::kTaskReset)};
       std::vector<double> observation(static_cast<std::size_t>(config.shape.observation_dim));
       random.normal(0, observation.data(), config.shape.observation_dim);
@@ -55,7 +56,7 @@ class Learners {
   }
 
  private:
-  std::vector<std::unique_ptr<Agent>> agents_;
+  std::vector<std::unique_ptr<ActorCriticAgent>> agents_;
 };
 
 // A whole tick of one agent from random numbers.
@@ -157,15 +158,16 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
   }
   const bool is_gpu = choice.backend == "cuda";
   const auto run = is_gpu ? run_on_gpu : run_emulated;
-  const TeamKind team = team_of(choice.executor->path);
+  const TeamKind team = team_of(choice.path);
   const auto repeats = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(options.updates / kRounds, 1, kRepeatsMax));
-  AgentConfig agent;
+  ActorCriticConfig agent;
   const TaskInfo& task = require_task(config.task);
-  agent.settings = config.settings.learner;
+  const Arithmetic arithmetic = config.settings.arithmetic;
+  agent.settings = learner_settings(Algorithm::kAvg, config.settings.values, arithmetic);
   agent.shape = {task.observation_dim, task.action_dim, agent.settings.hidden};
   agent.schedule = config.schedule;
-  agent.executor = choose_backend("cpu", "", agent.settings.arithmetic).executor;
+  agent.executor = executors(arithmetic).front();
 
   const Learners together(agent, options.seed, options.agents);
   const Measured all = run(together, team, repeats);
@@ -186,7 +188,7 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
   const double one_us = median(alone_us);
   const double all_us = median(all.step_us);
   std::printf("%s, %d agents at once, path %s, %u steps of each, %s\n", config.task.c_str(),
-              options.agents, std::string(choice.executor->path).c_str(), repeats * kRounds,
+              options.agents, std::string(choice.path).c_str(), repeats * kRounds,
               machine_text().c_str());
   std::printf("%s a step: one agent %.2f us, all %.2f us (%.2f times as long)\n",
               is_gpu ? "on the GPU" : "emulated", one_us, all_us, all_us / one_us);
@@ -197,7 +199,7 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
     const nlohmann::json result = {
         {"task", config.task},
         {"backend", choice.backend},
-        {"path", choice.executor->path},
+        {"path", choice.path},
         {"agents", options.agents},
         {"agents_at_once", is_gpu ? nlohmann::json(all.agents_at_once) : nlohmann::json()},
         {"updates", repeats * kRounds},

@@ -16,6 +16,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
+#include "tools/library/names.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/stop_request.h"
@@ -210,7 +211,7 @@ nlohmann::json RateProfile::result() {
   const RealtimeCounters& counters = monitor_.counters();
   const double loop_us = median_p99_us(windows_, &Window::loop);
   const double baseline_us = median_p99_us(windows_, &Window::baseline);
-  const LateLearning& late = session_.agent().late_learning();
+  const LateLearning late = session_.agent().late_learning();
   nlohmann::json result = {
       {"ticks", counters.ticks},
       {"windows", windows_.size()},
@@ -244,8 +245,10 @@ void print_row(const char* name, const nlohmann::json& us) {
 
 nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& options) {
   const TaskInfo& task = require_task(config.task);
-  if (config.settings.learner.algorithm != Algorithm::kAvg) {
-    throw UsageError("--rate: only AVG learns apart from the loop");
+  const AlgorithmInfo& algorithm = *config.settings.algorithm;
+  if (!algorithm.can_learn_apart) {
+    throw UsageError("--rate: " + std::string(algorithm.name) +
+                     " cannot learn apart from the loop");
   }
   const std::int64_t period_ns = std::llround(1e9 / options.rate_hz);
   RateProfile profile(config, task, period_ns, options);
@@ -254,9 +257,9 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
     std::printf("stopped before the first window was whole: nothing was measured on real time\n");
     return nlohmann::json::object();
   }
-  std::printf("%s at %g Hz, %zu windows of %g s, hidden layers of %d, %s\n", config.task.c_str(),
-              options.rate_hz, result.at("windows").get<std::size_t>(), kWindowS,
-              config.settings.learner.hidden, machine_text().c_str());
+  std::printf("%s at %g Hz, %zu windows of %g s, %s, %s\n", config.task.c_str(), options.rate_hz,
+              result.at("windows").get<std::size_t>(), kWindowS,
+              sizes_text(config.settings).c_str(), machine_text().c_str());
   std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
   print_row("wake-up", result.at("wakeup_us"));
   print_row("wake-up, bare system", result.at("baseline_wakeup_us"));

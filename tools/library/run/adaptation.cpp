@@ -37,10 +37,10 @@ std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string&
   RunSession session(config);
   session.load(checkpoint, before + "/checkpoint");
   apply_change(change, session.world());
-  Policy policy(session.agent().learner(), *session.agent().config().executor, adapts_normalizer);
+  const auto policy = session.agent().make_policy(adapts_normalizer);
   std::vector<Episode> episodes;
   const auto actor = [&](const double* observation, std::uint64_t at) {
-    return draw_action(policy, session.task().action_dim, config.seed, at, observation);
+    return draw_action(*policy, session.task().action_dim, config.seed, at, observation);
   };
   std::int64_t step = change.step;
   int cut_in_a_row = 0;  // a world that lets nothing begin any more ends the comparison

@@ -171,24 +171,22 @@ int run_eval(const EvalOptions& options) {
   require_run_folder(options.run);
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
-  const Arithmetic arithmetic = config.settings.learner.arithmetic;
-  if (find_any_executor(config.path, arithmetic) == nullptr)
-    config.path = choose_executor("", arithmetic).path;
+  if (!has_path(config.path, config.settings)) config.path.clear();
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, options.run, false);
   RunSession session(config);
   session.load(checkpoint, options.run + "/checkpoint");
   const TaskInfo& task = session.task();
   const std::uint64_t seed = options.seed.value_or(config.seed);
-  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto policy = session.agent().make_policy(false);
   std::vector<EpisodeResult> results;
   std::string standing_trouble;
   if (options.device.empty()) {
-    results = evaluate(policy, task, session.world(), seed, options);
+    results = evaluate(*policy, task, session.world(), seed, options);
   } else {
     auto device = open_device(task, {.device = options.device});
     Voice output(STDOUT_FILENO);
-    results = evaluate_on(*device, policy, task, seed, options, output);
+    results = evaluate_on(*device, *policy, task, seed, options, output);
     standing_trouble = device->standing_trouble();
     device.reset();
     let_signals_end(standing_trouble.empty() ? kDone : kDeviceError);

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "runtime/agent.h"
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/cuda/libcuda.h"
@@ -23,22 +22,22 @@ constexpr std::size_t kUpdates = 200;
 constexpr std::int64_t kMostNs = 2'000'000'000;  // a path that needs longer is not the fastest
 
 // The median of a whole tick; nothing when the learner went on on the CPU, or was too slow.
-std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
+std::optional<std::int64_t> measure_ns(const AlgorithmInfo& algorithm, const AgentConfig& config) {
   const std::uint64_t fallbacks = cuda_health().fallbacks;
   const MonotonicClock clock;
-  Agent agent(config);
+  const std::unique_ptr<Agent> agent = algorithm.make(config);
   const Random random{config.seed, static_cast<std::uint32_t>(Stream::kTaskEvents)};
-  std::vector<double> observation(static_cast<std::size_t>(config.shape.observation_dim));
+  std::vector<double> observation(static_cast<std::size_t>(config.observation_dim));
   std::array<std::int64_t, kUpdates> times{};
-  random.normal(0, observation.data(), config.shape.observation_dim);
-  agent.begin_episode(observation.data());
-  agent.update();
+  random.normal(0, observation.data(), config.observation_dim);
+  agent->begin_episode(observation.data());
+  agent->update();
   const std::int64_t start_ns = clock.now_ns();
   for (std::size_t i = 0; i < kWarmUp + kUpdates; ++i) {
-    random.normal(i + 1, observation.data(), config.shape.observation_dim);
+    random.normal(i + 1, observation.data(), config.observation_dim);
     const std::int64_t begin_ns = clock.now_ns();
-    agent.sense(observation.data(), 0.1, false, false);
-    agent.update();
+    agent->sense(observation.data(), 0.1, false, false);
+    agent->update();
     const std::int64_t end_ns = clock.now_ns();
     if (i >= kWarmUp) times[i - kWarmUp] = end_ns - begin_ns;
     if (end_ns - start_ns > kMostNs || cuda_health().fallbacks != fallbacks) return std::nullopt;
@@ -48,56 +47,58 @@ std::optional<std::int64_t> measure_ns(const AgentConfig& config) {
 }
 
 // For a process that ends with its answer.
-BackendChoice fastest_backend(const Shape& shape, const LearnerSettings& settings,
+BackendChoice fastest_backend(const TaskInfo& task, const RunSettings& settings,
                               Schedule schedule) {
-  BackendChoice best = choose_backend("cpu", "", settings.arithmetic);
+  const AlgorithmInfo& algorithm = *settings.algorithm;
+  BackendChoice best = choose_backend("cpu", "", settings);
   std::string problem;
-  const auto gpu = cuda_executors(settings.arithmetic, problem);
+  const auto gpu = algorithm.paths("cuda", settings.arithmetic, problem);
   if (gpu.empty()) {
     if (!is_libcuda_absent() || !gpu_files("").empty()) {
-      std::printf("backend auto: %s; the GPU cannot be used: %s\n",
-                  std::string(best.executor->path).c_str(), problem.c_str());
+      std::printf("backend auto: %s; the GPU cannot be used: %s\n", std::string(best.path).c_str(),
+                  problem.c_str());
     }
     return best;
   }
   // A learner that falls back says so, and what goes on on the CPU is the measurement only.
   static_cast<void>(std::freopen("/dev/null", "w", stderr));
   AgentConfig config;
-  config.shape = shape;
-  config.settings = settings;
+  config.observation_dim = task.observation_dim;
+  config.action_dim = task.action_dim;
+  config.settings = settings.values;
+  config.arithmetic = settings.arithmetic;
   config.schedule = schedule;
-  config.executor = best.executor;
-  std::optional<std::int64_t> best_ns = measure_ns(config);
-  std::printf("backend auto: %s %.1f us an update", std::string(best.executor->path).c_str(),
+  config.path = best.path;
+  std::optional<std::int64_t> best_ns = measure_ns(algorithm, config);
+  std::printf("backend auto: %s %.1f us an update", std::string(best.path).c_str(),
               static_cast<double>(best_ns.value_or(kMostNs)) * 1e-3);
-  for (const Executor* executor : gpu) {
-    config.executor = executor;
-    const std::optional<std::int64_t> time_ns = measure_ns(config);
+  for (const std::string_view path : gpu) {
+    config.path = path;
+    const std::optional<std::int64_t> time_ns = measure_ns(algorithm, config);
     if (!time_ns) {
-      std::printf(", %s too slow or failing", std::string(executor->path).c_str());
+      std::printf(", %s too slow or failing", std::string(path).c_str());
       continue;
     }
-    std::printf(", %s %.1f us", std::string(executor->path).c_str(),
-                static_cast<double>(*time_ns) * 1e-3);
+    std::printf(", %s %.1f us", std::string(path).c_str(), static_cast<double>(*time_ns) * 1e-3);
     if (!best_ns || *time_ns < *best_ns) {
-      best = {"cuda", executor};
+      best = {"cuda", path};
       best_ns = time_ns;
     }
   }
-  std::printf("; taking %s\n", std::string(best.executor->path).c_str());
+  std::printf("; taking %s\n", std::string(best.path).c_str());
   return best;
 }
 
 }  // namespace
 
-BackendNames find_backend(const BackendRequest& request, const Shape& shape,
-                          const LearnerSettings& settings, Schedule schedule) {
+BackendNames find_backend(const BackendRequest& request, const TaskInfo& task,
+                          const RunSettings& settings, Schedule schedule) {
   const std::string names = answer_of_child([&] {
-    BackendChoice choice = choose_backend(request.backend, request.path, settings.arithmetic);
+    BackendChoice choice = choose_backend(request.backend, request.path, settings);
     if (request.measures && request.backend == "auto" && request.path.empty()) {
-      choice = fastest_backend(shape, settings, schedule);
+      choice = fastest_backend(task, settings, schedule);
     }
-    return std::string(choice.backend) + ' ' + std::string(choice.executor->path);
+    return std::string(choice.backend) + ' ' + std::string(choice.path);
   });
   const std::size_t space = names.find(' ');
   return {names.substr(0, space), names.substr(space + 1)};

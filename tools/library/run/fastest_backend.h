@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "kernels/learner.h"
+#include "runtime/settings.h"
+#include "tasks/registry.h"
 
 namespace instep {
 
@@ -25,7 +26,7 @@ struct BackendNames {
 // that cannot be used it prints why. A process of its own does it: processes that are forked after
 // a GPU's driver was opened could not use the GPU, and a path that fails while it is tried is no
 // trouble of the run's. Throws CommandError.
-BackendNames find_backend(const BackendRequest& request, const Shape& shape,
-                          const LearnerSettings& settings, Schedule schedule);
+BackendNames find_backend(const BackendRequest& request, const TaskInfo& task,
+                          const RunSettings& settings, Schedule schedule);
 
 }  // namespace instep

@@ -349,10 +349,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
             {.self = this,
-             .updated =
-                 [](void* self, const Learner& learner) {
-                   static_cast<RealTimeRun*>(self)->add_update(learner);
-                 }},
+             .updated = [](void* self) { static_cast<RealTimeRun*>(self)->add_update(); }},
             snapshot,
             {.period_ns = device.period_ns(),
              .steps = config.steps,
@@ -376,9 +373,9 @@ void RealTimeRun::start() {
 }
 
 // In the learner's thread: the writer may not look at the learner, which is never at rest.
-void RealTimeRun::add_update(const Learner& learner) {
-  sampler_.add_tick(learner);
-  if (sampler_.ticks() >= sink_.updates_per_sample) health_.write(sampler_.sample(learner));
+void RealTimeRun::add_update() {
+  agent_.gather_health();
+  if (agent_.health_ticks() >= sink_.updates_per_sample) health_.write(agent_.take_health());
 }
 
 // The snapshot's step is read before the rings are emptied: every tick and episode that it counts
@@ -431,7 +428,7 @@ RealTimeSummary RealTimeRun::summary() const {
   const RealtimeCounters& counters = loop_.counters();
   const RobotWorldCounters& world = device_.world().counters();
   const LinkCounters& link = device_.session().counters();
-  const LateLearning& late = agent_.late_learning();
+  const LateLearning late = agent_.late_learning();
   RealTimeSummary summary;
   if (!trouble_.empty()) summary.trouble = trouble_;
   // Without what it was waiting for.

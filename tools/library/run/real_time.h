@@ -203,7 +203,7 @@ class RealTimeRun {
   RealTimeSummary summary() const;
 
  private:
-  void add_update(const Learner& learner);
+  void add_update();
   void stop();
 
   Agent& agent_;
@@ -212,7 +212,6 @@ class RealTimeRun {
   Voice& voice_;
   const Hands& hands_;
   RunSink sink_;
-  HealthSampler sampler_;  // the learner thread's
   LatestValue<HealthSample> health_;
   TickStore store_;
   RealtimeLoop loop_;

@@ -119,10 +119,10 @@ std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t
   if (world == nullptr) return std::nullopt;
   RecordedEpisode episode;
   Recorder recorder(*world, episode);
-  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto policy = session.agent().make_policy(false);
   const auto actor = [&](const double* observation, std::uint64_t step) {
     recorder.take_state();
-    return draw_action(policy, session.task().action_dim, seed, step, observation);
+    return draw_action(*policy, session.task().action_dim, seed, step, observation);
   };
   const EpisodeResult result = run_episode(session.world(), seed, 0, actor);
   recorder.take_state();

@@ -124,7 +124,7 @@ nlohmann::json to_json(const SeedsResult& result, const RunConfig& config,
     missed_deadlines += seed.summary->missed_deadlines;
   }
   return {{"task", config.task},
-          {"algo", algorithm_name(config.settings.learner.algorithm)},
+          {"algo", config.settings.algorithm->name},
           {"seed", nullptr},
           {"steps", config.steps},
           {"episodes", episodes},

@@ -23,10 +23,11 @@ std::uint64_t identity_hash(const RunConfig& config) {
 
 CheckpointIdentity identity_of(const RunConfig& config) {
   const TaskInfo& task = require_task(config.task);
-  const LearnerSettings& settings = config.settings.learner;
-  return {{task.observation_dim, task.action_dim, settings.hidden},
-          settings.algorithm,
-          identity_hash(config)};
+  const RunSettings& settings = config.settings;
+  const bool has_hidden = find_setting(settings.algorithm->settings, "hidden") != nullptr;
+  return {task.observation_dim, task.action_dim,
+          has_hidden ? static_cast<int>(value_of(settings, "hidden")) : 0,
+          settings.algorithm->number, identity_hash(config)};
 }
 
 // Episodes and summaries come with checkpoints: one that is not there beside them was there once.
@@ -55,10 +56,10 @@ const TaskInfo& require_task(std::string_view name) {
   return *task;
 }
 
-RunSession::RunSession(const RunConfig& config, const Executor* executor)
+RunSession::RunSession(const RunConfig& config, std::vector<Phase>* phases)
     : config_(config), task_(require_task(config.task)), own_world_(task_.make()) {
   world_ = own_world_.get();
-  make_agent_and_loop(executor);
+  make_agent_and_loop(phases);
 }
 
 RunSession::RunSession(const RunConfig& config, Environment& robot)
@@ -66,21 +67,24 @@ RunSession::RunSession(const RunConfig& config, Environment& robot)
   make_agent_and_loop(nullptr);
 }
 
-void RunSession::make_agent_and_loop(const Executor* executor) {
-  const LearnerSettings& settings = config_.settings.learner;
+void RunSession::make_agent_and_loop(std::vector<Phase>* phases) {
+  const AlgorithmInfo& algorithm = *config_.settings.algorithm;
+  const BackendChoice choice = choose_backend("auto", config_.path, config_.settings);
   AgentConfig agent;
-  agent.shape = {task_.observation_dim, task_.action_dim, settings.hidden};
-  agent.settings = settings;
+  agent.observation_dim = task_.observation_dim;
+  agent.action_dim = task_.action_dim;
+  agent.settings = config_.settings.values;
+  agent.arithmetic = config_.settings.arithmetic;
   agent.schedule = config_.schedule;
-  agent.executor =
-      executor != nullptr ? executor : &choose_executor(config_.path, settings.arithmetic);
+  agent.path = choice.path;
   agent.seed = config_.seed;
-  agent.learns_apart = is_on_robot() && settings.algorithm == Algorithm::kAvg;
-  if (agent.learns_apart && agent.executor->act_apart == nullptr) {
-    throw UsageError("path " + std::string(agent.executor->path) +
+  agent.learns_apart = is_on_robot() && algorithm.can_learn_apart;
+  agent.phases = phases;
+  if (agent.learns_apart && choice.backend != "cpu") {
+    throw UsageError("path " + std::string(choice.path) +
                      ": on a robot the CPU learns beside the loop; use --backend cpu");
   }
-  agent_ = std::make_unique<Agent>(agent);
+  agent_ = algorithm.make(agent);
   loop_ = std::make_unique<ControlLoop>(
       *agent_, *world_, clock_,
       Random{config_.seed, static_cast<std::uint32_t>(Stream::kTaskReset)});

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/checkpoint.h"
 #include "runtime/control_loop.h"
@@ -20,10 +21,10 @@ const TaskInfo& require_task(std::string_view name);
 // and profiling.
 class RunSession {
  public:
-  // Throws UsageError when the task or the path does not exist here. `executor` replaces the
-  // configured one when it is not null (profiling puts a timed one in between).
-  explicit RunSession(const RunConfig& config, const Executor* executor = nullptr);
-  // The same with a robot's world, which is borrowed; AVG then learns apart from the loop.
+  // Throws UsageError when the task or the path does not exist here. Where `phases` is not null the
+  // agent names and times the phases of its ticks there.
+  explicit RunSession(const RunConfig& config, std::vector<Phase>* phases = nullptr);
+  // The same with a robot's world, which is borrowed; who can then learns apart from the loop.
   RunSession(const RunConfig& config, Environment& robot);
 
   const TaskInfo& task() const { return task_; }
@@ -39,7 +40,7 @@ class RunSession {
   void load(const CheckpointFile& checkpoint, const std::string& path);
 
  private:
-  void make_agent_and_loop(const Executor* executor);
+  void make_agent_and_loop(std::vector<Phase>* phases);
 
   RunConfig config_;
   const TaskInfo& task_;

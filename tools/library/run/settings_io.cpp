@@ -82,25 +82,25 @@ bool read_steps(const toml::node& node, std::int64_t& steps) {
 struct RunKey {
   std::string_view name;
   std::string_view help;
-  std::string_view allowed;
+  std::string allowed;
   std::string (*write)(const RunConfig&) = nullptr;
   bool (*read)(const toml::node&, RunConfig&) = nullptr;
   bool is_of_machine = false;
 };
 
-constexpr std::string_view kNameAllowed = "lower-case letters, digits, underscores and hyphens";
+const std::string kNameAllowed = "lower-case letters, digits, underscores and hyphens";
 
-constexpr std::array kRunKeys = {
+const std::array kRunKeys = {
     RunKey{"task", "what is learnt", kNameAllowed,
            [](const RunConfig& config) { return toml_name(config.task); },
            [](const toml::node& node, RunConfig& config) { return read_name(node, config.task); }},
-    RunKey{"algo", "the learner", "avg or iac",
-           [](const RunConfig& config) {
-             return toml_name(algorithm_name(config.settings.learner.algorithm));
-           },
+    RunKey{"algo", "the learner", algorithm_names(),
+           [](const RunConfig& config) { return toml_name(config.settings.algorithm->name); },
            [](const toml::node& node, RunConfig& config) {
-             return read_choice(node, {Algorithm::kAvg, Algorithm::kIac}, algorithm_name,
-                                config.settings.learner.algorithm);
+             const AlgorithmInfo* const info =
+                 find_algorithm(node.value_exact<std::string>().value_or(""));
+             if (info != nullptr) config.settings.choose(*info);
+             return info != nullptr;
            }},
     RunKey{"seed", "key of every random number", "0 to 18446744073709551615",
            [](const RunConfig& config) { return seed_text(config.seed); },
@@ -126,7 +126,20 @@ constexpr std::array kRunKeys = {
            true},
 };
 
-constexpr std::array<std::string_view, 2> kTables = {"learner", "run"};
+// [run], [learner] and one of each algorithm.
+std::vector<std::string_view> table_names() {
+  std::vector<std::string_view> names = {"learner", "run"};
+  for (const AlgorithmInfo* info : all_algorithms()) names.push_back(info->name);
+  return names;
+}
+
+// Whether it is a setting of any algorithm.
+bool is_setting(std::string_view name) {
+  const auto algorithms = all_algorithms();
+  return std::any_of(algorithms.begin(), algorithms.end(), [&](const AlgorithmInfo* info) {
+    return find_setting(*info, name) != nullptr;
+  });
+}
 
 const RunKey* find_run_key(std::string_view name) {
   const auto* const found = std::find_if(kRunKeys.begin(), kRunKeys.end(),
@@ -256,11 +269,12 @@ std::string plain_text(const toml::node& node) {
 }
 
 // Every table and key of the file has a name we know.
-std::string check_names(const toml::table& root) {
+std::string check_names(const toml::table& root, const AlgorithmInfo& algorithm) {
+  const std::vector<std::string_view> tables = table_names();
   for (const auto& [key, node] : root) {
     const std::string_view name = key.str();
-    const bool is_known = std::find(kTables.begin(), kTables.end(), name) != kTables.end();
-    if (!is_known && find_setting(name) != nullptr) {
+    const bool is_known = std::find(tables.begin(), tables.end(), name) != tables.end();
+    if (!is_known && is_setting(name)) {
       return at_line(key.source(), "'" + std::string(name) + "' belongs into the table [learner]");
     }
     if (!is_known && find_run_key(name) != nullptr) {
@@ -269,15 +283,23 @@ std::string check_names(const toml::table& root) {
     if (!is_known) {
       return at_line(key.source(),
                      (node.is_table() ? "unknown table '" : "unknown key '") + printable(name) +
-                         "'" + did_you_mean(name, kTables, "; there are [learner] and [run]"));
+                         "'" + did_you_mean(name, tables, "; there are [learner] and [run]"));
     }
     if (!node.is_table()) return at_line(key.source(), std::string(name) + " must be a table");
   }
   if (const toml::table* const learner = root["learner"].as_table()) {
     for (const auto& [key, node] : *learner) {
-      if (find_setting(key.str()) == nullptr) {
-        return at_line(key.source(), unknown_key_text(key.str()));
+      if (!is_setting(key.str())) {
+        return at_line(key.source(), unknown_key_text(algorithm, key.str()));
       }
+    }
+  }
+  for (const AlgorithmInfo* info : all_algorithms()) {
+    const toml::table* const own = root[info->name].as_table();
+    if (own == nullptr) continue;
+    for (const auto& [key, node] : *own) {
+      if (find_setting(info->settings, key.str()) != nullptr) continue;
+      return at_line(key.source(), unknown_key_text(*info, key.str()));
     }
   }
   if (const toml::table* const run = root["run"].as_table()) {
@@ -303,14 +325,31 @@ std::string read_setting(const toml::node& node, const Setting& setting, RunSett
   return problem.empty() ? "" : at_line(node.source(), problem);
 }
 
-// Sets what [learner] holds. With `all`, it must hold every key.
+// Sets what [learner] and the algorithm's own table hold; the latter has the last word. With `all`,
+// they must hold every key. Runs of version 1 have all in [learner].
 std::string read_learner(const toml::table& root, bool all, RunSettings& settings) {
-  for (const Setting& setting : all_settings()) {
-    const toml::node* const node = root["learner"][setting.name].node();
-    if (node == nullptr && all) return ": [learner] has no " + std::string(setting.name);
-    if (node == nullptr) continue;
-    std::string problem = read_setting(*node, setting, settings);
-    if (!problem.empty()) return problem;
+  const AlgorithmInfo& algorithm = *settings.algorithm;
+  if (const toml::table* const learner = root["learner"].as_table()) {
+    for (const auto& [key, node] : *learner) {
+      if (find_setting(algorithm, key.str()) != nullptr) continue;
+      return at_line(key.source(), "'" + std::string(key.str()) + "' is no setting of " +
+                                       std::string(algorithm.name));
+    }
+  }
+  for (const Setting* setting : all_settings(algorithm)) {
+    const bool is_own = find_setting(algorithm.settings, setting->name) != nullptr;
+    bool is_said = false;
+    for (const std::string_view table : {std::string_view("learner"), algorithm.name}) {
+      const toml::node* const node = root[table][setting->name].node();
+      if (node == nullptr) continue;
+      is_said = true;
+      std::string problem = read_setting(*node, *setting, settings);
+      if (!problem.empty()) return problem;
+    }
+    if (!is_said && all) {
+      return ": [" + std::string(is_own ? algorithm.name : "learner") + "] has no " +
+             std::string(setting->name);
+    }
   }
   return "";
 }
@@ -330,10 +369,10 @@ std::string read_run(const toml::table& root, bool all, RunConfig& config) {
 }
 
 // A file that somebody may have written by hand.
-toml::table parse_config_file(const std::string& path) {
+toml::table parse_config_file(const std::string& path, const AlgorithmInfo& algorithm) {
   toml::table root;
   std::string problem = parse_file(path, root);
-  if (problem.empty()) problem = check_names(root);
+  if (problem.empty()) problem = check_names(root, algorithm);
   if (!problem.empty()) throw UsageError(path + problem);
   return root;
 }
@@ -346,16 +385,28 @@ std::string toml_text(const Setting& setting, const RunSettings& settings) {
   return setting.kind == SettingKind::kReal && looks_whole ? text + ".0" : text;
 }
 
+// One table of settings with a comment for each.
+std::string table_text(std::string_view name, std::span<const Setting> table,
+                       const RunSettings& settings) {
+  std::string text = "\n[" + std::string(name) + "]\n";
+  for (const Setting& setting : table) {
+    const std::string unit = setting.unit.empty() ? "" : "; " + std::string(setting.unit);
+    text += "# " + std::string(setting.help) + " (" + allowed_values(setting) + unit + ")\n" +
+            std::string(setting.name) + " = " + toml_text(setting, settings) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 void apply_run_table(RunConfig& config, const std::string& path) {
-  const toml::table root = parse_config_file(path);
+  const toml::table root = parse_config_file(path, *config.settings.algorithm);
   const std::string problem = read_run(root, false, config);
   if (!problem.empty()) throw UsageError(path + problem);
 }
 
 void apply_learner_table(RunSettings& settings, const std::string& path) {
-  const toml::table root = parse_config_file(path);
+  const toml::table root = parse_config_file(path, *settings.algorithm);
   const std::string problem = read_learner(root, false, settings);
   if (!problem.empty()) throw UsageError(path + problem);
 }
@@ -385,20 +436,16 @@ std::string write_config_toml(const RunConfig& config) {
     text += "# " + std::string(key.help) + " (" + std::string(key.allowed) + ")\n" +
             std::string(key.name) + " = " + key.write(config) + "\n";
   }
-  text += "\n[learner]\n";
-  for (const Setting& setting : all_settings()) {
-    const std::string unit = setting.unit.empty() ? "" : "; " + std::string(setting.unit);
-    text += "# " + std::string(setting.help) + " (" + allowed_values(setting) + unit + ")\n" +
-            std::string(setting.name) + " = " + toml_text(setting, config.settings) + "\n";
-  }
-  return text;
+  const AlgorithmInfo& algorithm = *config.settings.algorithm;
+  return text + table_text("learner", common_settings(), config.settings) +
+         table_text(algorithm.name, algorithm.settings, config.settings);
 }
 
 RunConfig read_config_toml(const std::string& path) {
   RunConfig config;
   toml::table root;
   std::string problem = parse_file(path, root);
-  if (problem.empty()) problem = check_names(root);
+  if (problem.empty()) problem = check_names(root, *config.settings.algorithm);
   if (problem.empty()) problem = read_run(root, true, config);
   if (problem.empty()) problem = read_learner(root, true, config.settings);
   if (!problem.empty()) throw DataError(path + problem);

@@ -14,7 +14,8 @@ namespace instep {
 // [run]: task, learner, seed, steps and schedule. Backend and path stay, too: they are of the
 // machine.
 void apply_run_table(RunConfig& config, const std::string& path);
-// [learner].
+// [learner], and the table of the settings' algorithm (as [avg]), which has the last word. Either
+// may hold the algorithm's keys; tables of other algorithms do not count.
 void apply_learner_table(RunSettings& settings, const std::string& path);
 
 // Sets what `--set key=value` options say, each key at most once. Throws UsageError naming the

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "runtime/initial_weights.h"
+#include "kernels/check.h"
 #include "runtime/memory.h"
 #include "tools/library/error.h"
 #include "tools/library/report/report.h"
@@ -100,11 +100,9 @@ std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& 
   open_checkpoint(checkpoint, init, false);
   auto other = std::make_unique<RunSession>(config);
   other->load(checkpoint, init + "/checkpoint");
-  const Layout& layout = other->agent().learner().layout;
-  const TaskInfo& task = require_task(wanted.task);
-  const LearnerSettings& settings = wanted.settings.learner;
-  const Shape shape = {task.observation_dim, task.action_dim, settings.hidden};
-  if (!(layout.shape == shape) || layout.algorithm != settings.algorithm) {
+  RunConfig trial = wanted;
+  trial.path.clear();
+  if (!RunSession(trial).agent().take_weights(other->agent())) {
     throw UsageError("--init " + init +
                      ": its learner has other sizes or another algorithm than this run's");
   }
@@ -115,7 +113,8 @@ std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& 
 // counters start afresh.
 void TrainingRun::take_weights(const std::string& init) {
   const std::unique_ptr<RunSession> other = open_init(init, config_);
-  copy_weights(other->agent().learner(), session_.agent().learner());
+  const bool is_taken = session_.agent().take_weights(other->agent());
+  INSTEP_CHECK(is_taken);
 }
 
 // A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
@@ -285,7 +284,7 @@ void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std:
   std::array<Scalar, EventFile::kScalarsMax> scalars;
   std::size_t count = 0;
   const auto add = [&](std::string_view tag, double value) {
-    scalars[count++] = {tag, static_cast<float>(value)};
+    if (!std::isnan(value)) scalars[count++] = {tag, static_cast<float>(value)};
   };
   const EpisodeMeans& episodes = episodes_since_point_;
   if (episodes.count > 0) {
@@ -316,6 +315,7 @@ void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std:
 
 void TrainingRun::loop() {
   ControlLoop& loop = session_.loop();
+  Agent& agent = session_.agent();
   const std::int64_t every = config_.settings.checkpoint_every;
   while (loop.steps() < config_.steps && !is_stop_requested()) {
     if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
@@ -326,13 +326,12 @@ void TrainingRun::loop() {
       is_faulted_ = true;
       return;
     }
-    sampler_.add_tick(session_.agent().learner());
+    agent.gather_health();
     speed_.add(loop.steps(), now_ns);
     progress_.update(loop.steps(), now_ns);
     if (notice_.is_due(now_ns)) notice_.feed(now_ns);
     if (loop.steps() % event_interval_ == 0) {
-      session_.agent().fetch();
-      add_events(sampler_.sample(session_.agent().learner()), loop.steps(), now_ns);
+      add_events(agent.take_health(), loop.steps(), now_ns);
     }
     if (loop.steps() % every == 0) checkpoint();
   }
@@ -449,7 +448,7 @@ RunSummary TrainingRun::summary() {
                                ? static_cast<double>(steps - first_step_) * 1e9 /
                                      static_cast<double>(end_ns_ - begin_ns_)
                                : 0.0;
-  facts.learner = &session_.agent().learner();
+  facts.agent = &session_.agent();
   facts.latency = &session_.loop().latency();
   facts.snapshot_bytes = snapshot_.size();
   facts.speed = &speed_;

@@ -85,7 +85,6 @@ class TrainingRun {
   CheckpointFile before_change_;
   EpisodeLog log_;
   EventFile events_;
-  HealthSampler sampler_;  // of a run on simulated time
   Health health_;
   EpisodeMeans episodes_since_point_;
   std::int64_t event_interval_ = 1;

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "command.h"
+#include "learner_of.h"
 #include "run_files.h"
-#include "runtime/block_table.h"
+#include "runtime/algorithms/actor_critic/block_table.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
 
@@ -105,7 +106,7 @@ TEST_F(Compare, NamesEachField) {
 
 TEST_F(Compare, NamesThePartOfTheCheckpoint) {
   RunSession session(read_config_toml(*folder_ / "first/config.toml"));
-  const Layout& layout = session.agent().learner().layout;
+  const Layout& layout = learner_of(session.agent()).layout;
   const std::size_t block = session.loop().snapshot_bytes() - layout.bytes;
   change_snapshot("changed", offsetof(LoopState, episode_length));
   CommandResult result = compare("first", "changed");
@@ -117,7 +118,7 @@ TEST_F(Compare, NamesThePartOfTheCheckpoint) {
   EXPECT_EQ(result.exit_code, 1) << result;
   EXPECT_THAT(result.out, HasSubstr("differ first in: state of task dot_reacher"));
 
-  for (const BlockPart& part : block_parts(layout)) {
+  for (const MemoryPart& part : block_parts(layout)) {
     change_snapshot("changed", block + part.offset + (part.offset == 0 ? 8 : 0));
     result = compare("first", "changed");
     EXPECT_EQ(result.exit_code, 1) << result;

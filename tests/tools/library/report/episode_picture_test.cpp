@@ -36,12 +36,12 @@ bool is_available(const char* task) {
 RunConfig config_of(const std::string& task) {
   RunConfig config;
   config.task = task;
-  config.settings.learner = find_task(task)->settings;
-  config.settings.learner.hidden = 32;
+  apply_task_defaults(config.settings, *find_task(task));
+  config.settings.values.set("hidden", 32);
   config.steps = 500;
   config.seed = 4;
   config.schedule = Schedule::kThroughput;
-  config.path = choose_executor("", config.settings.learner.arithmetic).path;
+  config.path = choose_backend("cpu", "", config.settings).path;
   return config;
 }
 

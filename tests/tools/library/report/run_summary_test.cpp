@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "learner_of.h"
 #include "temporary_folder.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/episode_log.h"
@@ -104,18 +105,18 @@ TEST(RunSummary, IsNotExactWhereTheLearnerDroppedSomething) {
   ASSERT_EQ(log.create(folder / "episodes.csv"), 0);
   RunConfig config;
   config.task = "dot_reacher";
-  config.settings.learner = require_task(config.task).settings;
+  apply_task_defaults(config.settings, require_task(config.task));
   RunSession session(config);
   const LoopLatency latency;
   const SpeedRecord speed(10);
   RunFacts facts;
   facts.config = config;
-  facts.learner = &session.agent().learner();
+  facts.agent = &session.agent();
   facts.latency = &latency;
   facts.speed = &speed;
   facts.folder = folder.path();
   EXPECT_TRUE(summarize(facts).exact);
-  LearnerState& state = session.agent().learner().state();
+  LearnerState& state = learner_of(session.agent()).state();
   for (std::int64_t* count :
        {&state.transitions_dropped, &state.actor_updates_dropped, &state.critic_updates_dropped}) {
     *count = 1;

@@ -43,11 +43,11 @@ class ChangedRun : public testing::Test {
   static RunConfig config(std::int64_t steps) {
     RunConfig config;
     config.task = "create_mover";
-    config.settings.learner = require_task(config.task).settings;
-    config.settings.learner.hidden = 8;
+    apply_task_defaults(config.settings, require_task(config.task));
+    config.settings.values.set("hidden", 8);
     config.settings.checkpoint_every = 50;
     config.schedule = Schedule::kThroughput;
-    config.path = choose_executor("", config.settings.learner.arithmetic).path;
+    config.path = choose_backend("cpu", "", config.settings).path;
     config.steps = steps;
     return config;
   }

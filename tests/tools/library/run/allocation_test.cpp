@@ -21,7 +21,7 @@ namespace {
 
 struct Case {
   const TaskInfo* task;
-  Algorithm algorithm;
+  const AlgorithmInfo* algorithm;
   Schedule schedule;
 };
 
@@ -29,10 +29,12 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const TaskInfo& task : all_tasks()) {
     if (task.make == nullptr) continue;
-    cases.push_back({&task, Algorithm::kAvg, Schedule::kThroughput});
-    if (task.observation_dim > 100) continue;  // one of the slow task will do
-    cases.push_back({&task, Algorithm::kAvg, Schedule::kActFirst});
-    cases.push_back({&task, Algorithm::kIac, Schedule::kActFirst});
+    for (const AlgorithmInfo* algorithm : all_algorithms()) {
+      if (task.observation_dim > 100 && algorithm != all_algorithms().front()) continue;  // slow
+      if (algorithm->has_schedules) cases.push_back({&task, algorithm, Schedule::kThroughput});
+      if (task.observation_dim > 100) continue;
+      cases.push_back({&task, algorithm, Schedule::kActFirst});
+    }
   }
   return cases;
 }
@@ -40,13 +42,15 @@ std::vector<Case> all_cases() {
 RunConfig config_of(const Case& each) {
   RunConfig config;
   config.task = each.task->name;
-  config.settings.learner = each.task->settings;
-  config.settings.learner.hidden = 64;
-  config.settings.learner.algorithm = each.algorithm;
+  config.settings.choose(*each.algorithm);
+  apply_task_defaults(config.settings, *each.task);
+  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
+    config.settings.values.set("hidden", 64);
+  }
   config.settings.checkpoint_every = 1000;
   config.schedule = each.schedule;
   config.steps = 10'000;
-  config.path = choose_executor("", config.settings.learner.arithmetic).path;
+  config.path = choose_backend("cpu", "", config.settings).path;
   return config;
 }
 
@@ -109,8 +113,7 @@ TEST_P(Allocation, IsNoneInTheLoopItself) {
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  return std::string(info.param.task->name) + '_' +
-         std::string(algorithm_name(info.param.algorithm)) + '_' +
+  return std::string(info.param.task->name) + '_' + std::string(info.param.algorithm->name) + '_' +
          std::string(schedule_name(info.param.schedule));
 }
 

@@ -10,7 +10,8 @@
 
 #include "command.h"
 #include "kernels/adam.h"
-#include "runtime/initial_weights.h"
+#include "learner_of.h"
+#include "runtime/algorithms/actor_critic/initial_weights.h"
 #include "tasks/registry.h"
 #include "temporary_folder.h"
 #include "tools/library/run/session.h"
@@ -31,7 +32,7 @@ struct Loaded {
     open_checkpoint(checkpoint, folder, false);
     session.load(checkpoint, folder + "/checkpoint");
   }
-  const Learner& learner() { return session.agent().learner(); }
+  const Learner& learner() { return learner_of(session.agent()); }
 
   RunConfig config;
   CheckpointFile checkpoint;
@@ -79,7 +80,7 @@ TEST_F(Init, CopiesWeightsAndNormaliserAndNothingElse) {
   RunConfig config = source.config;
   config.seed = 9;
   RunSession session(config);
-  const Learner& to = session.agent().learner();
+  const Learner& to = learner_of(session.agent());
   const Learner& from = source.learner();
   const LearnerState before = to.state();
   copy_weights(from, to);

@@ -63,12 +63,12 @@ TEST(Evaluation, AllocatesNothing) {
   }
   RunConfig config;
   config.task = "create_mover";
-  config.settings.learner = require_task(config.task).settings;
-  config.settings.learner.hidden = 16;
+  apply_task_defaults(config.settings, require_task(config.task));
+  config.settings.values.set("hidden", 16);
   RunSession session(config);
-  Policy policy(session.agent().learner(), *session.agent().config().executor);
+  const auto policy = session.agent().make_policy(false);
   const auto actor = [&](const double* observation, std::uint64_t step) {
-    return draw_action(policy, session.task().action_dim, 3, step, observation);
+    return draw_action(*policy, session.task().action_dim, 3, step, observation);
   };
   std::uint64_t number = 0;
   allocation_count = 0;

@@ -2,6 +2,7 @@
 // loopback behind a pseudo-terminal, with the sizes of create_mover.
 #include "tools/library/run/real_time.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "temporary_folder.h"
 #include "tools/library/check/replay.h"
 #include "tools/library/error.h"
+#include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
@@ -31,12 +33,12 @@ constexpr std::int64_t kPeriodNs = 3 * kMs;
 RunConfig run_config(std::int64_t steps) {
   RunConfig config;
   config.task = "create_mover";
-  config.settings.learner = require_task(config.task).settings;
-  config.settings.learner.hidden = 64;
+  apply_task_defaults(config.settings, require_task(config.task));
+  config.settings.values.set("hidden", 64);
   config.settings.checkpoint_every = 300;
   config.seed = 4;
   config.steps = steps;
-  config.path = executors(Arithmetic::kFast).front()->path;
+  config.path = choose_backend("cpu", "", config.settings).path;
   return config;
 }
 
@@ -93,8 +95,8 @@ TEST(RealTime, IsNotExactWhereTheLearnerIsTooSlow) {
   task.period_ns = kShortPeriodNs;
   RealTimeDevice device(std::move(task), {.device = loopback.path()});
   RunConfig config = run_config(500);
-  config.settings.learner.hidden = 512;
-  config.path = executors(Arithmetic::kFast).back()->path;  // the slowest
+  config.settings.values.set("hidden", 512);
+  config.path = "scalar";  // the slowest
   const RunSummary summary = TrainingRun(config, folder.path(), {.device = &device}).run();
   EXPECT_GT(summary.real_time->late_ticks, 0U);
   EXPECT_FALSE(summary.exact);
@@ -108,11 +110,10 @@ TEST(RealTime, TellsHowTheLearnerIs) {
   LoopbackDevice loopback(kPeriodNs);
   RealTimeDevice device(loopback_task(), {.device = loopback.path()});
   RunConfig config = run_config(1400);
-  // Log variances begin near 0, so that all of them stand at this clamp.
-  config.settings.learner.log_variance_min = 1.0F;
+  config.settings.values.set("actor_lr", 1.0);
   TrainingRun run(config, folder.path(), {.device = &device});
   const RunSummary summary = run.run();
-  EXPECT_EQ(summary.warnings, std::vector<std::string>({"entropy at its clamp"}));
+  EXPECT_THAT(summary.warnings, testing::Contains("entropy at its clamp"));
   const std::string events = read_bytes(folder / std::string(EventFile::kName));
   for (const char* tag : {"policy/entropy", "critic/td_error_rms", "run/steps_per_second"}) {
     EXPECT_NE(events.find(tag), std::string::npos) << tag;

@@ -27,19 +27,19 @@ using Words = std::vector<std::string>;
 // What is trained: small networks and frequent checkpoints, so that a second holds many of them.
 struct Case {
   const char* task;
-  const char* algorithm;
+  const AlgorithmInfo* algorithm;
   const char* schedule;
   int steps;
   int every;
 };
 
 void PrintTo(const Case& each, std::ostream* out) {
-  *out << each.task << '_' << each.algorithm << '_' << each.schedule;
+  *out << each.task << '_' << each.algorithm->name << '_' << each.schedule;
 }
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (const char* algorithm : {"avg", "iac"}) {
+  for (const AlgorithmInfo* algorithm : all_algorithms()) {
     for (const char* schedule : {"act_first", "throughput"}) {
       // Neither number of steps is whole periods, so the last checkpoint is one in between.
       cases.push_back({"dot_reacher", algorithm, schedule, 16'130, 800});
@@ -51,10 +51,17 @@ std::vector<Case> all_cases() {
 }
 
 Words train_words(const Case& each, const std::string& folder, int steps) {
-  return {"train",      each.task,     "--algo",  each.algorithm,
-          "--schedule", each.schedule, "--steps", std::to_string(steps),
-          "--set",      "hidden=8",    "--set",   "checkpoint_every=" + std::to_string(each.every),
-          "--seed",     "3",           "--out",   folder};
+  Words words = {"train",      each.task,
+                 "--algo",     std::string(each.algorithm->name),
+                 "--schedule", each.schedule,
+                 "--steps",    std::to_string(steps),
+                 "--set",      "checkpoint_every=" + std::to_string(each.every),
+                 "--seed",     "3",
+                 "--out",      folder};
+  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
+    words.insert(words.end(), {"--set", "hidden=8"});
+  }
+  return words;
 }
 
 CommandResult train(const Case& each, const std::string& folder, int steps) {
@@ -215,16 +222,16 @@ struct Killer {
 RunConfig config_of(const Case& each, int steps) {
   RunConfig config;
   config.task = each.task;
-  config.settings.learner = require_task(config.task).settings;
-  config.settings.learner.hidden = 8;
-  if (std::string(each.algorithm) == "iac") {
-    config.settings.learner.algorithm = Algorithm::kIac;
+  config.settings.choose(*each.algorithm);
+  apply_task_defaults(config.settings, require_task(config.task));
+  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
+    config.settings.values.set("hidden", 8);
   }
   config.settings.checkpoint_every = each.every;
   config.seed = 3;
   config.steps = steps;
   if (std::string(each.schedule) == "throughput") config.schedule = Schedule::kThroughput;
-  config.path = choose_executor("", config.settings.learner.arithmetic).path;
+  config.path = choose_backend("cpu", "", config.settings).path;
   return config;
 }
 
@@ -334,7 +341,7 @@ class ResumeOf : public testing::Test {
     EXPECT_EQ(folder_contents(run()), before) << "a refusal changed the run";
   }
 
-  static constexpr Case kCase{"dot_reacher", "avg", "throughput", 2'100, 1'000};
+  static inline const Case kCase{"dot_reacher", find_algorithm("avg"), "throughput", 2'100, 1'000};
 
   TemporaryFolder folder_;
 };
@@ -421,10 +428,12 @@ TEST_F(ResumeOf, ChangedSettingsIsRefused) {
        std::vector<std::pair<std::string, std::string>>{{"seed = 3", "seed = 4"},
                                                         {"discount = 0.99", "discount = 0.98"},
                                                         {"hidden = 8", "hidden = 16"},
-                                                        {"algo = \"avg\"", "algo = \"iac\""}}) {
+                                                        {"avg", "iac"}}) {
     std::string edited = config;
     ASSERT_NE(edited.find(from), std::string::npos) << from;
-    edited.replace(edited.find(from), from.size(), to);
+    for (std::size_t at = 0; (at = edited.find(from, at)) != std::string::npos;) {
+      edited.replace(at, from.size(), to);
+    }
     write_bytes(path, edited);
     const CommandResult result = resume(run());
     EXPECT_EQ(result.exit_code, 1) << result;
@@ -488,11 +497,13 @@ TEST(ResumeOfAPortableRun, TakesAnyPathAndChangesNoBit) {
   };
   ASSERT_EQ(train(folder / "whole", "2000").exit_code, 0);
   ASSERT_EQ(train(folder / "half", "1000").exit_code, 0);
-  for (const Executor* executor : executors(Arithmetic::kPortable)) {
-    const std::string moved = folder / std::string(executor->path);
+  std::string ignored;
+  for (const std::string_view path :
+       find_algorithm("avg")->paths("cpu", Arithmetic::kPortable, ignored)) {
+    const std::string moved = folder / std::string(path);
     std::filesystem::copy(folder / "half", moved, std::filesystem::copy_options::recursive);
-    const CommandResult result = run_command(
-        {"train", "--resume", moved, "--steps", "2000", "--path", std::string(executor->path)});
+    const CommandResult result =
+        run_command({"train", "--resume", moved, "--steps", "2000", "--path", std::string(path)});
     EXPECT_EQ(result.exit_code, 0) << result;
     expect_equal_runs(folder / "whole", moved);
   }

@@ -101,18 +101,13 @@ RunConfig some_config() {
 
 // Every field as bits, so that -0, denormals and last digits count.
 std::string bits_of(const RunConfig& config) {
-  const LearnerSettings& learner = config.settings.learner;
   std::ostringstream text;
   text << config.task << ' ' << config.seed << ' ' << config.steps << ' ' << config.backend << ' '
-       << config.path << ' ' << static_cast<int>(config.schedule) << std::hex;
-  for (const double value : {learner.discount, learner.entropy_coef, learner.actor_lr,
-                             learner.critic_lr, learner.beta1, learner.beta2, learner.adam_eps}) {
-    text << ' ' << std::bit_cast<std::uint64_t>(value);
+       << config.path << ' ' << static_cast<int>(config.schedule) << ' '
+       << config.settings.algorithm->name << std::hex;
+  for (const Setting* setting : all_settings(*config.settings.algorithm)) {
+    text << ' ' << std::bit_cast<std::uint64_t>(value_of(config.settings, setting->name));
   }
-  text << ' ' << learner.hidden << ' ' << learner.observation_norm << learner.feature_norm
-       << learner.td_error_scaling << static_cast<int>(learner.truncation_return)
-       << static_cast<int>(learner.arithmetic) << static_cast<int>(learner.algorithm) << ' '
-       << learner.observation_norm_horizon << ' ' << config.settings.checkpoint_every;
   return text.str();
 }
 
@@ -132,24 +127,23 @@ RunConfig random_config(std::uint64_t draw) {
   config.steps = static_cast<std::int64_t>(number() >> 1);
   config.schedule = word() % 2 == 0 ? Schedule::kActFirst : Schedule::kThroughput;
   config.path = word() % 2 == 0 ? "scalar" : "avx2";
-  LearnerSettings& learner = config.settings.learner;
-  learner.algorithm = word() % 2 == 0 ? Algorithm::kAvg : Algorithm::kIac;
-  learner.hidden = 4 + 4 * static_cast<int>(word() % 128);
-  learner.discount = fraction();
-  learner.entropy_coef = 100.0 * fraction();
-  learner.actor_lr = fraction();
-  learner.critic_lr = fraction();
-  learner.beta1 = word() % 2 == 0 ? 0.0 : fraction();
-  learner.beta2 = fraction();
-  learner.adam_eps = 1e-30 + fraction() / 2.0;
-  learner.observation_norm = word() % 2 == 0;
-  learner.feature_norm = word() % 2 == 0;
-  learner.td_error_scaling = word() % 2 == 0;
-  learner.truncation_return = word() % 2 == 0 ? TruncationReturn::kCarry : TruncationReturn::kPush;
-  learner.observation_norm_horizon =
-      word() % 2 == 0 ? 0 : 2 + static_cast<std::int64_t>(number() % 999'999'999'999);
-  learner.arithmetic = word() % 2 == 0 ? Arithmetic::kFast : Arithmetic::kPortable;
-  config.settings.checkpoint_every = 1 + static_cast<std::int64_t>(number() % 1'000'000'000);
+  RunSettings& settings = config.settings;
+  settings.choose(*find_algorithm(word() % 2 == 0 ? "avg" : "iac"));
+  SettingValues& values = settings.values;
+  values.set("hidden", 4 + 4 * static_cast<int>(word() % 128));
+  for (const char* key : {"discount", "actor_lr", "critic_lr", "beta2"})
+    values.set(key, fraction());
+  values.set("entropy_coef", 100.0 * fraction());
+  values.set("beta1", word() % 2 == 0 ? 0.0 : fraction());
+  values.set("adam_eps", 1e-30 + fraction() / 2.0);
+  for (const char* key :
+       {"observation_norm", "feature_norm", "td_error_scaling", "truncation_return"}) {
+    values.set(key, word() % 2);
+  }
+  values.set("observation_norm_horizon",
+             word() % 2 == 0 ? 0.0 : 2.0 + static_cast<double>(number() % 999'999'999'999));
+  settings.arithmetic = word() % 2 == 0 ? Arithmetic::kFast : Arithmetic::kPortable;
+  settings.checkpoint_every = 1 + static_cast<std::int64_t>(number() % 1'000'000'000);
   return config;
 }
 
@@ -166,12 +160,25 @@ TEST_F(ConfigFile, SetsWhatItHoldsAndLeavesTheRest) {
   const RunSettings settings = applied(
       "# faster\n[learner]\nactor_lr = 0.25\nhidden = 64\nfeature_norm = false\n"
       "truncation_return = 'push'\ncheckpoint_every = 5_000\n");
-  EXPECT_EQ(settings.learner.actor_lr, 0.25);
-  EXPECT_EQ(settings.learner.hidden, 64);
-  EXPECT_FALSE(settings.learner.feature_norm);
-  EXPECT_EQ(settings.learner.truncation_return, TruncationReturn::kPush);
+  EXPECT_EQ(value_of(settings, "actor_lr"), 0.25);
+  EXPECT_EQ(value_of(settings, "hidden"), 64);
+  EXPECT_EQ(value_of(settings, "feature_norm"), 0.0);
+  EXPECT_EQ(value_of(settings, "truncation_return"), 1.0);
   EXPECT_EQ(settings.checkpoint_every, 5000);
-  EXPECT_EQ(settings.learner.critic_lr, RunSettings().learner.critic_lr);
+  EXPECT_EQ(value_of(settings, "critic_lr"), value_of(RunSettings(), "critic_lr"));
+}
+
+TEST_F(ConfigFile, GivesTheAlgorithmsOwnTableTheLastWord) {
+  write("[learner]\nactor_lr = 0.1\nbeta2 = 0.4\n[avg]\nactor_lr = 0.2\n[iac]\nactor_lr = 0.3\n");
+  for (const AlgorithmInfo* algorithm : {find_algorithm("avg"), find_algorithm("iac")}) {
+    RunSettings settings;
+    settings.choose(*algorithm);
+    apply_learner_table(settings, path_);
+    EXPECT_EQ(value_of(settings, "actor_lr"), algorithm->name == "avg" ? 0.2 : 0.3);
+    EXPECT_EQ(value_of(settings, "beta2"), 0.4);
+  }
+  EXPECT_THAT(config_problem("[avg]\ncheckpoint_every = 5\n"),
+              StartsWith(":2: unknown key 'checkpoint_every'"));
 }
 
 TEST_F(ConfigFile, MayBeEmptyOrHoldEmptyTables) {
@@ -183,7 +190,7 @@ TEST_F(ConfigFile, MayBeEmptyOrHoldEmptyTables) {
 }
 
 TEST_F(ConfigFile, TakesWholeNumbersForRealKeysOnly) {
-  EXPECT_EQ(applied("[learner]\ndiscount = 1\n").learner.discount, 1.0);
+  EXPECT_EQ(value_of(applied("[learner]\ndiscount = 1\n"), "discount"), 1.0);
   EXPECT_EQ(
       config_problem("[learner]\nhidden = 256.0\n"),
       ":2: hidden is a real number, not an integer: must be a multiple of 4, at least 4 and at "
@@ -192,8 +199,8 @@ TEST_F(ConfigFile, TakesWholeNumbersForRealKeysOnly) {
 
 TEST_F(ConfigFile, MayBeTheConfigOfARunWhoseLearnerItTakes) {
   RunConfig config = some_config();
-  config.settings.learner.actor_lr = 0.123;
-  config.settings.learner.arithmetic = Arithmetic::kPortable;
+  config.settings.values.set("actor_lr", 0.123);
+  config.settings.arithmetic = Arithmetic::kPortable;
   config.settings.checkpoint_every = 77;
   const RunSettings settings = applied(write_config_toml(config));
   EXPECT_EQ(settings_hash(settings), settings_hash(config.settings));
@@ -202,14 +209,14 @@ TEST_F(ConfigFile, MayBeTheConfigOfARunWhoseLearnerItTakes) {
 
 TEST_F(ConfigFile, SaysWhatToRunButNotOnWhichMachine) {
   RunConfig whole = some_config();
-  whole.settings.learner.algorithm = Algorithm::kIac;
+  whole.settings.choose(*find_algorithm("iac"));
   whole.path = "none_of_ours";
   write(write_config_toml(whole));
   RunConfig config;
   config.path = "avx2";
   apply_run_table(config, path_);
   EXPECT_EQ(config.task, whole.task);
-  EXPECT_EQ(config.settings.learner.algorithm, Algorithm::kIac);
+  EXPECT_EQ(config.settings.algorithm->name, "iac");
   EXPECT_EQ(config.seed, whole.seed);
   EXPECT_EQ(config.steps, whole.steps);
   EXPECT_EQ(config.schedule, whole.schedule);
@@ -325,8 +332,8 @@ TEST(SetOptions, SetEachKeyTheyName) {
   EXPECT_EQ(settings_hash(settings), settings_hash({}));
   apply_set_options(settings, std::vector<std::string>{"actor_lr=1e-3", "arithmetic=portable",
                                                        "checkpoint_every=3"});
-  EXPECT_EQ(settings.learner.actor_lr, 1e-3);
-  EXPECT_EQ(settings.learner.arithmetic, Arithmetic::kPortable);
+  EXPECT_EQ(value_of(settings, "actor_lr"), 1e-3);
+  EXPECT_EQ(settings.arithmetic, Arithmetic::kPortable);
   EXPECT_EQ(settings.checkpoint_every, 3);
 }
 
@@ -354,7 +361,7 @@ TEST(SetOptions, RefuseAKeyGivenTwice) {
 
 TEST_F(RunToml, SaysEveryValueInAStableText) {
   RunConfig config = some_config();
-  config.settings.learner.discount = 1.0;
+  config.settings.values.set("discount", 1.0);
   EXPECT_EQ(
       write_config_toml(config),
       R"(# What this run was started with. `instep train --config FILE` starts another like it.
@@ -376,6 +383,12 @@ backend = "cpu"
 path = "avx512"
 
 [learner]
+# portable: the same bits on every processor, at some cost in speed (fast or portable)
+arithmetic = "fast"
+# how often the run is saved (at least 1 and at most 1000000000; steps)
+checkpoint_every = 10000
+
+[avg]
 # weight of the next step's value (gamma) (at least 0 and at most 1; per step)
 discount = 1.0
 # reward for acting at random (eta) (at least 0 and at most 100; reward per nat)
@@ -402,10 +415,6 @@ td_error_scaling = true
 truncation_return = "carry"
 # how far back observation statistics reach; 0: the whole life (0, or at least 2 and at most 1000000000000; steps)
 observation_norm_horizon = 0
-# portable: the same bits on every processor, at some cost in speed (fast or portable)
-arithmetic = "fast"
-# how often the run is saved (at least 1 and at most 1000000000; steps)
-checkpoint_every = 10000
 )");
 }
 
@@ -419,15 +428,33 @@ TEST_F(RunToml, RoundTripsRandomConfigsBitForBit) {
   }
 }
 
+// As the program wrote it before the algorithms had tables of their own.
+TEST_F(RunToml, IsReadAlsoWhereLearnerHoldsEverything) {
+  for (const char* algorithm : {"avg", "iac"}) {
+    RunConfig config = some_config();
+    config.settings.choose(*find_algorithm(algorithm));
+    config.settings.values.set("actor_lr", 0.123);
+    std::string text = write_config_toml(config);
+    const std::string own_table = "\n[" + std::string(algorithm) + "]\n";
+    text.erase(text.find(own_table), own_table.size());
+    write(text);
+    EXPECT_EQ(bits_of(read_config_toml(path_)), bits_of(config)) << algorithm;
+    RunConfig other;
+    apply_run_table(other, path_);
+    apply_learner_table(other.settings, path_);
+    EXPECT_EQ(settings_hash(other.settings), settings_hash(config.settings)) << algorithm;
+  }
+}
+
 TEST_F(RunToml, RoundTripsTheLimitsOfEveryNumber) {
   constexpr std::uint64_t kSigned = std::numeric_limits<std::int64_t>::max();
   for (const std::uint64_t seed : {std::uint64_t{0}, kSigned, kSigned + 1, ~std::uint64_t{0}}) {
     RunConfig config = some_config();
     config.seed = seed;
     config.steps = std::max<std::int64_t>(1, static_cast<std::int64_t>(seed & kSigned));
-    config.settings.learner.actor_lr = 5e-324;
-    config.settings.learner.beta2 = 0.9999999999999999;
-    config.settings.learner.beta1 = 2.2250738585072014e-308;
+    config.settings.values.set("actor_lr", 5e-324);
+    config.settings.values.set("beta2", 0.9999999999999999);
+    config.settings.values.set("beta1", 2.2250738585072014e-308);
     EXPECT_EQ(bits_of(read_back(config)), bits_of(config));
   }
 }
@@ -437,7 +464,7 @@ TEST_F(RunToml, RoundTripsThePublishedSettingsOfEveryTask) {
     RunConfig config = some_config();
     config.task = task.name;
     config.steps = task.default_steps;
-    config.settings.learner = task.settings;
+    apply_task_defaults(config.settings, task);
     EXPECT_EQ(bits_of(read_back(config)), bits_of(config)) << task.name;
   }
 }
@@ -530,9 +557,9 @@ TEST_F(RunToml, NamesLineAndKeyOfADamagedValue) {
   EXPECT_THAT(damage(replaced(text, "\"hopper\"", "\"\"")), HasSubstr(":5: task is not valid"));
   EXPECT_THAT(damage(replaced(text, "\"avx512\"", "\"AVX\"")), HasSubstr(":17: path is not valid"));
   EXPECT_THAT(damage(replaced(text, "discount = 0.99", "discount = 9.99")),
-              HasSubstr(":21: discount = 9.99 is out of range: must be at least 0"));
+              HasSubstr(":27: discount = 9.99 is out of range: must be at least 0"));
   EXPECT_THAT(damage(replaced(text, "\n[learner]\n", "\n\n")),
-              HasSubstr("unknown key 'actor_lr' in [run]"));
+              HasSubstr("unknown key 'arithmetic' in [run]"));
 }
 
 TEST_F(RunToml, IsADataErrorWhenItCannotBeRead) {

@@ -1,10 +1,10 @@
-#include "runtime/policy.h"
+#include "runtime/algorithms/actor_critic/actor_policy.h"
 
 #include "kernels/normalizer.h"
 
 namespace instep {
 
-Policy::Policy(const Learner& learner, const Executor& executor, bool adapts_normalizer)
+ActorPolicy::ActorPolicy(const Learner& learner, const Executor& executor, bool adapts_normalizer)
     : learner_(learner),
       // The policy writes to the block itself, so it acts where the block is.
       executor_(executor.fetch == nullptr ? executor : *executors(executor.arithmetic).front()),
@@ -12,7 +12,7 @@ Policy::Policy(const Learner& learner, const Executor& executor, bool adapts_nor
   executor.flush(learner_);
 }
 
-const float* Policy::act(const double* observation, const float* noise) {
+const float* ActorPolicy::act(const double* observation, const float* noise) {
   const Layout& layout = learner_.layout;
   float* input = learner_.newest_actor_tape() + layout.actor_tape.input;
   if (adapts_normalizer_) {

@@ -1,4 +1,4 @@
-#include "runtime/block_table.h"
+#include "runtime/algorithms/actor_critic/block_table.h"
 
 #include <iterator>
 
@@ -20,7 +20,7 @@ std::size_t used_bytes(const NetworkLayout& network, int hidden_dim) {
 
 }  // namespace
 
-std::vector<BlockPart> block_parts(const Layout& layout) {
+std::vector<MemoryPart> block_parts(const Layout& layout) {
   const int h = layout.shape.hidden_dim;
   const std::size_t actor = used_bytes(layout.actor, h);
   const std::size_t critic = used_bytes(layout.critic, h);
@@ -56,7 +56,7 @@ std::vector<BlockPart> block_parts(const Layout& layout) {
   entries.push_back({"observation variances", layout.normalizer_variance, observation});
   entries.push_back({"scratch", layout.scratch, layout.bytes - layout.scratch});
 
-  std::vector<BlockPart> parts;
+  std::vector<MemoryPart> parts;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::size_t end = i + 1 < entries.size() ? entries[i + 1].offset : layout.bytes;
     const std::size_t bytes = end - entries[i].offset;

@@ -1,4 +1,4 @@
-#include "runtime/initial_weights.h"
+#include "runtime/algorithms/actor_critic/initial_weights.h"
 
 #include <cmath>
 #include <cstring>
