@@ -46,8 +46,13 @@ constexpr std::int64_t kLateNs = 20'000'000;  // this process itself was not wok
 class Watch {
  public:
   Watch(int port, const PortAddress& address, const PortOperations& operations, DeviceStop& stop,
-        std::atomic<std::uint32_t>& stops)
-      : port_(port), address_(address), operations_(operations), stop_(stop), stops_(stops) {}
+        GuardianShared& shared, WakeUp& nudge)
+      : port_(port),
+        address_(address),
+        operations_(operations),
+        stop_(stop),
+        shared_(shared),
+        nudge_(nudge) {}
 
   [[noreturn]] void run(int pipe, int agents_end, int ready);
 
@@ -55,7 +60,7 @@ class Watch {
   void settle(int agents_end, int ready);
   char next_message(bool is_beating);
   bool is_silent();
-  bool is_agent_stopped() const;
+  bool is_agent_frozen() const;
   void open_where_told();
   void stop(bool agent_lives);
   bool must_go_on(const PortStop& work, std::int64_t begin_ns) const;
@@ -64,18 +69,20 @@ class Watch {
   PortAddress address_;
   const PortOperations& operations_;
   DeviceStop& stop_;
-  std::atomic<std::uint32_t>& stops_;
+  GuardianShared& shared_;
+  WakeUp& nudge_;
   MonotonicClock clock_;
-  std::int64_t silence_ns_ = Guardian::kSilenceWithoutRightsNs;
+  pid_t agent_ = 0;
   int pipe_ = -1;
-  Descriptor agent_;  // what the system says of it
   bool is_lost_ = false;
 };
 
 void Watch::settle(int agents_end, int ready) {
   // Its work is short, and the robot waits for it. Without the right to this it does it all the
   // same.
-  if (become_realtime(kGuardianName, kIoPriority) == 0) silence_ns_ = Guardian::kSilenceNs;
+  const int ordinary = become_realtime(kGuardianName, kIoPriority);
+  static_cast<void>(ordinary);
+  agent_ = getppid();
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
   for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
     std::signal(name, SIG_IGN);
@@ -83,12 +90,9 @@ void Watch::settle(int agents_end, int ready) {
   setsid();
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
-    if (i != port_.get() && i != pipe_ && i != ready) close(i);
+    if (i != port_.get() && i != pipe_ && i != ready && i != nudge_.descriptor()) close(i);
   }
   close(agents_end);  // whatever its number: while it is open here, the pipe does not end
-  std::array<char, 32> path;
-  std::snprintf(path.data(), path.size(), "/proc/%d/stat", getppid());
-  agent_.reset(open(path.data(), O_RDONLY | O_CLOEXEC));  // without it kSilenceNs is left
   // Without the right to it the stop may wait for pages, which is better than none.
   const int unlocked = mlockall(MCL_CURRENT);
   static_cast<void>(unlocked);
@@ -97,26 +101,34 @@ void Watch::settle(int agents_end, int ready) {
   close(ready);
 }
 
-// Whether the agent is stopped as by SIGSTOP or a debugger: its state stands behind its name, which
-// may hold anything.
-bool Watch::is_agent_stopped() const {
+// Whether the thread that gives the beats is stopped, or sleeps. Its state stands behind its name,
+// which may hold anything.
+bool Watch::is_agent_frozen() const {
+  const pid_t thread = shared_.thread.load(std::memory_order_relaxed);
+  std::array<char, 48> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", agent_,
+                thread != 0 ? thread : agent_);
+  const Descriptor file(open(path.data(), O_RDONLY | O_CLOEXEC));
   std::array<char, 128> text;
-  const ssize_t size = pread(agent_.get(), text.data(), text.size(), 0);
+  const ssize_t size = file.is_open() ? read(file.get(), text.data(), text.size()) : -1;
   if (size <= 0) return false;
   const std::string_view stat(text.data(), static_cast<std::size_t>(size));
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) return false;
-  return stat[name_end + 2] == 'T' || stat[name_end + 2] == 't';
+  return std::string_view("TtS").find(stat[name_end + 2]) != std::string_view::npos;
 }
 
 // Waits for a message; true when none comes in time.
 bool Watch::is_silent() {
-  const std::int64_t due_ns = clock_.now_ns() + silence_ns_;
+  const std::int64_t due_ns = clock_.now_ns() + Guardian::kSilenceNs;
   pollfd wanted{pipe_, POLLIN, 0};
-  for (std::int64_t wait_ns = Guardian::kFrozenNs; clock_.now_ns() < due_ns;
+  if (poll(&wanted, 1, static_cast<int>(Guardian::kNudgeNs / 1'000'000)) != 0) return false;
+  // A thread that sleeps on a processor that is away wakes on another one.
+  nudge_.wake();
+  for (std::int64_t wait_ns = Guardian::kFrozenNs - Guardian::kNudgeNs; clock_.now_ns() < due_ns;
        wait_ns = Guardian::kBeatIntervalNs) {
     if (poll(&wanted, 1, static_cast<int>(wait_ns / 1'000'000)) != 0) return false;
-    if (is_agent_stopped()) return true;
+    if (is_agent_frozen()) return true;
   }
   // Where the whole machine stood still the agent gets a moment to speak first.
   const bool was_late = clock_.now_ns() - due_ns > kLateNs;
@@ -185,7 +197,7 @@ void Watch::run(int pipe, int agents_end, int ready) {
         open_where_told();
         break;
       case kSilence:
-        stops_.fetch_add(1, std::memory_order_relaxed);
+        shared_.stops.fetch_add(1, std::memory_order_relaxed);
         stop(true);
         is_beating = false;  // until the agent goes on
         break;
@@ -209,16 +221,17 @@ struct Pipe {
   Descriptor write_end;
 };
 
-std::atomic<std::uint32_t>* shared_counter() {
-  void* const memory = mmap(nullptr, sizeof(std::atomic<std::uint32_t>), PROT_READ | PROT_WRITE,
+GuardianShared* make_shared_memory() {
+  void* const memory = mmap(nullptr, sizeof(GuardianShared), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) fail(errno);
-  static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
-  return new (memory) std::atomic<std::uint32_t>(0);
+  static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+                std::atomic<pid_t>::is_always_lock_free);
+  return new (memory) GuardianShared;
 }
 
-void release_counter(std::atomic<std::uint32_t>* counter) {
-  munmap(counter, sizeof *counter);
+void release(GuardianShared* shared) {
+  munmap(shared, sizeof *shared);
 }
 
 }  // namespace
@@ -230,10 +243,10 @@ Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperati
   fcntl(messages.write_end.get(), F_SETFL, O_NONBLOCK);
   // beat() is to learn of the guardian's death, not to share it.
   std::signal(SIGPIPE, SIG_IGN);
-  stops_ = shared_counter();
+  shared_ = make_shared_memory();
   process_ = fork();
   if (process_ == 0) {
-    Watch(descriptor, address, port, stop, *stops_)
+    Watch(descriptor, address, port, stop, *shared_, nudge_)
         .run(messages.read_end.get(), messages.write_end.get(), ready.write_end.get());
   }
   const int error = errno;
@@ -246,7 +259,7 @@ Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperati
   pipe_ = std::move(messages.write_end);
   if (bytes == 1) return;
   pipe_.reset();
-  release_counter(stops_);
+  instep::release(shared_);
   if (process_ > 0) waitpid(process_, nullptr, 0);
   fail(process_ < 0 ? error : EPIPE);
 }
@@ -254,13 +267,17 @@ Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperati
 Guardian::~Guardian() {
   if (!is_left_) release();
   pipe_.reset();
-  release_counter(stops_);
+  instep::release(shared_);
   while (!is_left_ && waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
 void Guardian::send(char message) const {
   const ssize_t ignored = write(pipe_.get(), &message, 1);
   static_cast<void>(ignored);
+}
+
+void Guardian::watch_this_thread() const {
+  shared_->thread.store(gettid(), std::memory_order_relaxed);
 }
 
 bool Guardian::beat() const {

@@ -9,31 +9,36 @@
 #include "runtime/realtime/descriptor.h"
 #include "runtime/realtime/device_stop.h"
 #include "runtime/realtime/port.h"
+#include "runtime/realtime/thread.h"
 
 namespace instep {
 
 // What the system calls its process.
 inline constexpr const char* kGuardianName = "instep-guardian";
 
+struct GuardianShared {
+  std::atomic<std::uint32_t> stops{0};
+  std::atomic<pid_t> thread{0};  // that gives the beats; 0: the process's first one
+};
+
 // Forks a process that holds the port open and reads from a pipe whose only writer is this process.
 // When the pipe ends because this process has died, whatever killed it, the guardian stops the
 // device until the device's own bytes show that it stands, for at most kStopNsMax; while it cannot
-// open the port it tries to, for at most kAwayNsMax. It does the same when this process stands
-// still: no beat() for kFrozenNs, and the system says that it is stopped (SIGSTOP, a debugger); or
-// no beat() for kSilenceNs, whatever the reason. (Where it has no right to real-time priority, so
-// that threads of this process may just be waiting for a processor, not for
-// kSilenceWithoutRightsNs.) It ignores the signals that end a process in order, and allocates
-// nothing. To be made before any thread is started.
+// open the port it tries to, for at most kAwayNsMax. It ignores the signals that end a process in
+// order, and allocates nothing. To be made before any thread is started.
+//
+// It does the same when this process stands still: no beat() for kFrozenNs, and the system says
+// that the thread which gives them is stopped (SIGSTOP, a debugger), or sleeps on though nudge()
+// has called it. A thread that waits for a processor, or in the kernel (reading a terminal waits
+// for a worker of ordinary priority), may be healthy: it has kSilenceNs.
 //
 // It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {
  public:
   static constexpr std::int64_t kBeatIntervalNs = 10'000'000;
+  static constexpr std::int64_t kNudgeNs = 30'000'000;
   static constexpr std::int64_t kFrozenNs = 50'000'000;
-  // On a virtual machine a thread of highest priority may be without its processor for longer than
-  // kFrozenNs.
-  static constexpr std::int64_t kSilenceNs = 120'000'000;
-  static constexpr std::int64_t kSilenceWithoutRightsNs = 500'000'000;
+  static constexpr std::int64_t kSilenceNs = 500'000'000;
   static constexpr std::int64_t kStopNsMax = 2'000'000'000;
   static constexpr std::int64_t kAwayNsMax = 30'000'000'000;
 
@@ -46,6 +51,9 @@ class Guardian {
   ~Guardian();
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
+
+  // From now on the calling thread gives the beats.
+  void watch_this_thread() const;
 
   // Messages: one write each, which does not wait. Any thread.
 
@@ -62,17 +70,21 @@ class Guardian {
   // process goes, it stops the robot.
   void leave();
 
+  // Readable when the guardian has heard no beat for kNudgeNs; clear() it. One thread.
+  WakeUp& nudge() { return nudge_; }
+
   // How often it has stopped the robot because this process stood still. Any thread.
-  std::uint32_t stops() const { return stops_->load(std::memory_order_relaxed); }
+  std::uint32_t stops() const { return shared_->stops.load(std::memory_order_relaxed); }
   pid_t process() const { return process_; }
 
  private:
   void send(char message) const;
 
   Descriptor pipe_;
+  WakeUp nudge_;
   pid_t process_ = -1;
   bool is_left_ = false;
-  std::atomic<std::uint32_t>* stops_ = nullptr;  // in memory that both processes have
+  GuardianShared* shared_ = nullptr;  // in memory that both processes have
 };
 
 }  // namespace instep

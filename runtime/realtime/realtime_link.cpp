@@ -137,10 +137,13 @@ void RealtimeLink::wait(std::int64_t deadline_ns) {
                          static_cast<long>(left % 1'000'000'000)};
   const bool must_write = !session_.output().empty();
   const auto events = static_cast<short>(must_write ? POLLIN | POLLOUT : POLLIN);
-  std::array<pollfd, 2> wanted = {pollfd{wake_up_.descriptor(), POLLIN, 0},
-                                  pollfd{descriptor_.get(), events, 0}};  // -1 is ignored
+  const int nudge = guardian_ != nullptr ? guardian_->nudge().descriptor() : -1;
+  std::array<pollfd, 3> wanted = {pollfd{wake_up_.descriptor(), POLLIN, 0},
+                                  pollfd{descriptor_.get(), events, 0},  // -1 is ignored
+                                  pollfd{nudge, POLLIN, 0}};
   is_readable_ = false;
   if (ppoll(wanted.data(), wanted.size(), &timeout, nullptr) <= 0) return;
+  if (wanted[2].revents != 0) guardian_->nudge().clear();
   is_readable_ = (wanted[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
 }
 
@@ -221,14 +224,17 @@ void RealtimeLink::see_it_stand() {
   for (std::int64_t now_ns = clock_.now_ns(); now_ns < end_ns && !work.stands();
        now_ns = clock_.now_ns()) {
     beat(now_ns);
-    work.step(std::min(end_ns, now_ns + kLookNs), -1);
+    work.step(std::min(end_ns, now_ns + Guardian::kBeatIntervalNs), -1);
   }
   stood_ = work.stands();
 }
 
 void RealtimeLink::run() {
   priority_error_ = become_realtime("instep-io", kIoPriority);
-  if (guardian_ != nullptr) guardian_stops_ = guardian_->stops();
+  if (guardian_ != nullptr) {
+    guardian_->watch_this_thread();
+    guardian_stops_ = guardian_->stops();
+  }
   if (descriptor_.is_open()) connect(clock_.now_ns());
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken

@@ -11,6 +11,8 @@ using instep::require;
 
 namespace {
 
+constexpr std::size_t kOutputBytesMax = instep::Create2Session::kPaddingBytesMax + 128;
+
 class Sink final : public instep::PacketSink {
  public:
   void take(const instep::Packet& packet) override {
@@ -88,7 +90,7 @@ class Life {
         break;
       }
       default:
-        consume(128);
+        consume(kOutputBytesMax);
     }
   }
 
@@ -136,7 +138,7 @@ class Life {
   }
 
   void look() {
-    require(session_.output().size() <= 128);
+    require(session_.output().size() <= kOutputBytesMax);
     require(session_.error() != nullptr);
     static_cast<void>(session_.state());
     static_cast<void>(session_.wake_line());

@@ -241,6 +241,31 @@ TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
   wait_for_guardians();
 }
 
+// A thread that waits for a processor, or in the kernel, is not one that stands still.
+TEST(Guardian, LeavesTheRobotOfABusyProcessAlone) {
+  LoopbackDevice device(5 * kMs);
+  const GuardedPort guarded(device.path());
+  const Guardian& guardian = guarded.guardian;
+  const MonotonicClock clock;
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(guardian.beat());
+    const std::int64_t end_ns = clock.now_ns() + 200 * kMs;
+    while (clock.now_ns() < end_ns) continue;
+  }
+  EXPECT_EQ(guardian.stops(), 0U);
+  ASSERT_TRUE(guardian.beat());
+  EXPECT_TRUE(wait_for([&] { return guardian.stops() == 1; })) << "asleep";
+}
+
+// Which sleeps on a processor that is away, perhaps.
+TEST(Guardian, CallsAThreadThatIsLate) {
+  LoopbackDevice device(5 * kMs);
+  GuardedPort guarded(device.path());
+  ASSERT_TRUE(guarded.guardian.beat());
+  guarded.guardian.nudge().wait();
+  ASSERT_TRUE(guarded.guardian.beat());
+}
+
 TEST(Guardian, LeavesTheRobotAloneWhenItIsLetGo) {
   LoopbackDevice device(5 * kMs);
   {

@@ -111,10 +111,19 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   EXPECT_LT(robot.stopped_ns() - frozen_ns, 1500 * kMs);  // and a busy machine
   run.send(SIGCONT);
   ASSERT_TRUE(starts_to_move(robot)) << "it goes on";
+  // For about as long as the guardian waits: its stop is never taken for a person's.
+  for (const std::int64_t frozen_ms : {30, 45, 50, 55, 60, 70, 80, 100, 120, 150}) {
+    run.send(SIGSTOP);
+    sleep_until(clock.now_ns() + frozen_ms * kMs);
+    run.send(SIGCONT);
+    sleep_until(clock.now_ns() + 300 * kMs);
+    ASSERT_TRUE(starts_to_move(robot)) << frozen_ms;
+  }
   run.send(SIGINT);
   const CommandResult result = run.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
   EXPECT_GE(real_time_of(folder).at("guardian_stops"), 1);
+  EXPECT_EQ(real_time_of(folder).at("holds").at("taken_over"), 0);
 }
 
 bool echoes(int terminal) {

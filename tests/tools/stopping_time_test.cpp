@@ -124,6 +124,8 @@ const Way kWays[] = {
     {"the agent is killed (`kill -9`)", [](Scene& scene) { scene.run->send(SIGKILL); }},
     {"the agent is frozen (`kill -STOP`, a debugger)",
      [](Scene& scene) { scene.run->send(SIGSTOP); }},
+    {"the agent's I/O thread alone stands still",
+     [](Scene& scene) { scene.world->frozen = kFrozenIo; }},
     {"Ctrl-C while the disk stalls for 6 s", [](Scene& scene) { scene.run->type("\x03"); },
      stall_disk},
     {"a key while the terminal stands still", [](Scene& scene) { scene.run->type(" "); },
