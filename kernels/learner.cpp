@@ -1,18 +1,43 @@
 #include "kernels/learner.h"
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
+#include <cstddef>
 #include <cstring>
-
-#include "kernels/check.h"
+#include <type_traits>
 
 namespace instep {
 
-void check_failed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "instep: internal error: %s does not hold (%s:%d)\n", condition, file, line);
-  std::abort();
+namespace {
+
+// A learner's state is saved and restored as bytes, on every machine alike: every member stands
+// where its size allows it to, and nothing lies between them.
+static_assert(std::is_trivially_copyable_v<LearnerState> && alignof(LearnerState) == 8);
+static_assert(sizeof(Moments) == 3 * sizeof(double));
+static_assert(sizeof(LearnerState) == 9 * 8 + 2 * 8 + 4 * sizeof(Moments) + 8 * 4 + 3 * 8 + 4 * 4);
+static_assert(offsetof(LearnerState, normalizer_count) % sizeof(double) == 0);
+
+// Sizes that inner loops, tapes and caches rely on.
+static_assert(kOutputBlock % 16 == 0 && kHiddenDimMax % kOutputBlock == 0);
+static_assert(kObservationDimMax % 16 == 0 && kActionDimMax % 16 == 0);
+static_assert(padded(1) == kOutputBlock && padded(kHiddenDimMax) == kHiddenDimMax);
+
+// Every offset is a whole number of cache lines, and the largest block can be indexed by 32 bits.
+constexpr bool has_whole_lines(const Layout& layout) {
+  bool is_whole = layout.critic_weights % 64 == 0 && layout.normalizer_mean % 64 == 0 &&
+                  layout.normalizer_variance % 64 == 0 && layout.scratch % 64 == 0 &&
+                  layout.bytes % 64 == 0;
+  for (const std::size_t offset : layout.actor_weights) is_whole = is_whole && offset % 64 == 0;
+  for (const std::size_t offset : layout.actor_tapes) is_whole = is_whole && offset % 64 == 0;
+  for (const std::size_t offset : layout.critic_tapes) is_whole = is_whole && offset % 64 == 0;
+  return is_whole;
 }
+constexpr Layout kLargest = make_layout({kObservationDimMax, kActionDimMax, kHiddenDimMax},
+                                        Algorithm::kAvg, kOptimizerArraysMax);
+constexpr Layout kSmallest = make_layout({1, 1, 4}, Algorithm::kIac, 1);
+static_assert(has_whole_lines(kLargest) && has_whole_lines(kSmallest));
+static_assert(kLargest.bytes < std::size_t{1} << 31);
+
+}  // namespace
 
 void clear(const Learner& learner) {
   std::memset(learner.block, 0, learner.layout.bytes);

@@ -1,5 +1,7 @@
 #include "runtime/control_loop.h"
 
+#include <algorithm>
+
 #include "kernels/check.h"
 #include "runtime/plain_state.h"
 
@@ -21,12 +23,26 @@ bool ControlLoop::begin_episode() {
   state_.episode_length = 0;
   world_.reset(reset_random_, agent_.step(), observation_.data());
   action_ = agent_.begin_episode(observation_.data());
-  if (action_ != nullptr) world_.send(action_);
+  send();
   agent_.update();
   return action_ != nullptr;
 }
 
+// A NaN is not.
+bool ControlLoop::is_within_bounds(const float* action) const {
+  return std::all_of(action, action + agent_.action_dim(),
+                     [](float value) { return value >= -1.0F && value <= 1.0F; });
+}
+
+// Every agent bounds its actions; this is the second check on another path, before anything moves.
+void ControlLoop::send() {
+  if (action_ == nullptr) return;
+  INSTEP_CHECK(is_within_bounds(action_));
+  world_.send(action_);
+}
+
 ControlLoop::Status ControlLoop::tick() {
+  INSTEP_CHECK(action_ != nullptr);
   const std::int64_t began_ns = clock_.now_ns();
   const Outcome outcome = world_.step(action_, observation_.data());
 
@@ -38,7 +54,7 @@ ControlLoop::Status ControlLoop::tick() {
     action_ =
         agent_.sense(observation_.data(), outcome.reward, outcome.terminated, outcome.truncated);
   }
-  if (action_ != nullptr) world_.send(action_);
+  send();
   const bool was_dropped = agent_.was_dropped();
   const std::int64_t acted_ns = clock_.now_ns();
   agent_.update();
@@ -107,7 +123,7 @@ bool ControlLoop::load_snapshot(std::span<const std::uint8_t> in, std::int64_t s
     return false;
   }
   action_ = agent_.open_action();
-  return action_ != nullptr;
+  return action_ != nullptr && is_within_bounds(action_);
 }
 
 bool ControlLoop::load_learner(std::span<const std::uint8_t> in, std::int64_t steps) {

@@ -124,6 +124,8 @@ class ControlLoop {
 
  private:
   bool begin_episode();
+  bool is_within_bounds(const float* action) const;
+  void send();
   void finish_episode(bool terminated);
   bool load_state_and_learner(std::span<const std::uint8_t> in, std::int64_t steps);
   void save_outer_state(std::span<std::uint8_t> out) const;

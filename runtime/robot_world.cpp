@@ -72,6 +72,10 @@ void RobotWorld::send_to_link(const Command& command, std::uint32_t limit_flags,
   last_limit_flags_ = limit_flags;
   last_command_ = command;
   last_command_.acknowledged = acknowledged_;
+  INSTEP_CHECK(command.count >= 0 && command.count <= Command::kValuesMax);
+  for (int i = 0; i < command.count; ++i) {
+    INSTEP_CHECK(std::isfinite(command.values[static_cast<std::size_t>(i)]));
+  }
   if (config_.is_dry_run) return;
   is_standing ? link_.post_standing(last_command_) : link_.post(last_command_);
 }
@@ -196,6 +200,7 @@ bool RobotWorld::must_hold() {
                             : is_key  ? HoldCause::kKey
                             : is_lost ? HoldCause::kLinkLost
                                       : HoldCause::kStaleSensors;
+    INSTEP_CHECK(static_cast<std::size_t>(cause) < counters_.holds.size());
     ++counters_.holds[static_cast<std::size_t>(cause)];
   }
   return true;

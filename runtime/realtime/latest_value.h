@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "kernels/check.h"
+
 namespace instep {
 
 // Single writer, single reader, wait-free. A value that is overwritten before it is read is lost,
@@ -22,12 +24,14 @@ class LatestValue {
   void write(const T& value) {
     slots_[write_] = value;
     write_ = between_.exchange(write_ | kNews, std::memory_order_acq_rel) & kIndex;
+    INSTEP_CHECK(write_ < slots_.size());
   }
 
   // Reader. True, and *out overwritten, when something was written since the last true.
   [[nodiscard]] bool read(T* out) {
     if ((between_.load(std::memory_order_relaxed) & kNews) == 0) return false;
     read_ = between_.exchange(read_, std::memory_order_acq_rel) & kIndex;
+    INSTEP_CHECK(read_ < slots_.size());
     *out = slots_[read_];
     return true;
   }

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/check.h"
+
 namespace instep {
 
 // Single producer, single consumer, fixed capacity, in order. Wait-free on both sides. The indices
@@ -23,7 +25,9 @@ class SpscRing {
   // Producer. False when it is full; then nothing has changed.
   [[nodiscard]] bool push(const T& item) {
     const std::uint32_t write = write_.load(std::memory_order_relaxed);
-    if (write - read_.load(std::memory_order_acquire) == kCapacity) return false;
+    const std::uint32_t used = write - read_.load(std::memory_order_acquire);
+    INSTEP_CHECK(used <= kCapacity);
+    if (used == kCapacity) return false;
     items_[write % kCapacity] = item;
     write_.store(write + 1, std::memory_order_release);
     return true;
@@ -38,7 +42,11 @@ class SpscRing {
 
   // Consumer. Forgets the oldest item, which there must be. What the consumer did before is visible
   // to a producer that sees the ring empty.
-  void pop() { read_.store(read_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  void pop() {
+    const std::uint32_t read = read_.load(std::memory_order_relaxed);
+    INSTEP_CHECK(read != write_.load(std::memory_order_relaxed));
+    read_.store(read + 1, std::memory_order_release);
+  }
 
   // Producer: how many items the consumer has not popped, at most.
   std::uint32_t size() const {

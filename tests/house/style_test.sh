@@ -50,6 +50,16 @@ forbid "MuJoCo outside its folder" '#\s*include\s*[<"]mujoco' '#include <mujoco/
 forbid "command line, TOML or JSON below the tools" '#\s*include\s*<(CLI|toml|nlohmann)' \
   '#include <nlohmann/json.hpp>' "${below_tools[@]}"
 
+# Checks of what is believed (INSTEP_CHECK, static_assert): none goes unnoticed. Who adds some raises the layer's number;
+# who takes one away lowers it, and says why in the commit.
+declare -A checks_least=([kernels]=13 [runtime]=56 [drivers]=43 [tasks]=2 [tools]=10)
+for layer in "${layers[@]}"; do
+  checks=$(find "$layer" '(' -name '*.h' -o -name '*.cpp' ')' -exec cat '{}' + | grep -cE '(INSTEP_CHECK|static_assert)\(')
+  if ((checks < checks_least[$layer])); then
+    echo "$layer has $checks checks of what is believed; ${checks_least[$layer]} were there before" && status=1
+  fi
+done
+
 for header in $(find "${layers[@]}" -name '*.h'); do
   grep -q '^#pragma once$' "$header" || { echo "$header lacks #pragma once" && status=1; }
 done

@@ -391,6 +391,11 @@ TEST(ControlLoop, SnapshotsDoNotTellTheSchedules) {
   EXPECT_EQ(act_first.snapshot(), throughput.snapshot());
 }
 
+TEST(ControlLoopDeathTest, TicksOnlyWhereAnActionIsOpen) {
+  Rig rig({kGoesOn});
+  EXPECT_DEATH(rig.loop.tick(), "action_ != nullptr does not hold");
+}
+
 TEST(ControlLoop, RefusesASnapshotThatDoesNotFit) {
   Rig rig({kGoesOn});
   ASSERT_TRUE(rig.loop.start());
@@ -414,8 +419,17 @@ TEST(ControlLoop, RefusesASnapshotThatDoesNotFit) {
   rig.world.refuses_state = true;
   EXPECT_FALSE(rig.loop.load_snapshot(saved, 1));
   rig.world.refuses_state = false;
-  // The numbers of buffers must be 0 or 1, or they would lead out of the block.
   const std::size_t block_start = saved.size() - rig.agent.learner().layout.bytes;
+  // An action that no policy can have drawn moves nothing.
+  const Layout& layout = rig.agent.learner().layout;
+  for (const float value : {1.5F, -1.5F, std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<std::uint8_t> lying = saved;
+    const std::size_t tape = layout.actor_tapes[rig.state().open_tape];
+    std::memcpy(lying.data() + block_start + tape + layout.actor_tape.action * sizeof value, &value,
+                sizeof value);
+    EXPECT_FALSE(rig.loop.load_snapshot(lying, 1)) << value;
+  }
+  // The numbers of buffers must be 0 or 1, or they would lead out of the block.
   for (const std::size_t offset :
        {offsetof(LearnerState, actor_acted), offsetof(LearnerState, actor_newest),
         offsetof(LearnerState, open_tape)}) {

@@ -110,6 +110,13 @@ TEST(SpscRing, KeepsOrderAndLosesNothingInEveryInterleaving) {
   EXPECT_GT(found_empty, 0);
 }
 
+TEST(SpscRingDeathTest, HasNothingToForgetWhenItIsEmpty) {
+  SpscRing<int, 4> ring;
+  ASSERT_TRUE(ring.push(1));
+  ring.pop();
+  EXPECT_DEATH(ring.pop(), "does not hold");
+}
+
 TEST(LatestValue, IsWholeAndNeverGoesBackInEveryInterleaving) {
   using Value = LatestValue<TornValue, SteppedAtomic>;
   std::unique_ptr<Value> value;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -92,6 +93,12 @@ TEST(Limiter, StartsFromStandingStillAfterAnythingElse) {
   Command command = move(1.0, 1.0);
   EXPECT_EQ(limiter.apply(&command), kLimitedRate);
   EXPECT_EQ(command.values[0], 0.5);
+}
+
+TEST(LimiterDeathTest, StandsNowhereThatIsNoNumber) {
+  Limiter limiter(two_limits(), 0.05);
+  const std::array<double, 2> pose = {0.0, std::numeric_limits<double>::quiet_NaN()};
+  EXPECT_DEATH(limiter.set_standing(pose), "does not hold");
 }
 
 TEST(Limiter, TurnsWhatIsNoNumberIntoAStop) {
