@@ -70,6 +70,8 @@ constexpr std::array kTasks = {
              .default_steps = 100'000,
              .defaults = kCreateMover,
              .make = make_create_mover,
+             .changes =
+                 "left_wheel, right_wheel (0 to 1.5), sensor_swap (0, 1) and delay (0 to 6 steps)",
              .make_robot = make_create_mover_robot},
     robot_task<Robot::kHopper>({.name = "hopper",
                                 .summary = "one leg hops forward (Gymnasium's Hopper-v4)",

@@ -34,6 +34,8 @@ struct TaskInfo {
   // Makes the world; null when this build cannot (then `missing` says what to install).
   std::unique_ptr<Environment> (*make)() = nullptr;
   std::string_view missing{};
+  // What Environment::change() takes, with the values, as text for users; empty when nothing.
+  std::string_view changes{};
   // For real time: the robot's driver and the task on it; null for tasks that have no robot.
   RobotKit (*make_robot)() = nullptr;
 };

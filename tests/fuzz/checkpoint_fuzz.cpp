@@ -7,7 +7,6 @@
 
 #include "fuzz_file.h"
 #include "runtime/checkpoint.h"
-#include "tools/library/names.h"
 #include "tools/library/run/session.h"
 
 using instep::require;

@@ -21,7 +21,7 @@
 
 #include "temporary_folder.h"
 #include "tools/library/error.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/settings_io.h"
 #include "tools/library/run/training_run.h"

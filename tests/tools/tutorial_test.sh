@@ -1,19 +1,24 @@
 # tutorial_test.sh SOURCE_DIR COPY PAGE CHECK
 # Follows docs/PAGE in COPY, a fresh copy of the tree: writes its files, applies its patch, runs the commands of its
 # last code block, and hands what the run has left to CHECK. Nothing but the new folder and the files that the patch
-# names may differ from the tree then.
+# names may differ from the tree then. Only the build folder of an earlier copy at that place is kept, another page's
+# too: most of it is the same.
 set -euo pipefail
 source_dir=$1 copy=$2 page=docs/$3 check=$4
 git -C "$source_dir" rev-parse >/dev/null 2>&1 || { echo "not a git checkout" && exit 77; }
 
-rm -rf "$copy"
-mkdir -p "$copy"
+mkdir -p "$copy/build"
+find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf '{}' +
 # Files that are listed but deleted are left out.
 git -C "$source_dir" ls-files -z --cached --others --exclude-standard |
   tar -C "$source_dir" --null --files-from=- --ignore-failed-read --warning=no-failed-read -cf - |
   tar -C "$copy" -xf -
 cd "$copy"
 mkdir tutorial
+# What a page has changed is older now than what was built from it.
+changed_ever=build/changed_by_pages
+touch "$changed_ever"
+while read -r file; do [[ ! -e $file ]] || touch "$file"; done <"$changed_ever"
 
 # The code blocks, one after the other: a file's name is the last `path` before its block.
 python3 - "$source_dir/$page" <<'PYTHON'
@@ -40,8 +45,9 @@ assert (len(files), patches) == (2, 1) and shell, (files, patches, shell)
 pathlib.Path("tutorial/commands").write_text("set -eux\n" + shell)
 pathlib.Path("tutorial/files").write_text("\n".join(files) + "\n")
 PYTHON
-patch --strip=1 --fuzz=0 <tutorial/diff
 sed -n 's,^+++ b/,,p' tutorial/diff >>tutorial/files
+cat tutorial/files >>"$changed_ever"
+patch --strip=1 --fuzz=0 <tutorial/diff
 mapfile -t changed < <(sort tutorial/files)
 mapfile -t sources < <(grep -E '\.(h|cpp)$' tutorial/files)
 clang=$(command -v clang-format-14 || command -v clang-format || true)

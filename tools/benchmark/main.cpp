@@ -25,7 +25,7 @@
 #include "tools/library/check/verify_learner.h"
 #include "tools/library/error.h"
 #include "tools/library/measure/bound.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 
 namespace instep {
 namespace {

@@ -123,8 +123,10 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
                    "with --time real: locked to the device's packets (default), or free")
       ->check(CLI::IsMember({"locked", "free"}));
   add_core(command, options.core, "with --time real");
-  command->add_option("--config", options.config_file,
-                      "TOML file like the config.toml of a run: tables [run] and [learner]");
+  command->add_option(
+      "--config", options.config_file,
+      "TOML file like the config.toml of a run: tables [run], [learner] and [avg], or whichever "
+      "learner it is");
   command->add_option("--set", options.set, "one setting, key=value; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--out", options.out, "folder of the run (default runs/TASK/TIME-sSEED)");

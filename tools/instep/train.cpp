@@ -14,6 +14,7 @@
 #include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/adaptation.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/fastest_backend.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/run_folder.h"

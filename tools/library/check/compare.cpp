@@ -5,7 +5,6 @@
 
 #include "tools/library/error.h"
 #include "tools/library/measure/info.h"
-#include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"

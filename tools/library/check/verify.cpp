@@ -10,6 +10,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 
 namespace instep {
 namespace {

@@ -8,6 +8,7 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"

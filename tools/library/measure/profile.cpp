@@ -14,6 +14,7 @@
 #include "tools/library/measure/profile_agents.h"
 #include "tools/library/measure/real_time_profile.h"
 #include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tools/library/measure/profile.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/settings_io.h"
 
 namespace instep {

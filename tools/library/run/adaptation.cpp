@@ -105,8 +105,8 @@ void check_change(const WorldChange& change, const TaskInfo& task) {
     if (world->change(what, value)) continue;
     throw UsageError("--change: task " + std::string(task.name) + " has no '" + printable(what) +
                      "' that could become " + std::to_string(value) +
-                     "; create_mover has left_wheel, right_wheel (0 to 1.5), sensor_swap (0, 1) "
-                     "and delay (0 to 6 steps)");
+                     (task.changes.empty() ? "; nothing of it can change"
+                                           : "; it has " + std::string(task.changes)));
   }
 }
 

@@ -14,7 +14,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/voice.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/hands.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/run_folder.h"

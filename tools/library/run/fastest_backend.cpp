@@ -11,7 +11,7 @@
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/cuda/libcuda.h"
 #include "tools/library/measure/machine.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/child_runs.h"
 
 namespace instep {

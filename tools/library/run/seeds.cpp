@@ -7,7 +7,6 @@
 #include "tools/library/error.h"
 #include "tools/library/json_fields.h"
 #include "tools/library/listen/summary.h"
-#include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/report/statistics.h"
 #include "tools/library/run/run_folder.h"

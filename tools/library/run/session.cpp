@@ -8,8 +8,8 @@
 
 #include "runtime/hash.h"
 #include "tools/library/error.h"
-#include "tools/library/names.h"
 #include "tools/library/report/run_record.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/run_folder.h"
 
 namespace instep {

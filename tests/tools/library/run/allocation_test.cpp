@@ -13,6 +13,7 @@
 #include "temporary_folder.h"
 #include "tools/library/error.h"
 #include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/training_run.h"
 

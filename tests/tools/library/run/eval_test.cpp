@@ -9,7 +9,6 @@
 #include "allocation_count.h"
 #include "runtime/memory.h"
 #include "scripted_world.h"
-#include "tools/library/names.h"
 #include "tools/library/run/session.h"
 
 namespace instep {

@@ -15,7 +15,7 @@
 #include "kernels/philox.h"
 #include "run_files.h"
 #include "tasks/registry.h"
-#include "tools/library/names.h"
+#include "tools/library/run/backend.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/training_run.h"
 
