@@ -676,6 +676,16 @@ TEST_F(Create2SessionBytes, IgnoresWhatItDidNotAskFor) {
   EXPECT_GE(session_.counters().bytes_skipped, other.size() - 1);
 }
 
+// A robot that reports modes as they are knows no mode 4.
+TEST_F(Create2SessionBytes, DropsAModeThatThereIsNot) {
+  feed(frame(1));
+  feed(frame(4));
+  EXPECT_EQ(sink_.packets.size(), 1U);
+  EXPECT_EQ(session_.counters().frames_impossible, 1U);
+  feed(frame(3));
+  EXPECT_EQ(sink_.packets.size(), 2U);
+}
+
 TEST_F(Create2SessionBytes, StartsTwiceWhenTheFirstStartWasLost) {
   feed(frame(2));  // still in Safe mode
   EXPECT_EQ(session_.state(), LinkState::kConnecting);
