@@ -73,6 +73,7 @@ class Watch {
   WakeUp& nudge_;
   MonotonicClock clock_;
   pid_t agent_ = 0;
+  bool has_proc_ = false;
   int pipe_ = -1;
   bool is_lost_ = false;
 };
@@ -83,6 +84,7 @@ void Watch::settle(int agents_end, int ready) {
   const int ordinary = become_realtime(kGuardianName, kIoPriority);
   static_cast<void>(ordinary);
   agent_ = getppid();
+  has_proc_ = access("/proc/self/stat", R_OK) == 0;
   // It ends when its pipe does, and not when a terminal or a service manager ends everybody.
   for (const int name : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP}) {
     std::signal(name, SIG_IGN);
@@ -101,7 +103,8 @@ void Watch::settle(int agents_end, int ready) {
   close(ready);
 }
 
-// Whether the thread that gives the beats is stopped, or sleeps. Its state stands behind its name,
+// Whether the thread that gives the beats is stopped, sleeps, or has died: the pipe of a process
+// that is killed ends only when the last of its threads has. Its state stands behind its name,
 // which may hold anything.
 bool Watch::is_agent_frozen() const {
   const pid_t thread = shared_.thread.load(std::memory_order_relaxed);
@@ -109,30 +112,34 @@ bool Watch::is_agent_frozen() const {
   std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", agent_,
                 thread != 0 ? thread : agent_);
   const Descriptor file(open(path.data(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return errno == ENOENT && has_proc_;
   std::array<char, 128> text;
-  const ssize_t size = file.is_open() ? read(file.get(), text.data(), text.size()) : -1;
-  if (size <= 0) return false;
+  const ssize_t size = read(file.get(), text.data(), text.size());
+  if (size <= 0) return size < 0 && errno == ESRCH;
   const std::string_view stat(text.data(), static_cast<std::size_t>(size));
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) return false;
-  return std::string_view("TtS").find(stat[name_end + 2]) != std::string_view::npos;
+  return std::string_view("TtSZX").find(stat[name_end + 2]) != std::string_view::npos;
 }
 
 // Waits for a message; true when none comes in time.
 bool Watch::is_silent() {
   const std::int64_t due_ns = clock_.now_ns() + Guardian::kSilenceNs;
-  pollfd wanted{pipe_, POLLIN, 0};
-  if (poll(&wanted, 1, static_cast<int>(Guardian::kNudgeNs / 1'000'000)) != 0) return false;
+  const auto hears = [this](std::int64_t within_ns) {
+    pollfd wanted{pipe_, POLLIN, 0};
+    return poll(&wanted, 1, static_cast<int>(within_ns / 1'000'000)) > 0;
+  };
+  if (hears(Guardian::kNudgeNs)) return false;
   // A thread that sleeps on a processor that is away wakes on another one.
   nudge_.wake();
   for (std::int64_t wait_ns = Guardian::kFrozenNs - Guardian::kNudgeNs; clock_.now_ns() < due_ns;
        wait_ns = Guardian::kBeatIntervalNs) {
-    if (poll(&wanted, 1, static_cast<int>(wait_ns / 1'000'000)) != 0) return false;
+    if (hears(wait_ns)) return false;
     if (is_agent_frozen()) return true;
   }
   // Where the whole machine stood still the agent gets a moment to speak first.
   const bool was_late = clock_.now_ns() - due_ns > kLateNs;
-  return poll(&wanted, 1, was_late ? static_cast<int>(kLateNs / 1'000'000) : 0) == 0;
+  return !hears(was_late ? kLateNs : 0);
 }
 
 char Watch::next_message(bool is_beating) {

@@ -16,6 +16,7 @@ namespace instep {
 // What the system calls its process.
 inline constexpr const char* kGuardianName = "instep-guardian";
 
+// What both processes read and write.
 struct GuardianShared {
   std::atomic<std::uint32_t> stops{0};
   std::atomic<pid_t> thread{0};  // that gives the beats; 0: the process's first one
@@ -28,9 +29,9 @@ struct GuardianShared {
 // order, and allocates nothing. To be made before any thread is started.
 //
 // It does the same when this process stands still: no beat() for kFrozenNs, and the system says
-// that the thread which gives them is stopped (SIGSTOP, a debugger), or sleeps on though nudge()
-// has called it. A thread that waits for a processor, or in the kernel (reading a terminal waits
-// for a worker of ordinary priority), may be healthy: it has kSilenceNs.
+// that the thread which gives them has died, is stopped (SIGSTOP, a debugger), or sleeps on though
+// nudge() has called it. A thread that waits for a processor, or in the kernel (reading a terminal
+// waits for a worker of ordinary priority), may be healthy: it has kSilenceNs.
 //
 // It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {

@@ -29,6 +29,7 @@ class CommandOnTerminal {
     pointers.push_back(nullptr);
     process_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (process_ == 0) {
+      std::signal(SIGINT, SIG_DFL);  // which whoever starts a test in the background may ignore
       execv(pointers[0], pointers.data());
       _exit(127);
     }
