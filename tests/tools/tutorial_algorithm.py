@@ -4,7 +4,8 @@ import sys
 
 (run,) = sys.argv[1:]
 with open(run + "/episodes.csv") as file:
-    lengths = [int(line["length"]) for line in csv.DictReader(file)]
-first, last = sum(lengths[:10]) / 10, sum(lengths[-10:]) / 10
-print(f"{len(lengths)} episodes: {first:.0f} steps each of the first ten, {last:.0f} of the last ten")
-assert first > 5 * last, "it has not learnt what the page says"
+    returns = [float(line["return"]) for line in csv.DictReader(file)]
+first, last = sum(returns[:50]) / 50, sum(returns[-50:]) / 50
+print(f"{len(returns)} episodes: mean return {first:.0f} of the first fifty, {last:.0f} of the last fifty")
+assert len(returns) >= 200, len(returns)
+assert returns[0] == 0.0 and first < 250 and last > 300, "it has not learnt what the page says"
