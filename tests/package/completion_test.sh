@@ -18,6 +18,7 @@ expect() {
 expect 'train ' "$(offered instep tr)"
 expect 'doctor ' "$(offered instep do)"
 expect 'dot_reacher ' "$(offered instep train dot)"
+expect 'dot_reacher ' "$(offered instep settings dot)"
 expect '--schedule ' "$(offered instep profile dot_reacher --sch)"
 expect '--resume ' "$(offered instep train --res)"
 expect ' ' "$(offered instep eval runs/x)"

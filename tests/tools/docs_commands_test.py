@@ -7,7 +7,7 @@
 # DEVICE becomes the port of a simulated Create 2 that stands by. Commands that build, test or install (cmake,
 # ctest, tools/...) would take too long, and Python scripts need packages; of them it is checked that the
 # script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
-# docs/adding_a_task.md has a test of its own, tutorial_test.sh, which runs its commands in a fresh tree.
+# The pages docs/adding_*.md have a test of their own, tutorial_test.sh, which runs their commands in a fresh tree.
 import json
 import os
 import pathlib
@@ -200,7 +200,7 @@ pages = [source / "README.md", source / "CONTRIBUTING.md", *sorted((source / "do
 for page in pages:
     robot = simulate_robot("robot")
     for line in code_lines(page):
-        if page.name != "adding_a_task.md":
+        if not page.name.startswith("adding_"):
             run_line(line, page.name)
     robot.terminate()
     robot.wait(timeout=20)

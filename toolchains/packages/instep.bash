@@ -6,7 +6,7 @@ _instep() {
     words=$(instep --help | sed -n '/^Subcommands:/,$s/^  \([a-z]*\) .*/\1/p')
   elif [[ $word == -* ]]; then
     words=$(instep "$command" --help | grep -oE -- '--[a-z-]+')
-  elif [[ $COMP_CWORD -eq 2 && ( $command == train || $command == profile ) ]]; then
+  elif [[ $COMP_CWORD -eq 2 && $command =~ ^(train|profile|settings)$ ]]; then
     words=$(instep tasks --json | tail -n 1 | grep -oE '"name":"[^"]*"' | cut -d'"' -f4)
   fi
   if [[ -n $words ]]; then
