@@ -30,6 +30,8 @@ struct ExchangeLayout {
   int backward = 0;  // [groups][hidden_dim]: parts of the first layer's gradient
   int action = 0;    // [action_dim][groups]: parts of dQ/da
   int command = 0;   // [1]: the request that a resident kernel has taken
+  int statistics =
+      0;  // [2][observation_dim] doubles: mean and variance until all have read the last
   int floats = 0;
 };
 
@@ -40,7 +42,8 @@ constexpr ExchangeLayout make_exchange_layout(const Layout& layout) {
   exchange.backward = exchange.heads + 2 * (2 * layout.shape.action_dim + 1) * exchange.groups;
   exchange.action = exchange.backward + exchange.groups * layout.shape.hidden_dim;
   exchange.command = exchange.action + layout.shape.action_dim * exchange.groups;
-  exchange.floats = exchange.command + 1;
+  exchange.statistics = exchange.command + 1;
+  exchange.floats = exchange.statistics + 4 * layout.shape.observation_dim;
   return exchange;
 }
 

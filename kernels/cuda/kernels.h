@@ -30,8 +30,10 @@ INSTEP_DEVICE void run_launched(const Team& team, const Parameters& parameters) 
   begin(team, parameters);
   TeamLearner<Team> learner(team);
   learner.load();
-  const Request& request = *team.shared().request;
-  for (std::uint32_t i = 0; i < parameters.repeats; ++i) learner.run(request, request.operations);
+  for (std::uint32_t i = 0; i < parameters.repeats; ++i) {
+    if (i > 0) team.template team_barrier<kRepeated>();
+    learner.run(team.shared().request->operations);
+  }
   if (team.block() == 0) learner.reply(*team.shared().reply);
   learner.store();
 }
@@ -47,7 +49,7 @@ INSTEP_DEVICE void run_resident(const Team& team, const Parameters& parameters) 
   for (;;) {
     const std::uint32_t operations = learner.take_request();
     if (operations == kLeave) break;
-    learner.run(*shared.request, operations);
+    learner.run(operations);
     if (team.block() == 0) learner.reply(*shared.reply);
     team.template block_barrier<kReplied>();
     if (team.thread() == 0) {

@@ -25,34 +25,46 @@
 namespace instep::cuda {
 
 // Every barrier of the source has a number of its own: tests leave out one after the other.
+//
+// A tick's time is the team's barriers. An AVG tick in the throughput schedule has nine, one for
+// each time that a layer needs numbers of all units of the layer before: forward passes of the
+// actor (updated on the way), the critic at the target and the updated critic, each kHidden1Told
+// and kHeadsTold; the way back through the critic, kBackwardTold and kActionTold; and through the
+// actor, kBackwardTold. The next one's test for finite factors needs all of them: it begins with
+// another request. Act first has three more: two of the old actor's own forward pass, and
+// kGradientDone.
 enum Barrier : int {
+  // Of the team.
+  kHidden1Told,
+  kHeadsTold,
+  kBackwardTold,
+  kActionTold,
+  kGradientDone,
+  kOperationDone,
+  kTargetDone,
+  kActionWritten,
+  kRepeated,
+  kRequestTaken,
+  kStored,
+  kTeamBarriers,
+  // Of each block for itself.
+  kBegun = kTeamBarriers,
   kLoaded,
   kInputsStaged,
   kPartialsWritten,
-  kHidden1Told,
   kHidden2Written,
-  kHeadsTold,
   kHeadsFinished,
   kOldHeadsStaged,
   kSampled,
   kMaximaWritten,
   kAdamReady,
-  kOperationDone,
   kStateWritten,
   kErrorReady,
-  kTargetDone,
   kDHeadReady,
+  kCriticStaged,
   kDHidden2Ready,
-  kBackwardTold,
   kDHidden1Ready,
-  kActionTold,
-  kActorUpdated,
-  kGradientDone,
-  kForwardDone,
-  kBegun,
-  kRequestTaken,
   kReplied,
-  kStored,
   kBarriers
 };
 
@@ -68,6 +80,9 @@ struct Shared {
   Meeting* meeting;
   std::uint64_t lease_end_ns;
   LearnerState state;
+  double reward;  // with the next two, of the request: for the block's first thread alone
+  std::uint32_t terminated;
+  std::uint32_t truncated;
   double log_prob_part[kActionDimMax];
   double entropy_part[kActionDimMax];
   float input[3][kInputsMax];  // before, of the gradient, after
@@ -75,7 +90,9 @@ struct Shared {
   float hidden2[2][kGroupsOwnedMax * kGroup];
   float d_hidden[kGroupsOwnedMax * kGroup];
   float head[2][kRowsMax];
+  float inverse_norm[2];
   float d_head[kRowsMax];
+  float noise[kActionDimMax];  // of the action that is drawn next
   float action[kActionDimMax];
   float d_action[kActionDimMax];
   float maxima[6][kMaximaSlots];
@@ -174,8 +191,9 @@ class TeamLearner {
   // Before the first and after the last operation of a kernel.
   INSTEP_DEVICE void load();
   INSTEP_DEVICE void store();
-  // The request must stay as it is until every block has come to the end; no operation is an error.
-  INSTEP_DEVICE void run(const Request& request, std::uint32_t operations);
+  // Does the operations of the block's request, which must stay as it is until the first block has
+  // done them; no operation is an error.
+  INSTEP_DEVICE void run(std::uint32_t operations);
   // What the host needs at once; by one block, after an operation.
   INSTEP_DEVICE void reply(Reply& reply);
   // Waits for the host's next request or the end of the lease: its operations, or kLeave.
@@ -226,6 +244,8 @@ class TeamLearner {
   INSTEP_DEVICE void copy_slices(bool is_load);
   template <typename End>
   INSTEP_DEVICE void finish(const End& end);
+  template <typename End>
+  INSTEP_DEVICE void finish_together(const End& end);
 
   INSTEP_DEVICE AdamWeight rule() const;
   INSTEP_DEVICE float* optimizer_array(int first_array, int i, int group, float* Slice::*part,
@@ -246,7 +266,7 @@ class TeamLearner {
   INSTEP_DEVICE void tell_head_parts(const Pass& pass, int which);
   INSTEP_DEVICE void finish_heads(const Pass& pass, int which);
   INSTEP_DEVICE float input_of(const Forward& forward, int observation_dim, int j) const;
-  INSTEP_DEVICE bool begin_update(const Pass& pass, double lr);
+  INSTEP_DEVICE bool begin_update(Pass& pass, double lr);
   INSTEP_DEVICE float largest_slot(const Pass& pass, int vector, int slot) const;
   INSTEP_DEVICE bool is_update_finite(float scale) const;
   INSTEP_DEVICE void backward(bool is_actor, int weights, float* tape);
@@ -255,20 +275,25 @@ class TeamLearner {
 
   INSTEP_DEVICE Pass actor_pass(std::uint32_t buffer) const;
   INSTEP_DEVICE Pass critic_pass() const;
-  INSTEP_DEVICE void sample_action(float* tape, int which, const float* noise);
+  INSTEP_DEVICE void take_noise(const float* noise);
+  INSTEP_DEVICE void sample_action(float* tape, int which);
   INSTEP_DEVICE bool update_actor(const float* gradient);
   INSTEP_DEVICE bool begin_actor_update(const float* gradient, Pass& pass);
   INSTEP_DEVICE void update_critic(bool evaluate_next);
   INSTEP_DEVICE void set_actor_head_gradient(float* tape, int i,
                                              const HeadGradient<float>& gradient);
 
-  INSTEP_DEVICE void observe(const Request& request);
-  INSTEP_DEVICE void act(const Request& request);
-  INSTEP_DEVICE void learn(const Request& request);
+  INSTEP_DEVICE double next_count() const;
+  INSTEP_DEVICE void observe();
+  INSTEP_DEVICE void observe_in_every_block();
+  INSTEP_DEVICE void keep_statistics();
+  INSTEP_DEVICE void act(bool observes);
+  INSTEP_DEVICE void learn(bool has_just_acted);
   INSTEP_DEVICE void forward_old_actor();
-  INSTEP_DEVICE void learn_avg(const Request& request);
-  INSTEP_DEVICE void learn_iac(const Request& request);
-  INSTEP_DEVICE void prepare();
+  INSTEP_DEVICE void stage_old_heads(bool has_just_acted);
+  INSTEP_DEVICE void learn_avg(bool has_just_acted);
+  INSTEP_DEVICE void learn_iac();
+  INSTEP_DEVICE void prepare(bool has_just_learned);
   INSTEP_DEVICE void flush();
   INSTEP_DEVICE void drop();
 

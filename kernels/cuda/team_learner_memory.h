@@ -150,14 +150,21 @@ INSTEP_DEVICE std::uint32_t TeamLearner<Team>::take_request() {
   return operations;
 }
 
-// The end of an operation: everything it wrote is there for every block, then each block's first
-// thread advances its own copy of the state.
+// The end of an operation: each block's first thread advances its own copy of the state, which no
+// thread may have read since the block's last barrier.
 template <typename Team>
 template <typename End>
 INSTEP_DEVICE void TeamLearner<Team>::finish(const End& end) {
-  team_.template team_barrier<kOperationDone>();
   if (is_lead()) end(s_.state);
   team_.template block_barrier<kStateWritten>();
+}
+
+// Likewise, and everything the operation wrote is there for every block.
+template <typename Team>
+template <typename End>
+INSTEP_DEVICE void TeamLearner<Team>::finish_together(const End& end) {
+  team_.template team_barrier<kOperationDone>();
+  finish(end);
 }
 
 }  // namespace instep::cuda

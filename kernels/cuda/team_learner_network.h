@@ -250,6 +250,7 @@ INSTEP_DEVICE void TeamLearner<Team>::finish_heads(const Pass& pass, int which) 
     to[tape.feature + static_cast<std::size_t>(first_group_ * kGroup + u)] =
         s_.hidden2[which][u] * inverse;
   }
+  if (is_lead()) s_.inverse_norm[which] = inverse;
   if (is_first_block() && is_lead()) to[tape.scalars + kInverseNorm] = inverse;
 }
 
@@ -330,18 +331,20 @@ INSTEP_DEVICE bool TeamLearner<Team>::is_update_finite(float scale) const {
 }
 
 // Tests an update before anything is touched, and readies its constants. The factors must be there
-// for every block. False, and counted, when it must be dropped.
+// for every block; a critic's scale follows from the TD error, which the block's first thread may
+// just have computed. False, and counted, when it must be dropped.
 template <typename Team>
-INSTEP_DEVICE bool TeamLearner<Team>::begin_update(const Pass& pass, double lr) {
+INSTEP_DEVICE bool TeamLearner<Team>::begin_update(Pass& pass, double lr) {
   for (int i = team_.thread(); i < 6 * kMaximaSlots; i += team_.threads()) {
     s_.maxima[i / kMaximaSlots][i % kMaximaSlots] =
         largest_slot(pass, i / kMaximaSlots, i % kMaximaSlots);
   }
+  team_.template block_barrier<kMaximaWritten>();
+  if (!pass.is_actor) pass.scale = d_critic_output(s_.state.td_error, s_.divisor);
   const TapeLayout& tape = tape_layout(pass.is_actor);
   for (int row = team_.thread(); row < network(pass.is_actor).rows; row += team_.threads()) {
     s_.d_head[row] = pass.scale * pass.gradient[tape.d_head + static_cast<std::size_t>(row)];
   }
-  team_.template block_barrier<kMaximaWritten>();
   if (is_lead()) {
     LearnerState& state = s_.state;
     const bool is_finite = is_update_finite(pass.scale);
@@ -372,21 +375,24 @@ INSTEP_DEVICE float TeamLearner<Team>::d_feature(bool is_actor, const Slice& w, 
   return sum;
 }
 
-// From the gradient of the outputs (an actor's in s_.d_head, a critic's is 1) to those of both
-// hidden layers, which go to the tape; for an AVG critic also to that of its action. The Jacobian
-// of h / |h| takes away the gradient's part along the feature, which is the gradient of the outputs
-// times the outputs without their biases.
+// From the gradient of the outputs (an actor's in s_.d_head, a critic's is 1) and the outputs (an
+// actor's in its tape, a critic's in the block's memory) to the gradients of both hidden layers,
+// which go to the tape; for an AVG critic also to that of its action. The Jacobian of h / |h| takes
+// away the gradient's part along the feature, which is the gradient of the outputs times the
+// outputs without their biases.
 template <typename Team>
 INSTEP_DEVICE void TeamLearner<Team>::backward(bool is_actor, int weights, float* tape_data) {
   const NetworkLayout& net = network(is_actor);
   const TapeLayout& tape = tape_layout(is_actor);
   const int hidden_dim = layout_.shape.hidden_dim;
-  const float inverse = tape_data[tape.scalars + kInverseNorm];
+  const float inverse = is_actor ? tape_data[tape.scalars + kInverseNorm] : s_.inverse_norm[1];
   float along = 0.0F;
   if (settings_.feature_norm) {
     const float* bias = floats(array_offset(weights)) + net.b_head;
     for (int row = 0; row < net.rows; ++row) {
-      const float output = tape_data[tape.head + static_cast<std::size_t>(row)] - bias[row];
+      const float head =
+          is_actor ? tape_data[tape.head + static_cast<std::size_t>(row)] : s_.head[1][row];
+      const float output = head - bias[row];
       along = multiply_add(is_actor ? s_.d_head[row] : 1.0F, output, along);
     }
   }

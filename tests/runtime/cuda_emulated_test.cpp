@@ -49,6 +49,10 @@ std::vector<RunCase> all_cases() {
   return cases;
 }
 
+// How a tick is divided among requests: an operation each; what a robot needs at once, then the
+// rest; or the whole of it.
+enum class Grouping { kSingle, kHalves, kTick };
+
 // A learner on a device of its own. False from any operation: the kernel stood still, or told the
 // host of something that was not done yet.
 class DeviceRun {
@@ -72,21 +76,37 @@ class DeviceRun {
     const auto n = test_.layout().shape.observation_dim;
     return observe(draws_.normals<double>(n)) && begin_transition();
   }
-  bool step() {
+  bool step(Grouping grouping = Grouping::kSingle) {
     const Transition t = draw_transition(draws_, test_.layout().shape);
     const bool is_ended = t.terminated || t.truncated;
     const bool is_avg = test_.layout().algorithm == Algorithm::kAvg;
-    if (!observe(t.observation)) return false;
-    if (is_avg && !is_ended && !act(t.noise)) return false;
     cuda::Request request;
-    request.operations = cuda::kLearn;
     request.reward = t.reward;
     request.terminated = t.terminated;
     request.truncated = t.truncated;
+    std::copy(t.observation.begin(), t.observation.end(), request.observation);
+    std::copy(t.noise.begin(), t.noise.end(), request.noise);
     std::copy(t.next_noise.begin(), t.next_noise.end(), request.next_noise);
-    if (!run(request)) return false;
-    if (is_ended) return observe(t.reset_observation) && act(t.noise) && plain(cuda::kPrepare);
-    return (is_avg || act(t.noise)) && plain(cuda::kPrepare);
+    std::vector<std::uint32_t> operations = {cuda::kObserve};
+    if (is_avg && !is_ended) operations.push_back(cuda::kAct);
+    operations.push_back(cuda::kLearn);
+    if (!is_avg && !is_ended) operations.push_back(cuda::kAct);
+    if (!is_ended) operations.push_back(cuda::kPrepare);
+    if (!run(request, operations, grouping)) return false;
+    if (!is_ended) return true;
+    std::copy(t.reset_observation.begin(), t.reset_observation.end(), request.observation);
+    return run(request, {cuda::kObserve, cuda::kAct, cuda::kPrepare}, grouping);
+  }
+  // The same tick several times in one launch; a resident kernel takes requests instead.
+  bool repeat_tick(std::uint32_t repeats) {
+    if (kind_ == KernelKind::kResident) return true;
+    const Transition t = draw_transition(draws_, test_.layout().shape);
+    cuda::Request request;
+    request.operations = cuda::kObserve | cuda::kAct | cuda::kLearn | cuda::kPrepare;
+    std::copy(t.observation.begin(), t.observation.end(), request.observation);
+    std::copy(t.noise.begin(), t.noise.end(), request.noise);
+    std::copy(t.next_noise.begin(), t.next_noise.end(), request.next_noise);
+    return run(request, repeats);
   }
   bool plain(std::uint32_t operations) {
     cuda::Request request;
@@ -95,8 +115,24 @@ class DeviceRun {
   }
 
  private:
+  bool run(cuda::Request& request, const std::vector<std::uint32_t>& operations,
+           Grouping grouping) {
+    request.operations = 0;
+    for (const std::uint32_t operation : operations) {
+      const bool begins_half = operation == cuda::kLearn || operation == cuda::kPrepare;
+      const bool begins =
+          grouping == Grouping::kSingle || (grouping == Grouping::kHalves && begins_half &&
+                                            (request.operations & cuda::kLearn) == 0);
+      if (begins && request.operations != 0) {
+        if (!run(request)) return false;
+        request.operations = 0;
+      }
+      request.operations |= operation;
+    }
+    return run(request);
+  }
   // A lease of 0: the resident kernel does the one request that is there, and leaves.
-  bool run(const cuda::Request& request) {
+  bool run(const cuda::Request& request, std::uint32_t repeats = 1) {
     request_ = request;
     request_.sequence = reply_.sequence + 1;
     cuda::Parameters parameters;
@@ -104,6 +140,7 @@ class DeviceRun {
     parameters.requests = &request_;
     parameters.replies = &reply_;
     parameters.sequence = reply_.sequence;
+    parameters.repeats = repeats;
     seen_replies_.clear();
     seen_block_.clear();
     if (!device_.launch(parameters, kind_)) return false;
@@ -165,7 +202,10 @@ TEST(CudaEmulated, EveryTeamOrderAndScheduleGivesTheSameBits) {
       }
     }
     for (int step = 0; step < 12; ++step) {
-      for (const auto& run : runs) ASSERT_TRUE(run->step()) << run->emulator().problem();
+      for (std::size_t i = 0; i < runs.size(); ++i) {
+        const auto grouping = static_cast<Grouping>((i + static_cast<std::size_t>(step)) % 3);
+        ASSERT_TRUE(runs[i]->step(grouping)) << runs[i]->emulator().problem();
+      }
     }
     for (const auto& run : runs) {
       ASSERT_TRUE(run->plain(cuda::kFlush));
@@ -265,8 +305,10 @@ bool run_everything(DeviceRun& run) {
           weights[layout.actor.w2 + hidden_weight_index(layout.shape.hidden_dim, i, kUnit)] = 1e25F;
         }
       }
+      // The first tick's gradient is what the second one must not use.
+      is_running = is_running && run.repeat_tick(3);
     }
-    is_running = is_running && run.step();
+    is_running = is_running && run.step(static_cast<Grouping>(step % 3));
   }
   return is_running;
 }
@@ -294,6 +336,64 @@ bool is_noticed(const RunCase& c, const TeamShape& team, Schedule schedule, Kern
     if (status != 0) return true;
   }
   return false;
+}
+
+// What a tick of a launch's many costs in barriers: of the team, and of a block for itself beside
+// those. They are most of its time on a GPU; kernels/cuda/team_learner.h says what each waits for.
+struct BarrierCount {
+  int team = 0;
+  int block = 0;
+};
+
+BarrierCount count_barriers(const RunCase& c, Schedule schedule, std::uint32_t repeats) {
+  TestLearner learner(c.shape, c.settings, *find_executor("scalar", Arithmetic::kFast), schedule);
+  Draws draws(8);
+  draw_weights(draws, learner);
+  learner.observe(draws.normals<double>(c.shape.observation_dim));
+  learner.act(draws.normals<float>(c.shape.action_dim));
+  learner.prepare();
+  const Transition t = draw_transition(draws, c.shape);
+  cuda::Request request;
+  request.operations = cuda::kObserve | cuda::kAct | cuda::kLearn | cuda::kPrepare;
+  std::copy(t.observation.begin(), t.observation.end(), request.observation);
+  cuda::Reply reply;
+  const cuda::DeviceLearner on_device =
+      make_device_learner(learner.learner(), learner.learner().block, true);
+  cuda::Parameters parameters;
+  parameters.learners = &on_device;
+  parameters.requests = &request;
+  parameters.replies = &reply;
+  parameters.repeats = repeats;
+  EmulatedDevice device(kTeams[2], learner.layout());
+  EXPECT_TRUE(device.launch(parameters, KernelKind::kLaunched)) << device.emulator().problem();
+  BarrierCount count;
+  const std::int64_t threads = kTeams[2].blocks * kTeams[2].threads;
+  for (int barrier = 0; barrier < cuda::kBarriers; ++barrier) {
+    const std::int64_t passes = device.emulator().passes()[static_cast<std::size_t>(barrier)];
+    (barrier < cuda::kTeamBarriers ? count.team : count.block) +=
+        static_cast<int>(passes / threads);
+  }
+  return count;
+}
+
+TEST(CudaEmulated, ATickHasNoMoreBarriersThanItNeeds) {
+  struct Expected {
+    std::size_t which;
+    Schedule schedule;
+    int team;
+    int block;
+  };
+  const Expected all[] = {{0, Schedule::kThroughput, 9, 32},
+                          {0, Schedule::kActFirst, 12, 41},
+                          {1, Schedule::kActFirst, 10, 36}};
+  for (const Expected& expected : all) {
+    const RunCase c = all_cases()[expected.which];
+    const BarrierCount one = count_barriers(c, expected.schedule, 1);
+    const BarrierCount two = count_barriers(c, expected.schedule, 2);
+    // Between two ticks of a launch the team meets once more.
+    EXPECT_EQ(two.team - one.team - 1, expected.team) << "case " << expected.which;
+    EXPECT_EQ(two.block - one.block, expected.block) << "case " << expected.which;
+  }
 }
 
 TEST(CudaEmulated, EveryBarrierIsNeeded) {
