@@ -21,14 +21,18 @@ if(NOT INSTEP_HAS_PTX)
   message(STATUS "No clang that makes PTX (Debian: clang-14): building without CUDA kernels")
 endif()
 
-set(INSTEP_FINISH_PTX "${CMAKE_CURRENT_LIST_DIR}/finish_ptx.awk")
-# instep_ptx_file(SOURCE file OUTPUT file ARCH arch ISA isa TARGET target VERSION version TEAM number REGISTERS n
-# [CLUSTER blocks]): a rule that makes one file. ARCH and ISA are what the compiler is told, TARGET and VERSION what the
-# file's head is to say in the end: clang 14 does not know sm_90, so the instructions that need it are written by hand.
-# REGISTERS is what a thread may have: ptxas would spill rather than take more than 128 unasked.
+set(INSTEP_FINISH_PTX "${CMAKE_CURRENT_LIST_DIR}/finish_ptx.awk" CACHE INTERNAL "What makes of PTX what is embedded")
+# instep_ptx_file(SOURCE file OUTPUT file ARCH arch ISA isa TARGET target VERSION version KERNELS number [TEAM number]
+# [REGISTERS n] [CLUSTER blocks]): a rule that makes one file of that many kernels. ARCH and ISA are what the compiler
+# is told, TARGET and VERSION what the file's head is to say in the end: clang 14 does not know sm_90, so the
+# instructions that need it are written by hand. REGISTERS is what a thread may have: ptxas would spill rather than take
+# more than 128 unasked.
 function(instep_ptx_file)
-  cmake_parse_arguments(PARSE_ARGV 0 ptx "" "SOURCE;OUTPUT;ARCH;ISA;TARGET;VERSION;TEAM;REGISTERS;CLUSTER" "")
-  set(directives ".maxnreg ${ptx_REGISTERS}")
+  cmake_parse_arguments(PARSE_ARGV 0 ptx "" "SOURCE;OUTPUT;ARCH;ISA;TARGET;VERSION;KERNELS;TEAM;REGISTERS;CLUSTER" "")
+  set(directives "")
+  if(ptx_REGISTERS)
+    set(directives ".maxnreg ${ptx_REGISTERS}")
+  endif()
   if(ptx_CLUSTER)
     string(APPEND directives ";.explicitcluster;.reqnctapercluster ${ptx_CLUSTER}, 1, 1")
   endif()
@@ -43,7 +47,8 @@ function(instep_ptx_file)
             "-D__host__=__attribute__((host))" "-D__device__=__attribute__((device))" -DINSTEP_TEAM=${ptx_TEAM}
             -I "${PROJECT_BINARY_DIR}/include_roots/kernels" -I "${PROJECT_BINARY_DIR}/include_roots/tools"
             -S "${PROJECT_SOURCE_DIR}/${ptx_SOURCE}" -o "${ptx_OUTPUT}.raw"
-    COMMAND awk -v "version=${ptx_VERSION}" -v "target=${ptx_TARGET}" -v "directives=${directives}" -v kernels=2
+    COMMAND awk -v "version=${ptx_VERSION}" -v "target=${ptx_TARGET}" -v "directives=${directives}"
+            -v "kernels=${ptx_KERNELS}"
             -f "${INSTEP_FINISH_PTX}" "${ptx_OUTPUT}.raw" > "${ptx_OUTPUT}"
     COMMAND "${CMAKE_COMMAND}" -E rm "${ptx_OUTPUT}.raw"
     DEPENDS ${sources} "${INSTEP_FINISH_PTX}"
@@ -61,11 +66,11 @@ function(instep_ptx target)
     set(files "${block}" "${grid}" "${cluster}")
     set(source_file kernels/cuda/learner.cu)
     instep_ptx_file(SOURCE ${source_file} OUTPUT "${block}" TEAM 1 ARCH sm_53 ISA ptx64 TARGET sm_53 VERSION 6.4
-                    REGISTERS 168)
+                    KERNELS 2 REGISTERS 168)
     instep_ptx_file(SOURCE ${source_file} OUTPUT "${grid}" TEAM 2 ARCH sm_53 ISA ptx64 TARGET sm_53 VERSION 6.4
-                    REGISTERS 240)
+                    KERNELS 2 REGISTERS 240)
     instep_ptx_file(SOURCE ${source_file} OUTPUT "${cluster}" TEAM 3 ARCH sm_80 ISA ptx70 TARGET sm_90 VERSION 7.8
-                    REGISTERS 240 CLUSTER 8)
+                    KERNELS 2 REGISTERS 240 CLUSTER 8)
     # The assembler's text defines what the compiler's refers to, which link-time optimisation would take apart.
     set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${files}" COMPILE_OPTIONS -fno-lto)
     set(list "")

@@ -4,11 +4,17 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "tools/library/error.h"
+
+#if defined(INSTEP_GRAPH_PTX)
+asm(".section .rodata\n.balign 16\n.local instep_graph_ptx\ninstep_graph_ptx:\n"
+    ".incbin \"" INSTEP_GRAPH_PTX "\"\n.byte 0\n.previous");
+extern "C" const char instep_graph_ptx[];
+#else
+constexpr const char* instep_graph_ptx = "";
+#endif
 
 namespace instep {
 namespace {
@@ -88,10 +94,9 @@ void CublasQueue::open_driver() {
   require(cuda_->stream_create(&stream_, 0), "opening the GPU");
   require(cuda_->event_create(&begin_, 0), "opening the GPU");
   require(cuda_->event_create(&end_, 0), "opening the GPU");
-  std::ifstream in(INSTEP_GRAPH_PTX, std::ios::binary);
-  const std::string ptx{std::istreambuf_iterator<char>(in), {}};
-  if (ptx.empty()) throw IoError("this build has no PTX (it was made without clang)");
-  require(cuda_->module_load(&module_, ptx.c_str(), 0, nullptr, nullptr), "compiling the kernels");
+  if (*instep_graph_ptx == '\0') throw IoError("this build has no PTX (it was made without clang)");
+  require(cuda_->module_load(&module_, instep_graph_ptx, 0, nullptr, nullptr),
+          "compiling the kernels");
   require(cuda_->module_function(&kernel_, module_, "instep_graph_kernel"),
           "compiling the kernels");
 }

@@ -8,6 +8,9 @@
 //   silent:N      the N-th kernel never ends, and who waits for it by freeing memory waits for ever
 //   killed:N      the N-th kernel is ended by the driver, as one that ran for over two seconds
 //   time_limit    the driver ends long kernels: it must be given none that stay
+//   wrong:N       from the N-th launch on, a kernel leaves another lowest bit in one weight
+//   stuck:FILE    the launch that finds that file, and takes it away, never returns
+//   dies:FILE     likewise, the process ends in it
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +37,7 @@ constexpr CudaResult kOk = 0, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice =
 struct Fault {
   std::string kind;
   int launch = 0;
+  std::string file = {};
 };
 
 Fault read_fault() {
@@ -41,7 +45,7 @@ Fault read_fault() {
   const std::string all = text == nullptr ? "" : text;
   const std::size_t colon = all.find(':');
   if (colon == std::string::npos) return {all, 0};
-  return {all.substr(0, colon), std::atoi(all.c_str() + colon + 1)};
+  return {all.substr(0, colon), std::atoi(all.c_str() + colon + 1), all.substr(colon + 1)};
 }
 
 const Fault& fault() {
@@ -49,10 +53,12 @@ const Fault& fault() {
   return value;
 }
 
-// The team that a PTX text is for, and whether its kernel stays.
+// The team that a PTX text is for, and whether its kernel stays. Kernels of other texts do nothing
+// but what their names say.
 struct Function {
   instep::TeamKind team;
   instep::KernelKind kind;
+  std::string name = {};
 };
 
 std::atomic<int> launches{0};
@@ -77,7 +83,23 @@ void run_kernel(Function function, cuda::Parameters parameters, int agents) {
   const instep::TeamShape shape{function.team, static_cast<int>(parameters.blocks), 32};
   instep::EmulatedDevice device(shape, parameters.learners->layout, agents);
   constexpr CudaResult kFailed = 719;
-  stream_result = device.launch(parameters, function.kind) ? kOk : kFailed;
+  const bool is_done = device.launch(parameters, function.kind);
+  if (fault().kind == "wrong" && launches >= fault().launch) {
+    parameters.learners->block[parameters.learners->layout.critic_weights] ^= 1U;
+  }
+  stream_result = is_done ? kOk : kFailed;
+}
+
+void run_other(const std::string& name) {
+  constexpr CudaResult kTrapped = 719;
+  stream_result = name == "instep_trap" ? kTrapped : instep::kCudaNotReady;
+}
+
+void meet_fault_of_file() {
+  if (fault().kind != "stuck" && fault().kind != "dies") return;
+  if (unlink(fault().file.c_str()) != 0) return;
+  if (fault().kind == "dies") std::abort();
+  for (;;) pause();
 }
 
 }  // namespace
@@ -164,6 +186,7 @@ CudaResult cuModuleGetFunction(void** function, void* module, const char* name) 
   if (std::strcmp(name, "instep_resident") == 0) {
     static_cast<Function*>(module)->kind = instep::KernelKind::kResident;
   }
+  static_cast<Function*>(module)->name = name;
   *function = module;
   return kOk;
 }
@@ -242,6 +265,11 @@ CudaResult cuLaunchKernel(void* function, unsigned blocks, unsigned, unsigned, u
   ++launches;
   if (is_lost()) return kLost;
   if (worker.joinable()) worker.join();
+  meet_fault_of_file();
+  if (arguments == nullptr) {
+    run_other(static_cast<const Function*>(function)->name);
+    return kOk;
+  }
   const bool is_it = launches == fault().launch;
   if (is_it && (fault().kind == "silent" || fault().kind == "killed")) {
     stream_result = fault().kind == "silent" ? instep::kCudaNotReady : kTimedOut;
