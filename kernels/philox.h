@@ -17,6 +17,8 @@ enum class Stream : std::uint32_t {
   kTaskEvents = 3,
   kFaults = 4,
   kInitialWeights = 5,
+  kBatch = 6,
+  kActorUpdate = 7,
 };
 inline constexpr std::uint32_t kEvaluationStreams = 16;
 

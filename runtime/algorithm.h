@@ -40,7 +40,8 @@ struct AlgorithmInfo {
   // What beside the settings decides its bits, as lines "name=value"; counts in settings_hash().
   std::string_view constants{};
   bool can_learn_apart = false;
-  bool has_schedules = false;  // throughput differs from act first, in time but not in bits
+  std::string_view why_not_apart{};  // where it cannot: an end for "ALGORITHM cannot learn apart"
+  bool has_schedules = false;        // throughput differs from act first, in time but not in bits
   // Names of the paths of a backend ("cpu", "cuda-emulated", "cuda") that this machine can run,
   // best first; where there is none, `problem` may say why. Static lifetime.
   std::vector<std::string_view> (*paths)(std::string_view backend, Arithmetic arithmetic,

@@ -5,7 +5,7 @@
 packages_needed=(
   g++ cmake ninja-build
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
-  libgtest-dev libgmock-dev
+  libgtest-dev libgmock-dev libeigen3-dev
   python3 patch # for tests that follow the documents
   valgrind # counts instructions
   locales # for tests where numbers are written with commas

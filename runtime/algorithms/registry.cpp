@@ -3,13 +3,15 @@
 
 #include "runtime/algorithm.h"
 #include "runtime/algorithms/actor_critic/actor_critic.h"
+#include "runtime/algorithms/batch/ppo.h"
+#include "runtime/algorithms/batch/sac.h"
+#include "runtime/algorithms/batch/td3.h"
 
 namespace instep {
 namespace {
 
 constexpr std::array kAlgorithms = {
-    &kAvgInfo,
-    &kIacInfo,
+    &kAvgInfo, &kIacInfo, &kSacInfo, &kTd3Info, &kPpoInfo,
 };
 
 template <typename Matches>

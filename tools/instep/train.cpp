@@ -139,7 +139,8 @@ void prepare_for_robot(const TrainOptions& options, RunConfig& config) {
   const AlgorithmInfo& algorithm = *config.settings.algorithm;
   if (!algorithm.can_learn_apart) {
     throw UsageError("--time real: " + std::string(algorithm.name) +
-                     " cannot learn apart from the loop; leave out --algo");
+                     " cannot learn apart from the loop" + std::string(algorithm.why_not_apart) +
+                     "; leave out --algo, or learn on simulated time");
   }
   config.schedule = Schedule::kActFirst;
 }

@@ -173,6 +173,7 @@ constinit const AlgorithmInfo kIacInfo = {
     .number = 1,
     .settings = kIacSettings,
     .constants = kConstants,
+    .why_not_apart = ": its next action waits for the update",
     .paths = paths,
     .make = make<Algorithm::kIac>};
 

@@ -248,7 +248,7 @@ nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& 
   const AlgorithmInfo& algorithm = *config.settings.algorithm;
   if (!algorithm.can_learn_apart) {
     throw UsageError("--rate: " + std::string(algorithm.name) +
-                     " cannot learn apart from the loop");
+                     " cannot learn apart from the loop" + std::string(algorithm.why_not_apart));
   }
   const std::int64_t period_ns = std::llround(1e9 / options.rate_hz);
   RateProfile profile(config, task, period_ns, options);

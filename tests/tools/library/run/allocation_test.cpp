@@ -9,6 +9,7 @@
 
 #include "allocation_count.h"
 #include "runtime/memory.h"
+#include "small_settings.h"
 #include "tasks/registry.h"
 #include "temporary_folder.h"
 #include "tools/library/error.h"
@@ -45,9 +46,7 @@ RunConfig config_of(const Case& each) {
   config.task = each.task->name;
   config.settings.choose(*each.algorithm);
   apply_task_defaults(config.settings, *each.task);
-  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
-    config.settings.values.set("hidden", 64);
-  }
+  make_small(config.settings);
   config.settings.checkpoint_every = 1000;
   config.schedule = each.schedule;
   config.steps = 10'000;

@@ -14,6 +14,7 @@
 #include "command.h"
 #include "kernels/philox.h"
 #include "run_files.h"
+#include "small_settings.h"
 #include "tasks/registry.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/session.h"
@@ -58,9 +59,8 @@ Words train_words(const Case& each, const std::string& folder, int steps) {
                  "--set",      "checkpoint_every=" + std::to_string(each.every),
                  "--seed",     "3",
                  "--out",      folder};
-  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
-    words.insert(words.end(), {"--set", "hidden=8"});
-  }
+  const Words small = small_setting_words(*each.algorithm);
+  words.insert(words.end(), small.begin(), small.end());
   return words;
 }
 
@@ -224,9 +224,7 @@ RunConfig config_of(const Case& each, int steps) {
   config.task = each.task;
   config.settings.choose(*each.algorithm);
   apply_task_defaults(config.settings, require_task(config.task));
-  if (find_setting(each.algorithm->settings, "hidden") != nullptr) {
-    config.settings.values.set("hidden", 8);
-  }
+  make_small(config.settings);
   config.settings.checkpoint_every = each.every;
   config.seed = 3;
   config.steps = steps;
