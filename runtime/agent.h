@@ -159,6 +159,8 @@ class Agent {
   virtual void gather_health() {}
   virtual std::int64_t health_ticks() const { return 0; }  // gathered since
   virtual HealthSample take_health() { return {}; }
+  // The same, but everything is kept.
+  virtual HealthSample peek_health() const { return {}; }
 
   // Null where nothing is known of what an update must at least do.
   virtual std::optional<LeastWork> least_work() const { return std::nullopt; }

@@ -16,8 +16,15 @@ static_assert(std::endian::native == std::endian::little, "checkpoints are littl
 constexpr std::int64_t kPageBytes = 4096;
 constexpr char kMagic[8] = {'I', 'N', 'S', 'T', 'E', 'P', 'C', 'K'};
 
+std::int64_t slot_bytes(std::size_t snapshot_bytes) {
+  const auto snapshot = static_cast<std::int64_t>(snapshot_bytes);
+  return kPageBytes + (snapshot + kPageBytes - 1) / kPageBytes * kPageBytes;
+}
+
+}  // namespace
+
 // At the start of a slot. It fits one disk sector, so it is written whole or not at all.
-struct SlotHeader {
+struct CheckpointFile::SlotHeader {
   char magic[8] = {};
   std::uint32_t version = 0;
   std::uint32_t algorithm = 0;
@@ -29,56 +36,41 @@ struct SlotHeader {
   std::int64_t step = 0;
   std::uint64_t snapshot_bytes = 0;
   std::uint64_t checksum = 0;  // of the header with both checksums zero, then of the snapshot
+
+  std::span<const std::uint8_t> bytes() const {
+    return {reinterpret_cast<const std::uint8_t*>(this), sizeof *this};
+  }
+  std::uint64_t checksum_with(std::span<const std::uint8_t> snapshot) const {
+    SlotHeader header = *this;
+    header.header_checksum = 0;
+    header.checksum = 0;
+    return hash_bytes(snapshot, hash_bytes(header.bytes()));
+  }
+  // Tells a damaged header from the whole one of a slot whose snapshot a crash left half-written.
+  std::uint32_t own_checksum() const {
+    SlotHeader header = *this;
+    header.header_checksum = 0;
+    const std::uint64_t state = hash_bytes(header.bytes());
+    return static_cast<std::uint32_t>(state ^ (state >> 32));
+  }
 };
-static_assert(sizeof(SlotHeader) == 64);
 
-std::span<const std::uint8_t> bytes_of(const SlotHeader& header) {
-  return {reinterpret_cast<const std::uint8_t*>(&header), sizeof header};
-}
-
-std::uint64_t checksum(SlotHeader header, std::span<const std::uint8_t> snapshot) {
-  header.header_checksum = 0;
-  header.checksum = 0;
-  return hash_bytes(snapshot, hash_bytes(bytes_of(header)));
-}
-
-// Tells a damaged header from the whole one of a slot whose snapshot a crash left half-written.
-std::uint32_t header_checksum(SlotHeader header) {
-  header.header_checksum = 0;
-  const std::uint64_t state = hash_bytes(bytes_of(header));
-  return static_cast<std::uint32_t>(state ^ (state >> 32));
-}
-
-std::int64_t slot_bytes(std::size_t snapshot_bytes) {
-  const auto snapshot = static_cast<std::int64_t>(snapshot_bytes);
-  return kPageBytes + (snapshot + kPageBytes - 1) / kPageBytes * kPageBytes;
-}
-
-}  // namespace
-
-std::int64_t CheckpointFile::slot_offset(int slot) const {
-  return slot * slot_bytes(snapshot_bytes_);
+std::int64_t CheckpointFile::slot_offset(std::size_t slot) const {
+  return static_cast<std::int64_t>(slot) * slot_bytes(snapshot_bytes_);
 }
 
 int CheckpointFile::create(const std::string& path, const CheckpointIdentity& identity,
                            std::size_t snapshot_bytes) {
   identity_ = identity;
   snapshot_bytes_ = snapshot_bytes;
-  step_ = -1;
-  slot_ = 1;
+  key_ = {.slot = 1};
   if (const int error = file_.open(path, File::Mode::kCreate)) return error;
   if (const int error = file_.reserve(2 * slot_bytes(snapshot_bytes))) return error;
   return file_.sync();
 }
 
-int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snapshot) {
-  INSTEP_CHECK(snapshot.size() == snapshot_bytes_);
-  // Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes
-  // where the next regular one will go, so that it leaves no trace in a run that is later
-  // continued.
-  const int slot = every_ == 0
-                       ? 1 - slot_
-                       : static_cast<int>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
+CheckpointFile::SlotHeader CheckpointFile::header_of(std::int64_t step) const {
+  static_assert(sizeof(SlotHeader) == 64);
   SlotHeader header;
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kCheckpointVersion;
@@ -89,14 +81,30 @@ int CheckpointFile::write(std::int64_t step, std::span<const std::uint8_t> snaps
   header.settings_hash = identity_.settings_hash;
   header.step = step;
   header.snapshot_bytes = snapshot_bytes_;
-  header.checksum = checksum(header, snapshot);
-  header.header_checksum = header_checksum(header);
-  if (const int error = file_.write_at(snapshot, slot_offset(slot) + kPageBytes)) return error;
+  return header;
+}
+
+// Regular checkpoints alternate. One taken in between (at the end, or when interrupted) goes where
+// the next regular one will go, so that it leaves no trace in a run that is later continued.
+CheckpointKey CheckpointFile::prepare(std::int64_t step,
+                                      std::span<const std::uint8_t> snapshot) const {
+  INSTEP_CHECK(snapshot.size() == snapshot_bytes_);
+  const std::size_t slot =
+      every_ == 0 ? 1 - key_.slot
+                  : static_cast<std::size_t>((step / every_ + (step % every_ == 0 ? 0 : 1)) % 2);
+  return {slot, step, header_of(step).checksum_with(snapshot)};
+}
+
+int CheckpointFile::write(const CheckpointKey& key, std::span<const std::uint8_t> snapshot) {
+  SlotHeader header = header_of(key.step);
+  header.checksum = key.checksum;
+  header.header_checksum = header.own_checksum();
+  const std::int64_t offset = slot_offset(key.slot);
+  if (const int error = file_.write_at(snapshot, offset + kPageBytes)) return error;
   if (const int error = file_.sync()) return error;
-  if (const int error = file_.write_at(bytes_of(header), slot_offset(slot))) return error;
+  if (const int error = file_.write_at(header.bytes(), offset)) return error;
   if (const int error = file_.sync()) return error;
-  step_ = step;
-  slot_ = slot;
+  key_ = key;
   return 0;
 }
 
@@ -114,12 +122,12 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   SlotHeader header;
   error_ = file_.read_at({reinterpret_cast<std::uint8_t*>(&header), sizeof header}, offset);
   if (error_ != 0) return slot;
-  const auto bytes = bytes_of(header);
+  const auto bytes = header.bytes();
   slot.is_empty = std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
   slot.has_magic = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0;
   slot.version = header.version;
   slot.has_header = slot.has_magic && header.version == kCheckpointVersion &&
-                    header_checksum(header) == header.header_checksum;
+                    header.own_checksum() == header.header_checksum;
   slot.step = header.step;
   if (!slot.has_header || header.observation_dim < 1 || header.action_dim < 1 ||
       header.hidden_dim < 0 || header.step < 0 ||
@@ -129,8 +137,9 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   }
   snapshot.resize(header.snapshot_bytes);
   error_ = file_.read_at(snapshot, offset + kPageBytes);
-  if (error_ != 0 || checksum(header, snapshot) != header.checksum) return slot;
+  if (error_ != 0 || header.checksum_with(snapshot) != header.checksum) return slot;
   slot.is_whole = true;
+  slot.checksum = header.checksum;
   slot.identity = {header.observation_dim, header.action_dim, header.hidden_dim, header.algorithm,
                    header.settings_hash};
   return slot;
@@ -160,7 +169,7 @@ CheckpointStatus CheckpointFile::read_newest() {
     return CheckpointStatus::kSystemError;
   }
   error_ = 0;
-  int newest = slots[0].is_whole ? 0 : 1;
+  std::size_t newest = slots[0].is_whole ? 0 : 1;
   if (slots[0].is_whole && slots[1].is_whole && slots[1].step > slots[0].step) newest = 1;
   const Slot& other = slots[1 - newest];
   if (!slots[newest].is_whole) {
@@ -174,14 +183,13 @@ CheckpointStatus CheckpointFile::read_newest() {
     return CheckpointStatus::kBothDamaged;
   }
   identity_ = slots[newest].identity;
-  step_ = slots[newest].step;
-  slot_ = newest;
+  key_ = {newest, slots[newest].step, slots[newest].checksum};
   snapshot_ = std::move(snapshots[newest]);
   snapshot_bytes_ = snapshot_.size();
   // A slot that a crash left half-written still has the header of an older step: no loss worth a
   // word.
   const bool may_be_newer =
-      !other.is_whole && !other.is_empty && (!other.has_header || other.step > step_);
+      !other.is_whole && !other.is_empty && (!other.has_header || other.step > key_.step);
   return may_be_newer ? CheckpointStatus::kOkButNewestDamaged : CheckpointStatus::kOk;
 }
 

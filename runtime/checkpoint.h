@@ -23,6 +23,13 @@ struct CheckpointIdentity {
   friend bool operator==(const CheckpointIdentity&, const CheckpointIdentity&) = default;
 };
 
+// Which of all checkpoints one is.
+struct CheckpointKey {
+  std::size_t slot = 0;  // that it lies in
+  std::int64_t step = -1;
+  std::uint64_t checksum = 0;
+};
+
 // How opening a checkpoint ended. Where a system call failed, error() of the file says why.
 enum class CheckpointStatus {
   kOk,
@@ -56,16 +63,24 @@ class CheckpointFile {
 
   // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an
   // errno value; after an error the previous checkpoint still stands.
-  [[nodiscard]] int write(std::int64_t step, std::span<const std::uint8_t> snapshot);
+  [[nodiscard]] int write(std::int64_t step, std::span<const std::uint8_t> snapshot) {
+    return write(prepare(step, snapshot), snapshot);
+  }
+  // The same in two parts: first which checkpoint it will be, so that what belongs to it can be
+  // written before it stands.
+  CheckpointKey prepare(std::int64_t step, std::span<const std::uint8_t> snapshot) const;
+  [[nodiscard]] int write(const CheckpointKey& key, std::span<const std::uint8_t> snapshot);
 
   // What open() or the last write() left as the newest checkpoint.
-  std::int64_t step() const { return step_; }
+  const CheckpointKey& key() const { return key_; }
+  std::int64_t step() const { return key_.step; }
   const CheckpointIdentity& identity() const { return identity_; }
   std::span<const std::uint8_t> snapshot() const { return snapshot_; }  // only after open()
   int error() const { return error_; }
   std::uint32_t found_version() const { return found_version_; }
 
  private:
+  struct SlotHeader;
   // What one slot was found to hold.
   struct Slot {
     bool is_empty = false;  // never written
@@ -74,10 +89,12 @@ class CheckpointFile {
     bool is_whole = false;    // so does that of the snapshot
     std::uint32_t version = 0;
     std::int64_t step = 0;
+    std::uint64_t checksum = 0;
     CheckpointIdentity identity;
   };
 
-  std::int64_t slot_offset(int slot) const;
+  std::int64_t slot_offset(std::size_t slot) const;
+  SlotHeader header_of(std::int64_t step) const;
   Slot read_slot(std::int64_t offset, std::int64_t half, std::vector<std::uint8_t>& snapshot);
   CheckpointStatus read_newest();
 
@@ -85,8 +102,7 @@ class CheckpointFile {
   File file_;
   CheckpointIdentity identity_;
   std::size_t snapshot_bytes_ = 0;
-  std::int64_t step_ = -1;
-  int slot_ = 1;  // of the newest checkpoint
+  CheckpointKey key_{.slot = 1};  // of the newest checkpoint
   std::vector<std::uint8_t> snapshot_;
   int error_ = 0;
   std::uint32_t found_version_ = 0;

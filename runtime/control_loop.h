@@ -73,6 +73,12 @@ struct LoopLatency {
   LatencyHistogram world;                  // step(): the physics, or the wait for a robot
   LatencyHistogram observation_to_action;  // sense(): what lies between sensor and command
   LatencyHistogram update;                 // sense() and update() together
+
+  void add(const LoopLatency& other) {
+    world.add(other.world);
+    observation_to_action.add(other.observation_to_action);
+    update.add(other.update);
+  }
 };
 
 class ControlLoop {

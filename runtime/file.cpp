@@ -32,6 +32,11 @@ int system_reserve(void*, int descriptor, std::int64_t bytes) {
   return posix_fallocate(descriptor, 0, bytes);
 }
 
+int system_reserve_ahead(void*, int descriptor, std::int64_t bytes) {
+  if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, bytes) == 0) return 0;
+  return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+}
+
 int system_truncate(void*, int descriptor, std::int64_t bytes) {
   return ftruncate(descriptor, bytes) == 0 ? 0 : errno;
 }
@@ -39,8 +44,8 @@ int system_truncate(void*, int descriptor, std::int64_t bytes) {
 }  // namespace
 
 const FileOperations& system_file_operations() {
-  static const FileOperations operations{nullptr, system_write_at, system_sync, system_reserve,
-                                         system_truncate};
+  static const FileOperations operations{nullptr,        system_write_at, system_sync,
+                                         system_reserve, system_truncate, system_reserve_ahead};
   return operations;
 }
 
@@ -50,6 +55,7 @@ File::File(const FileOperations& operations) : operations_(operations) {
   if (operations_.sync == nullptr) operations_.sync = system.sync;
   if (operations_.reserve == nullptr) operations_.reserve = system.reserve;
   if (operations_.truncate == nullptr) operations_.truncate = system.truncate;
+  if (operations_.reserve_ahead == nullptr) operations_.reserve_ahead = system.reserve_ahead;
 }
 
 File::~File() {
@@ -99,6 +105,10 @@ int File::sync() const {
 
 int File::reserve(std::int64_t bytes) const {
   return operations_.reserve(operations_.self, descriptor_, bytes);
+}
+
+int File::reserve_ahead(std::int64_t bytes) const {
+  return operations_.reserve_ahead(operations_.self, descriptor_, bytes);
 }
 
 int File::truncate(std::int64_t bytes) const {

@@ -17,6 +17,7 @@ struct FileOperations {
   int (*sync)(void* self, int descriptor) = nullptr;
   int (*reserve)(void* self, int descriptor, std::int64_t bytes) = nullptr;
   int (*truncate)(void* self, int descriptor, std::int64_t bytes) = nullptr;
+  int (*reserve_ahead)(void* self, int descriptor, std::int64_t bytes) = nullptr;
 };
 
 const FileOperations& system_file_operations();
@@ -44,6 +45,10 @@ class File {
   // Reserves the medium's space for the first `bytes`, so that writing there cannot meet a full
   // disk.
   [[nodiscard]] int reserve(std::int64_t bytes) const;
+  // The same, but the file is no longer for it. Where a file system knows no such thing, nothing is
+  // reserved, and that is no error.
+  [[nodiscard]] int reserve_ahead(std::int64_t bytes) const;
+  // Cuts the file, and gives back what is reserved beyond.
   [[nodiscard]] int truncate(std::int64_t bytes) const;
   // Takes the file for this process alone until it is closed; EWOULDBLOCK when another has it.
   [[nodiscard]] int lock() const;

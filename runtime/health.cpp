@@ -44,6 +44,25 @@ std::string_view health_warning_text(HealthWarning warning) {
   return "";
 }
 
+HealthSample joined(const HealthSample& earlier, const HealthSample& later) {
+  if (earlier.ticks == 0) return later;
+  HealthSample both = later.ticks == 0 ? earlier : later;  // of what is newest, and no mean
+  both.ticks = earlier.ticks + later.ticks;
+  const auto mean = [&](double a, double b) {
+    return (a * static_cast<double>(earlier.ticks) + b * static_cast<double>(later.ticks)) /
+           static_cast<double>(both.ticks);
+  };
+  both.entropy = mean(earlier.entropy, later.entropy);
+  both.td_error_rms = std::sqrt(
+      mean(earlier.td_error_rms * earlier.td_error_rms, later.td_error_rms * later.td_error_rms));
+  both.q_value = mean(earlier.q_value, later.q_value);
+  both.clamped_share = mean(earlier.clamped_share, later.clamped_share);
+  both.saturated_share = mean(earlier.saturated_share, later.saturated_share);
+  both.actor_feature_norm = mean(earlier.actor_feature_norm, later.actor_feature_norm);
+  both.critic_feature_norm = mean(earlier.critic_feature_norm, later.critic_feature_norm);
+  return both;
+}
+
 void Health::add_episode(double episode_return) {
   returns_[static_cast<std::size_t>(episodes_ % kWindow)] = episode_return;
   ++episodes_;
@@ -68,8 +87,9 @@ bool Health::take_new_best() {
 }
 
 void Health::add_sample(const HealthSample& sample) {
-  largest_feature_norm_ = std::max(largest_feature_norm_, sample.actor_feature_norm);
-  const double vanishing = std::max(1e-12, 1e-6 * largest_feature_norm_);
+  double& largest = memory_.largest_feature_norm;
+  largest = std::max(largest, sample.actor_feature_norm);
+  const double vanishing = std::max(1e-12, 1e-6 * largest);
   warnings_ = 0;
   if (sample.clamped_share > 0.5) warnings_ |= kEntropyAtClamp;
   if (sample.ticks > 0 &&
@@ -78,7 +98,7 @@ void Health::add_sample(const HealthSample& sample) {
   }
   if (sample.actor_update_ratio > 0.1) warnings_ |= kUpdatesTooLarge;
   if (episodes_below_ >= kFallenEpisodes) warnings_ |= kReturnFalls;
-  warnings_ever_ |= warnings_;
+  memory_.warnings_ever |= warnings_;
 }
 
 }  // namespace instep

@@ -26,6 +26,9 @@ struct HealthSample {
   double actor_weight_norm = kNone;
 };
 
+// Two samples, one after the other, as one.
+HealthSample joined(const HealthSample& earlier, const HealthSample& later);
+
 // Conditions worth a word to the user; bits of Health::warnings().
 enum HealthWarning : std::uint32_t {
   kEntropyAtClamp = 1,   // more than half of the log variances stand at the clamp
@@ -41,6 +44,12 @@ std::string_view health_warning_name(HealthWarning warning);
 // One line for the user: what was seen and what usually helps.
 std::string_view health_warning_text(HealthWarning warning);
 
+// What Health cannot know again from a run's episodes.
+struct HealthMemory {
+  std::uint32_t warnings_ever = 0;
+  double largest_feature_norm = 0.0;
+};
+
 // Judges what was gathered and how episodes went. Nothing here allocates; one thread.
 class Health {
  public:
@@ -50,7 +59,9 @@ class Health {
   void add_sample(const HealthSample& sample);
 
   std::uint32_t warnings() const { return warnings_; }  // now
-  std::uint32_t warnings_ever() const { return warnings_ever_; }
+  std::uint32_t warnings_ever() const { return memory_.warnings_ever; }
+  const HealthMemory& memory() const { return memory_; }
+  void remember(const HealthMemory& memory) { memory_ = memory; }
 
   // True once after the mean return of the last kWindow episodes has become the best so far.
   bool take_new_best();
@@ -60,7 +71,7 @@ class Health {
   static constexpr int kWindow = 100;  // episodes; fewer count as a window once there are ten
 
  private:
-  double largest_feature_norm_ = 0.0;
+  HealthMemory memory_;
 
   std::array<double, kWindow> returns_{};
   std::int64_t episodes_ = 0;
@@ -70,7 +81,6 @@ class Health {
   std::int64_t episodes_below_ = 0;
 
   std::uint32_t warnings_ = 0;
-  std::uint32_t warnings_ever_ = 0;
 };
 
 }  // namespace instep

@@ -215,6 +215,25 @@ void RealtimeLink::note_sent() {
   if (awaited_.packet_ns > 0) latency_.packet_to_wire.record(now_ns - awaited_.packet_ns);
 }
 
+void RealtimeLink::publish(std::int64_t now_ns) {
+  if (now_ns < count_ns_) return;
+  count_ns_ = now_ns + kCountNs;
+  published_.write(counts());
+}
+
+LinkCounts RealtimeLink::counts() const {
+  return {.latency = latency_,
+          .session = session_.counters(),
+          .packets_lost = packets_lost_,
+          .port_resets = port_resets_,
+          .guardian_stops = guardian_stops_};
+}
+
+const LinkCounts& RealtimeLink::newest_counts() {
+  static_cast<void>(published_.read(&newest_counts_));  // nothing new: as they were
+  return newest_counts_;
+}
+
 // The last command may not have been heard. What the robot was told, and the session with it, does
 // not matter any more.
 void RealtimeLink::see_it_stand() {
@@ -247,6 +266,7 @@ void RealtimeLink::run() {
     look_at_port(now_ns);
     std::int64_t next_ns = session_.poll(now_ns);
     transmit();
+    publish(now_ns);
     state_.store(has_lost_guardian_ ? LinkState::kFailed : session_.state(),
                  std::memory_order_relaxed);
     if (is_last) break;

@@ -27,6 +27,15 @@ struct IoLatency {
   LatencyHistogram command_to_wire;  // post() to write()
 };
 
+// What the I/O thread has counted.
+struct LinkCounts {
+  IoLatency latency;
+  LinkCounters session;
+  std::uint64_t packets_lost = 0;  // the loop did not take them
+  std::uint64_t port_resets = 0;   // somebody else had changed the port's settings
+  std::uint64_t guardian_stops = 0;
+};
+
 // What becomes of a robot when its link is stopped.
 struct LinkEnd {
   DeviceStop* stop = nullptr;  // null: it stays as the last command has left it
@@ -72,7 +81,10 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool next_packet(Packet* out) override;
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
 
+  // Of a run that goes on, as they were at most kCountNs ago; one thread.
+  const LinkCounts& newest_counts();
   // After stop().
+  LinkCounts counts() const;
   const IoLatency& latency() const { return latency_; }
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
   // How often the port's settings had been changed by somebody else.
@@ -88,6 +100,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
 
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
+  static constexpr std::int64_t kCountNs = 1'000'000'000;
   static constexpr std::size_t kInputBytesMax = 65536;  // what the kernel may hold of a terminal
 
   struct Posted {
@@ -111,6 +124,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void take_command();
   void transmit();
   void note_sent();
+  void publish(std::int64_t now_ns);
   void see_it_stand();
 
   Session& session_;
@@ -130,6 +144,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::atomic<std::uint64_t> rounds_{0};
   std::atomic<int> priority_error_{kNotTriedYet};
   std::thread thread_;
+  LatestValue<LinkCounts> published_;
+  LinkCounts newest_counts_;  // the reader's
   // The loop's.
   std::int64_t known_packet_ns_ = 0;
   // The I/O thread's.
@@ -145,6 +161,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::uint32_t guardian_stops_ = 0;  // that the session knows of
   std::int64_t beat_ns_ = 0;
   std::int64_t reopen_ns_ = 0;
+  std::int64_t count_ns_ = 0;
   std::uint64_t packets_lost_ = 0;
   std::uint64_t port_resets_ = 0;
   std::optional<bool> stood_;

@@ -58,8 +58,13 @@ RealtimeLoop::RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world,
                         },
                     .state_taken =
                         [](void* self, std::uint64_t step) {
-                          static_cast<RealtimeLoop*>(self)->snapshot_step_.store(
-                              static_cast<std::int64_t>(step), std::memory_order_release);
+                          auto* realtime = static_cast<RealtimeLoop*>(self);
+                          const LearnerHooks& callers = realtime->hooks_;
+                          if (callers.state_taken != nullptr) {
+                            callers.state_taken(callers.self, step);
+                          }
+                          realtime->snapshot_step_.store(static_cast<std::int64_t>(step),
+                                                         std::memory_order_release);
                         }});
 }
 
@@ -70,8 +75,10 @@ void RealtimeLoop::start() {
 }
 
 void RealtimeLoop::join() {
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
   learner_.stop();
+  count();
 }
 
 bool RealtimeLoop::next_episode(EpisodeRecord* out) {
@@ -88,12 +95,22 @@ void RealtimeLoop::ask_for_snapshot() {
   if (!is_snapshot_due_ || agent_.was_late() || agent_.was_dropped()) return;
   if (snapshot_step() != kNoSnapshot) return;  // somebody is still at the last one
   snapshot_step_.store(kSnapshotAsked, std::memory_order_relaxed);
+  count();
   if (!loop_.request_snapshot(snapshot_)) {
     snapshot_step_.store(kNoSnapshot, std::memory_order_relaxed);
     return;
   }
   is_snapshot_due_ = false;
   if (recording_ != nullptr) recording_->mark_snapshot();
+}
+
+void RealtimeLoop::count() {
+  counts_ = {.latency = loop_.latency(),
+             .ticks = monitor_.counters(),
+             .world = world_.counters(),
+             .late = agent_.late_learning(),
+             .episodes_lost = episodes_lost_,
+             .record_ticks_lost = recording_ != nullptr ? recording_->frames_lost() : 0};
 }
 
 void RealtimeLoop::run() {

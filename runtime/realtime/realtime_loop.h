@@ -60,6 +60,16 @@ class TickMonitor {
   SpscRing<Overrun, 256> overruns_;
 };
 
+// What the loop's thread has counted.
+struct LoopCounts {
+  LoopLatency latency;
+  RealtimeCounters ticks;
+  RobotWorldCounters world;
+  LateLearning late;
+  std::uint64_t episodes_lost = 0;      // the writer did not take them
+  std::uint64_t record_ticks_lost = 0;  // likewise
+};
+
 // Called by the loop's thread as its last act, when the robot has been told to stop.
 struct LoopEndHook {
   void* self = nullptr;
@@ -78,8 +88,9 @@ struct RealtimeLoopConfig {
 // everything. The owner's thread, the writer, takes what the rings hold.
 class RealtimeLoop {
  public:
-  // Sets the agent's hooks `posted` and `state_taken`; `updated` stays the caller's. `recording`
-  // may be null. snapshot [loop.snapshot_bytes()].
+  // Sets the agent's hooks. The caller's `updated` and `state_taken` are called, too, in the
+  // learner's thread, the latter before anybody sees the snapshot. `recording` may be null.
+  // snapshot [loop.snapshot_bytes()].
   RealtimeLoop(ControlLoop& loop, Agent& agent, RobotWorld& world, RecordingWorld* recording,
                const RobotSignals& signals, LearnerHooks hooks, std::span<std::uint8_t> snapshot,
                const RealtimeLoopConfig& config);
@@ -97,6 +108,8 @@ class RealtimeLoop {
   // The step that the snapshot's bytes show, negative when there is no new one. They stay until
   // release_snapshot().
   std::int64_t snapshot_step() const { return snapshot_step_.load(std::memory_order_acquire); }
+  // As of that snapshot; of the whole run after join().
+  const LoopCounts& counts() const { return counts_; }
   void release_snapshot() { snapshot_step_.store(kNoSnapshot, std::memory_order_release); }
 
   // 0, or why they are no FIFO threads; kNotTriedYet before they have begun. Any time.
@@ -114,6 +127,7 @@ class RealtimeLoop {
 
   void run();
   void ask_for_snapshot();
+  void count();
 
   ControlLoop& loop_;
   Agent& agent_;
@@ -136,7 +150,8 @@ class RealtimeLoop {
   bool is_snapshot_due_ = false;
   std::int64_t tick_end_ns_ = 0;
   bool is_faulted_ = false;
-  std::uint64_t episodes_lost_ = 0;  // the writer did not take them
+  std::uint64_t episodes_lost_ = 0;
+  LoopCounts counts_;  // the writer's while there is a snapshot
 };
 
 }  // namespace instep

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -73,9 +74,14 @@ int slow_sync(const char* name, int descriptor) {
   return original<int(int)>(name)(descriptor);
 }
 
+// What is reserved of the disk beyond a file's end, by descriptor.
+std::atomic<off_t> reserved_end[1024];
+
+// Beyond what the file has of the disk.
 bool would_grow(int descriptor, off_t end) {
   struct stat status {};
-  return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && end > status.st_size;
+  return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+         end > std::max<off_t>(status.st_size, reserved_end[descriptor % 1024]);
 }
 
 bool meets_full_disk(int descriptor, off_t end) {
@@ -112,11 +118,13 @@ ssize_t write(int descriptor, const void* bytes, size_t count) {
 }
 
 int fallocate(int descriptor, int mode, off_t offset, off_t bytes) {
-  if (control().is_disk_full != 0) {
+  if (meets_full_disk(descriptor, offset + bytes)) {
     errno = ENOSPC;
     return -1;
   }
-  return static_cast<int>(syscall(SYS_fallocate, descriptor, mode, offset, bytes));
+  const long result = syscall(SYS_fallocate, descriptor, mode, offset, bytes);
+  if (result == 0) reserved_end[descriptor % 1024] = offset + bytes;
+  return static_cast<int>(result);
 }
 
 int flock(int descriptor, int operation) {

@@ -239,10 +239,26 @@ TEST_F(SmallDisk, WhateverFindsNoRoomNothingIsLost) {
     std::filesystem::remove_all(run());
     resize(pages * page);
     const CommandResult result = run_command(train_words(run()));
-    if (result.exit_code == 0) break;
-    ASSERT_LT(pages, 200);
+    ASSERT_LT(pages, 400);
+    // What is optional is left out with a warning.
+    const std::string optional = ": cannot be written, and the run goes on without it: ";
+    for (std::size_t at = result.error.find(optional); at != std::string::npos;
+         at = result.error.find(optional, at + 1)) {
+      const std::size_t name = result.error.rfind(run() + '/', at) + run().size() + 1;
+      ++refused[result.error.substr(name, at - name)];
+    }
+    const bool has_no_report =
+        result.error.find("; the run is complete without it") != std::string::npos;
+    if (has_no_report) ++refused["report.html"];
+    if (result.exit_code == 0) {
+      expect_equal_runs(run(), elsewhere_ / "undisturbed");
+      if (result.error.find("No space left on device") == std::string::npos) break;
+      continue;
+    }
     EXPECT_EQ(result.exit_code, 3) << result;
-    const std::size_t at = result.error.find(": cannot be written: No space left on device");
+    const std::size_t at = result.error.find(
+        ": cannot be written: No space left on device; make room there (`df -h` shows what is "
+        "left)");
     ASSERT_NE(at, std::string::npos) << result;
     const std::size_t name = result.error.rfind(run() + '/', at);
     ASSERT_NE(name, std::string::npos) << result;
@@ -269,8 +285,8 @@ TEST_F(SmallDisk, WhateverFindsNoRoomNothingIsLost) {
   }
   expect_ended_alike(run(), elsewhere_ / "undisturbed");
   for (const auto& [file, times] : refused) std::printf("%s: %d times\n", file.c_str(), times);
-  for (const char* file : {"checkpoint", "best/checkpoint", "episodes.csv", "the event file",
-                           "summary.json", "report.html"}) {
+  for (const char* file : {"checkpoint", "best/checkpoint", "episodes.csv", "measured",
+                           "events.out.tfevents.instep"}) {
     EXPECT_GT(refused[file], 0) << file << " never was the first without room";
   }
 }
@@ -286,14 +302,16 @@ TEST_F(SmallDisk, ARunThatLosesItsRoomStopsAndGoesOn) {
   for (int i = 0; i < 3'000 && step_now() < kSteps; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  ASSERT_GE(step_now(), kSteps);
+  const std::int64_t step_before = step_now();
+  ASSERT_GE(step_before, kSteps);
   fill();
   const CommandResult result = running.wait();
   EXPECT_EQ(result.exit_code, 3) << result;
-  EXPECT_THAT(result.error, HasSubstr(": cannot be written: No space left on device; the last "
-                                      "checkpoint, of step "));
+  EXPECT_THAT(result.error,
+              HasSubstr("/episodes.csv: cannot be written: No space left on device; make room "
+                        "there (`df -h` shows what is left); the last checkpoint, of step "));
   const std::int64_t step = step_now();
-  ASSERT_GE(step, kSteps) << "the old checkpoint is gone";
+  ASSERT_GT(step, step_before) << "no last checkpoint";
   EXPECT_THAT(result.error, HasSubstr("of step " + std::to_string(step) + ", still stands"));
 
   // Still no room: refused again, and nothing changes but the lines after the checkpoint.
@@ -317,7 +335,7 @@ TEST_F(SmallDisk, WithoutAnyRoomNoFileIsMadeOrReplaced) {
   expect_refused(run_command(train_words(disk() + "/empty")), 3,
                  {disk() + "/empty/config.toml: cannot be written: No space left on device"});
   expect_refused(run_command({"train", "--resume", run(), "--steps", "90000"}), 3,
-                 {run() + "/config.toml: cannot be written: No space left on device"});
+                 {run() + "/episodes.csv: cannot be written: No space left on device"});
   expect_refused(run_command({"report", run()}), 3,
                  {run() + "/report.html: cannot be written: No space left on device",
                   "--out FILE writes the report elsewhere"});

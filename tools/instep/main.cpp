@@ -7,10 +7,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <exception>
-#include <new>
-#include <string>
-#include <system_error>
 
 #include "tools/instep/command_line.h"
 #include "tools/library/error.h"
@@ -29,24 +25,14 @@ static int finish(int code) {
 
 // Runs the command and prints what went wrong.
 static int run(int argc, char** argv) {
-  const auto fails = [](int code, const std::string& text) {
-    instep::let_signals_end(code);
-    std::fprintf(stderr, "instep: %s\n", text.c_str());
-    return code;
-  };
   try {
     const instep::CommandLine command_line = instep::parse_command_line(argc, argv);
     return command_line.action ? command_line.action() : command_line.exit_code;
-  } catch (const instep::CommandError& error) {
-    return fails(error.code(), error.what());
-  } catch (const std::system_error& error) {  // of files and folders, too
-    return fails(instep::kDeviceError, error.what() + instep::system_advice(error.code().value()));
-  } catch (const std::bad_alloc&) {
-    return fails(instep::kDeviceError,
-                 "this machine has not enough memory left for the command: end other programs, or "
-                 "ask for less (--set hidden=N, --jobs N)");
-  } catch (const std::exception& error) {
-    return fails(instep::kCheckFailed, error.what());
+  } catch (...) {
+    const instep::Failure failure = instep::current_failure();
+    instep::let_signals_end(failure.code);
+    std::fprintf(stderr, "instep: %s\n", failure.text.c_str());
+    return failure.code;
   }
 }
 
@@ -62,6 +48,7 @@ static bool has_standard_descriptors() {
 
 int main(int argc, char** argv) {
   if (!has_standard_descriptors()) return instep::kDeviceError;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   std::signal(SIGCHLD, SIG_DFL);  // a parent that ignores it would have us wait for ever
   const int code = run(argc, argv);
   instep::let_signals_end(code);

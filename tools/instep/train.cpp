@@ -202,7 +202,12 @@ void print_summary(const RunSummary& summary, bool json) {
   for (const std::string& loss : summary.losses) {
     std::printf("not exactly the algorithm: %s\n", loss.c_str());
   }
-  std::printf("report: %s/report.html\n", summary.out.c_str());
+  bool has_report = true;
+  for (const std::string& file : summary.left_out) {
+    has_report = has_report && file != "report.html";
+    std::printf("left out, as it could not be written to its end: %s\n", file.c_str());
+  }
+  if (has_report) std::printf("report: %s/report.html\n", summary.out.c_str());
   if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
 }
 

@@ -123,8 +123,12 @@ int write_seeds_report(const SeedsResult& result, const std::string& parent) {
     }
   }
   if (parent.empty() || records.empty()) return worst;
-  write_file(parent + "/report.html", render_report(records));
-  std::printf("report: %s/report.html\n", parent.c_str());
+  try {
+    write_file(parent + "/report.html", render_report(records));
+    std::printf("report: %s/report.html\n", parent.c_str());
+  } catch (const IoError& error) {  // it can be made again: the runs are what counts
+    std::fprintf(stderr, "instep: warning: %s\n", error.what());
+  }
   return worst;
 }
 

@@ -2,14 +2,35 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
+#include <new>
+#include <system_error>
 
 namespace instep {
+
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const CommandError& error) {
+    return {error.code(), error.what()};
+  } catch (const std::system_error& error) {  // of files and folders, too
+    return {kDeviceError, error.what() + system_advice(error.code().value())};
+  } catch (const std::bad_alloc&) {
+    return {kDeviceError,
+            "this machine has not enough memory left for the command: end other programs, or ask "
+            "for less (--set hidden=N, --jobs N)"};
+  } catch (const std::exception& error) {
+    return {kCheckFailed, error.what()};
+  }
+}
 
 std::string system_advice(int error) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
       return "; make room there (`df -h` shows what is left)";
+    case EFBIG:
+      return "; raise how large a file may be (`ulimit -f`)";
     case EIO:
       return "; its medium fails: save what can be read, and take another";
     case EAGAIN:

@@ -38,6 +38,15 @@ class IoError : public CommandError {
   explicit IoError(const std::string& text) : CommandError(kDeviceError, text) {}
 };
 
+// How a command ends that something was thrown at: an exit code and a sentence.
+struct Failure {
+  int code = kDone;
+  std::string text;
+};
+
+// Of the exception that is being handled; in a catch block.
+Failure current_failure();
+
 // What to do about an errno value that says that something has run out, to be put behind a message;
 // empty for others.
 std::string system_advice(int error);

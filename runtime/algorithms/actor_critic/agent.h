@@ -64,6 +64,7 @@ class ActorCriticAgent : public Agent {
   void gather_health() final { sampler_.add_tick(learner_); }
   std::int64_t health_ticks() const final { return sampler_.ticks(); }
   HealthSample take_health() final;
+  HealthSample peek_health() const final { return sampler_.peek(learner_); }
   std::optional<LeastWork> least_work() const final;
 
   // As sense() and update() for a transition after which nothing more happens: learns from it,

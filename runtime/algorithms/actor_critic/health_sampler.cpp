@@ -42,6 +42,12 @@ void HealthSampler::add_tick(const Learner& learner) {
 }
 
 HealthSample HealthSampler::sample(const Learner& learner) {
+  const HealthSample result = peek(learner);
+  *this = {};
+  return result;
+}
+
+HealthSample HealthSampler::peek(const Learner& learner) const {
   const Layout& layout = learner.layout;
   const LearnerState& state = learner.state();
   HealthSample sample;
@@ -68,10 +74,6 @@ HealthSample HealthSampler::sample(const Learner& learner) {
   }
   sample.actor_weight_norm = std::sqrt(squares);
   sample.actor_update_ratio = squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
-
-  ticks_ = 0;
-  entropy_sum_ = td_error_squares_ = q_sum_ = 0.0;
-  clamped_ = saturated_ = actor_feature_sum_ = critic_feature_sum_ = 0.0;
   return sample;
 }
 

@@ -15,6 +15,8 @@ class HealthSampler {
   void add_tick(const Learner& learner);
   // Means since the last call. Reads all actor weights: every thousand ticks will do.
   HealthSample sample(const Learner& learner);
+  // The same, but everything is kept.
+  HealthSample peek(const Learner& learner) const;
   std::int64_t ticks() const { return ticks_; }  // since the last sample
 
  private:

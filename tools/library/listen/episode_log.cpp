@@ -24,7 +24,8 @@ char* append(char* at, char separator, Number... number) {
 int EpisodeLog::create(const std::string& path) {
   if (const int error = file_.open(path, File::Mode::kCreate)) return error;
   for (const char* c = kEpisodesHeader; *c != '\0'; ++c) buffer_[buffered_bytes_++] = *c;
-  return flush();
+  if (const int error = flush()) return error;
+  return room_error_;
 }
 
 int EpisodeLog::open_at(const std::string& path, std::int64_t step, std::int64_t episodes) {
@@ -52,7 +53,9 @@ int EpisodeLog::open_at(const std::string& path, std::int64_t step, std::int64_t
   }
   if (const int error = file_.open(path, File::Mode::kWrite)) return error;
   file_bytes_ = bytes;
-  return file_.truncate(bytes);
+  if (const int error = file_.truncate(bytes)) return error;
+  reserve();
+  return room_error_;
 }
 
 int EpisodeLog::add(const EpisodeRecord& record, double seconds) {
@@ -87,11 +90,21 @@ int EpisodeLog::add_line(const EpisodeRecord& record, double seconds) {
   return 0;
 }
 
+// Some buffers at a time, and again when less than two are left: where there is no more, one can
+// still be written.
+void EpisodeLog::reserve() {
+  constexpr auto kBuffer = static_cast<std::int64_t>(kBufferBytes);
+  if (file_bytes_ + 2 * kBuffer <= reserved_bytes_) return;
+  room_error_ = file_.reserve_ahead(file_bytes_ + 6 * kBuffer);
+  if (room_error_ == 0) reserved_bytes_ = file_bytes_ + 6 * kBuffer;
+}
+
 int EpisodeLog::flush() {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(buffer_.data());
   if (const int error = file_.write_at({bytes, buffered_bytes_}, file_bytes_)) return error;
   file_bytes_ += static_cast<std::int64_t>(buffered_bytes_);
   buffered_bytes_ = 0;
+  if (room_error_ == 0) reserve();
   return 0;
 }
 

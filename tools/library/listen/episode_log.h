@@ -13,7 +13,9 @@ namespace instep {
 inline constexpr char kEpisodesHeader[] = "episode,step,return,length,terminated,seconds\n";
 
 // Collects lines in a buffer of its own and writes them when it is full or when asked. Adding a
-// line allocates nothing. Functions answer 0 or an errno value.
+// line allocates nothing. Room for the next lines is reserved beforehand, so that what a last
+// checkpoint counts can be written though the disk has become full. Functions answer 0 or an errno
+// value.
 class EpisodeLog {
  public:
   explicit EpisodeLog(const FileOperations& operations = system_file_operations())
@@ -33,22 +35,31 @@ class EpisodeLog {
   [[nodiscard]] int fill_up(std::int64_t episodes, double seconds);
   [[nodiscard]] int flush();
   [[nodiscard]] int sync();  // flush, and wait for the medium
+  // 0, or why there is no room for more than is reserved: time to end. What is collected until then
+  // can be written.
+  int room_error() const { return room_error_; }
+  // Gives back what is reserved.
+  [[nodiscard]] int finish() { return file_.truncate(file_bytes_); }
 
   // Time of the last episode kept by open_at(), so that the column goes on rising.
   double last_seconds() const { return last_seconds_; }
 
  private:
   static constexpr std::size_t kLineBytesMax = 160;
+  static constexpr std::size_t kBufferBytes = 16 * 1024;
 
+  void reserve();
   [[nodiscard]] int add_line(const EpisodeRecord& record, double seconds);
 
   File file_;
   std::int64_t file_bytes_ = 0;
-  std::array<char, 64 * 1024> buffer_{};
+  std::int64_t reserved_bytes_ = 0;
+  std::array<char, kBufferBytes> buffer_{};
   std::size_t buffered_bytes_ = 0;
   double last_seconds_ = 0.0;
   std::int64_t last_episode_ = 0;
   std::int64_t last_step_ = 0;
+  int room_error_ = 0;
 };
 
 }  // namespace instep

@@ -16,9 +16,9 @@ Progress::Progress(Voice& voice, const std::string& task, std::uint64_t seed, st
                 static_cast<unsigned long long>(seed));
 }
 
-void Progress::start(std::int64_t first_step, std::int64_t now_ns) {
+void Progress::start(std::int64_t first_step, std::int64_t ago_ns, std::int64_t now_ns) {
   first_step_ = first_step;
-  begin_ns_ = now_ns;
+  begin_ns_ = now_ns - ago_ns;
   next_ns_ = now_ns + period_ns_;
 }
 

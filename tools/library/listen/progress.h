@@ -16,7 +16,8 @@ class Progress {
   // Borrows the voice.
   Progress(Voice& voice, const std::string& task, std::uint64_t seed, std::int64_t steps);
 
-  void start(std::int64_t first_step, std::int64_t now_ns);
+  // `first_step` was made, and measured, so long before `now_ns`.
+  void start(std::int64_t first_step, std::int64_t ago_ns, std::int64_t now_ns);
   // The return of an episode that has just ended; the last ten are averaged.
   void add_return(double episode_return);
   // What Health warns of now; shown behind the numbers.

@@ -13,17 +13,38 @@
 
 namespace instep {
 
-void SpeedRecord::start(std::int64_t step, std::int64_t now_ns) {
-  interval_ = std::max<std::int64_t>(1, (steps_ - step) / 40);
+void SpeedRecord::start(std::int64_t steps, std::int64_t step, std::int64_t now_ns) {
+  interval_ = std::max<std::int64_t>(1, (steps - step) / 40);
   last_step_ = step;
   last_ns_ = now_ns;
   next_step_ = step + interval_;
 }
 
+void SpeedRecord::go_on(std::int64_t steps, std::int64_t now_ns) {
+  interval_ = std::max({std::int64_t{1}, interval_, steps / 40});
+  last_ns_ = now_ns - last_ns_;
+  next_step_ = last_step_ + interval_;
+}
+
+SpeedRecord SpeedRecord::paused(std::int64_t now_ns) const {
+  SpeedRecord result = *this;
+  result.last_ns_ = now_ns - last_ns_;
+  return result;
+}
+
+// A run that is gone on with again and again fills it: then every two points become one.
 void SpeedRecord::add_point(std::int64_t step, std::int64_t now_ns) {
-  if (count_ == points_.size() || now_ns <= last_ns_) return;
-  points_[count_++] = {
-      step, static_cast<double>(step - last_step_) * 1e9 / static_cast<double>(now_ns - last_ns_)};
+  if (now_ns <= last_ns_) return;
+  if (count_ == points_.size()) {
+    for (std::size_t i = 0; i < points_.size() / 2; ++i) {
+      const Point& first = points_[2 * i];
+      const Point& second = points_[2 * i + 1];
+      points_[i] = {second.step, first.steps + second.steps, first.ns + second.ns};
+    }
+    count_ /= 2;
+    interval_ *= 2;
+  }
+  points_[count_++] = {step, step - last_step_, now_ns - last_ns_};
   last_step_ = step;
   last_ns_ = now_ns;
   next_step_ = step + interval_;
@@ -32,7 +53,9 @@ void SpeedRecord::add_point(std::int64_t step, std::int64_t now_ns) {
 std::vector<SpeedRow> SpeedRecord::rows() const {
   std::vector<SpeedRow> rows;
   for (std::size_t i = 0; i < count_; ++i) {
-    rows.push_back({points_[i].step, std::round(points_[i].steps_per_second)});
+    const Point& point = points_[i];
+    rows.push_back({point.step, std::round(static_cast<double>(point.steps) * 1e9 /
+                                           static_cast<double>(point.ns))});
   }
   return rows;
 }
@@ -62,11 +85,11 @@ std::vector<std::string> warning_names(std::uint32_t warnings) {
   return names;
 }
 
-// What became of the GPU; none for other backends.
-std::optional<GpuSummary> gpu_summary(const std::string& backend) {
-  if (backend != "cuda") return std::nullopt;
+// What became of the GPU; none for other backends, unless an earlier part of the run lost one.
+std::optional<GpuSummary> gpu_summary(const std::string& backend, const GpuLosses& losses) {
+  if (backend != "cuda" && losses.fallbacks == 0) return std::nullopt;
   const CudaHealth& health = cuda_health();
-  return GpuSummary{health.device, health.fallbacks, health.updates_lost, health.seconds_lost,
+  return GpuSummary{health.device, losses.fallbacks, losses.updates_lost, losses.seconds_lost,
                     health.last_problem};
 }
 
@@ -80,6 +103,12 @@ std::string local_time_text() {
 }
 
 }  // namespace
+
+GpuLosses gpu_losses(const GpuLosses& earlier) {
+  const CudaHealth& health = cuda_health();
+  return {earlier.fallbacks + health.fallbacks, earlier.updates_lost + health.updates_lost,
+          earlier.seconds_lost + health.seconds_lost};
+}
 
 std::vector<MemoryRow> memory_rows(const Agent& agent, std::size_t snapshot_bytes) {
   std::vector<MemoryRow> rows;
@@ -104,6 +133,7 @@ RunSummary summarize(const RunFacts& facts) {
   summary.episodes = facts.episodes;
   summary.mean_return_last_eighth = mean_return_between(episodes, steps - steps / 8, steps);
   summary.mean_return = mean_return_between(episodes, 0, steps);
+  summary.measured_since_step = facts.measured_since_step;
   summary.seconds = facts.seconds;
   summary.steps_per_second = facts.steps_per_second;
   summary.dropped_updates = static_cast<std::uint64_t>(drops.updates);
@@ -111,7 +141,7 @@ RunSummary summarize(const RunFacts& facts) {
   summary.warnings = warning_names(facts.warnings);
   summary.backend = facts.config.backend;
   summary.path = facts.config.path;
-  summary.gpu = gpu_summary(facts.config.backend);
+  summary.gpu = gpu_summary(facts.config.backend, facts.gpu);
   summary.schedule = schedule_name(facts.config.schedule);
   summary.arithmetic = format_value(facts.config.settings, "arithmetic");
   summary.machine = machine_text();

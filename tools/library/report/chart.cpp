@@ -141,7 +141,8 @@ std::string end_labels(const Chart& chart) {
   std::string labels;
   for (const auto& [place, end] : places) {
     const double x = chart.x.place(end->at.step);
-    labels += concat({"<span class=\"end ", x > 0.7 * kSide ? "late " : "", end->colour,
+    // On a narrow screen one may take half the width: more than is left behind the middle.
+    labels += concat({"<span class=\"end ", x > 0.5 * kSide ? "late " : "", end->colour,
                       "\" style=\"left:", percent(x), ";bottom:", percent(place), "\">",
                       escape(end->name), "</span>\n"});
   }

@@ -353,6 +353,13 @@ std::string best_text(const ReportedRun& run) {
 std::string facts_table(const ReportedRun& run) {
   std::string rows = row("Ended", ended_text(run.summary().ended));
   rows += row("Warnings", warnings_text(run.summary()));
+  for (const std::string& file : run.summary().left_out) {
+    rows += row("Left out", escape(file) + ": it could not be written to its end");
+  }
+  if (const std::int64_t since = run.summary().measured_since_step; since > 0) {
+    rows += row("Measured", concat({"from step ", count_text(static_cast<std::uint64_t>(since)),
+                                    " on: times and counters of what came before were lost"}));
+  }
   rows += row("Task", escape(run.task));
   rows += row("Algorithm", escape(run.algo));
   rows += row("Seed", escape(run.seed));

@@ -93,7 +93,7 @@ tr>:last-child{padding-right:0}
 .numbers td,.numbers thead th+th{text-align:right}
 .numbers td{white-space:nowrap}
 .runs th,.runs td{overflow-wrap:break-word}
-.runs tbody th{min-width:6.5rem}
+.runs tbody th{min-width:6.5rem;overflow-wrap:anywhere}
 .total th,.total td{border-top:1px solid var(--ink);font-weight:650}
 pre{margin:0;padding:.8rem;border:1px solid var(--rule);font:1rem/1.45 ui-monospace,"SF Mono",Menlo,Consolas,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}

@@ -109,6 +109,7 @@ void each_field(S& s, Visit&& visit) {
   visit("episodes", s.episodes);
   visit("mean_return_last_eighth", s.mean_return_last_eighth);
   visit("mean_return", s.mean_return);
+  visit("measured_since_step", s.measured_since_step);
   visit("seconds", s.seconds);
   visit("steps_per_second", s.steps_per_second);
   visit("dropped_updates", s.dropped_updates);
@@ -117,6 +118,7 @@ void each_field(S& s, Visit&& visit) {
   visit("missed_deadlines", s.missed_deadlines);
   visit("losses", s.losses);
   visit("exact", s.exact);
+  visit("left_out", s.left_out);
   visit("backend", s.backend);
   visit("path", s.path);
   visit("gpu", s.gpu);
@@ -175,6 +177,11 @@ std::vector<std::string> losses_of(const RunSummary& summary) {
   add(summary.dropped_transitions, "transition was dropped (held, lost or not finite)",
       "transitions were dropped (held, lost or not finite)");
   add(summary.dropped_updates, "update was not finite", "updates were not finite");
+  const bool may_have_lost = summary.gpu || summary.real_time;
+  if (summary.measured_since_step > 0 && may_have_lost) {
+    losses.push_back("what was lost before step " + std::to_string(summary.measured_since_step) +
+                     " is not known: the counters of that part are gone");
+  }
   if (summary.gpu) {
     add(summary.gpu->fallbacks, "learner lost its GPU", "learners lost their GPU");
     add(summary.gpu->updates_lost, "update was lost with the GPU",

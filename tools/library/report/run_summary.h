@@ -115,6 +115,9 @@ struct RunSummary {
   std::int64_t episodes = 0;
   std::optional<double> mean_return_last_eighth;
   std::optional<double> mean_return;
+  // Times and counters are of the run from this step on: 0, unless what had been measured before
+  // was lost.
+  std::int64_t measured_since_step = 0;
   double seconds = 0.0;           // of the loop, in all parts of the run
   double steps_per_second = 0.0;  // of the loop alone
   std::uint64_t dropped_updates = 0;
@@ -125,6 +128,8 @@ struct RunSummary {
   // algorithm has it.
   std::vector<std::string> losses;
   bool exact = true;  // no losses
+  // Optional files that could not be written to their end.
+  std::vector<std::string> left_out;
   std::string backend;
   std::string path;
   std::optional<GpuSummary> gpu;

@@ -22,12 +22,10 @@ namespace {
 int exit_code_of(const std::function<int()>& work, std::string& trouble) {
   try {
     return work();
-  } catch (const CommandError& error) {
-    trouble = error.what();
-    return error.code();
-  } catch (const std::exception& error) {
-    trouble = error.what();
-    return kDeviceError;
+  } catch (...) {
+    const Failure failure = current_failure();
+    trouble = failure.text;
+    return failure.code;
   }
 }
 

@@ -209,24 +209,26 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
 TickStore::TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder)
     : shape_(shape), identity_(identity), folder_(folder) {}
 
-TickStore::~TickStore() {
-  if (file_ != nullptr) std::fclose(file_);
-}
-
 void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
   parts_.push_back({.step = step, .snapshot = {snapshot.begin(), snapshot.end()}});
   if (!has_record) return;
   const std::string name =
       folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
   // A run that was killed before its next checkpoint comes by the same step again.
-  path_ = name;
-  for (int i = 2; std::filesystem::exists(path_); ++i) path_ = name + '-' + std::to_string(i);
-  file_ = std::fopen(path_.c_str(), "wb");
-  const std::vector<std::uint8_t> header =
-      record_header({shape_, identity_, step, parts_.back().snapshot, {}});
-  if (file_ == nullptr || std::fwrite(header.data(), 1, header.size(), file_) != header.size()) {
-    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
-  }
+  std::string path = name;
+  for (int i = 2; std::filesystem::exists(path); ++i) path = name + '-' + std::to_string(i);
+  file_.emplace();
+  int error = file_->open(path, File::Mode::kCreate);
+  if (error == 0)
+    error = append(record_header({shape_, identity_, step, parts_.back().snapshot, {}}));
+  if (error != 0) throw IoError(system_trouble(path + ": cannot be written", error));
+}
+
+// Not left to this process's memory, which a kill would take along.
+int TickStore::append(std::span<const std::uint8_t> bytes) {
+  if (const int error = file_->write_at(bytes, file_bytes_)) return error;
+  file_bytes_ += static_cast<std::int64_t>(bytes.size());
+  return 0;
 }
 
 void TickStore::add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot) {
@@ -257,8 +259,10 @@ void TickStore::take(TickRing& ring) {
   for (auto frame = ring.front(); !frame.empty(); frame = ring.front()) {
     const TickHead head = tick_head(frame);
     keep(frame);
-    if (file_ != nullptr && std::fwrite(frame.data(), 1, frame.size(), file_) != frame.size()) {
-      throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
+    if (const int error = file_ ? append(frame) : 0) {
+      error_ = error;
+      static_cast<void>(file_->truncate(file_bytes_));
+      file_.reset();
     }
     ring.pop();
     if ((head.flags & kTickSnapshot) == 0) continue;
@@ -268,10 +272,6 @@ void TickStore::take(TickRing& ring) {
       bytes_kept_ -= parts_.front().frames.size();
       parts_.pop_front();
     }
-  }
-  // Not left to this process's memory, which a kill would take along.
-  if (file_ != nullptr && std::fflush(file_) != 0) {
-    throw IoError(path_ + ": cannot be written: " + std::strerror(errno));
   }
 }
 
@@ -283,17 +283,17 @@ std::string TickStore::dump() const {
            "smaller checkpoint_every keeps them";
   }
   const std::string path = folder_ + "/fault.rec";
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return path + ": cannot be written: " + std::strerror(errno);
-  const std::vector<std::uint8_t> header =
-      record_header({shape_, identity_, first->step, first->snapshot, {}});
-  bool is_written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
-  for (auto part = first; part != parts_.end(); ++part) {
-    is_written = is_written && std::fwrite(part->frames.data(), 1, part->frames.size(), file) ==
-                                   part->frames.size();
-  }
-  is_written = std::fclose(file) == 0 && is_written;
-  if (!is_written) return path + ": cannot be written: " + std::strerror(errno);
+  std::remove(path.c_str());
+  File file;
+  std::int64_t at = 0;
+  int error = file.open(path, File::Mode::kCreate);
+  const auto write = [&](std::span<const std::uint8_t> bytes) {
+    if (error == 0) error = file.write_at(bytes, at);
+    at += static_cast<std::int64_t>(bytes.size());
+  };
+  write(record_header({shape_, identity_, first->step, first->snapshot, {}}));
+  for (auto part = first; part != parts_.end(); ++part) write(part->frames);
+  if (error != 0) return system_trouble(path + ": cannot be written", error);
   return "the ticks before the fault are in " + path + "; `instep replay " + path + '`';
 }
 
@@ -336,6 +336,65 @@ OverrunSummary OverrunTable::summary(const RealtimeCounters& counters) const {
 // ---------------------------------------------------------------------------------------------------
 // The run
 
+// Whoever adds a counter adds a line here and one in summary(): a counter that nobody reads tells
+// nobody anything.
+static_assert(sizeof(RobotWorldCounters) == (9 + kHoldCauses) * sizeof(std::uint64_t));
+static_assert(sizeof(LinkCounters) == 7 * sizeof(std::uint64_t));
+static_assert(sizeof(LateLearning) == 3 * sizeof(std::uint64_t));
+
+namespace {
+
+void add_to(RealtimeCounters& sum, const RealtimeCounters& other) {
+  sum.wakeup.add(other.wakeup);
+  sum.packet_age.add(other.packet_age);
+  for (std::size_t i = 0; i < kOverrunCauses; ++i) sum.overruns[i] += other.overruns[i];
+  sum.overrun_ticks += other.overrun_ticks;
+  sum.ticks += other.ticks;
+}
+
+void add_to(RobotWorldCounters& sum, const RobotWorldCounters& other) {
+  sum.running_ticks += other.running_ticks;
+  sum.homing_ticks += other.homing_ticks;
+  sum.held_ticks += other.held_ticks;
+  sum.faulted_ticks += other.faulted_ticks;
+  for (std::size_t i = 0; i < kHoldCauses; ++i) sum.holds[i] += other.holds[i];
+  sum.faults += other.faults;
+  sum.missed_periods += other.missed_periods;
+  sum.commands_limited_range += other.commands_limited_range;
+  sum.commands_limited_rate += other.commands_limited_rate;
+  sum.commands_not_finite += other.commands_not_finite;
+}
+
+void add_to(LinkCounters& sum, const LinkCounters& other) {
+  sum.packets += other.packets;
+  sum.bytes_skipped += other.bytes_skipped;
+  sum.checksum_errors += other.checksum_errors;
+  sum.frames_impossible += other.frames_impossible;
+  sum.reconnects += other.reconnects;
+  sum.commands_sent += other.commands_sent;
+  sum.dead_man_stops += other.dead_man_stops;
+}
+
+}  // namespace
+
+void RunCounts::add(const RunCounts& other) {
+  loop.latency.add(other.loop.latency);
+  add_to(loop.ticks, other.loop.ticks);
+  add_to(loop.world, other.loop.world);
+  loop.late.ticks += other.loop.late.ticks;
+  loop.late.transitions_dropped += other.loop.late.transitions_dropped;
+  loop.late.tasks_lost += other.loop.late.tasks_lost;
+  loop.episodes_lost += other.loop.episodes_lost;
+  loop.record_ticks_lost += other.loop.record_ticks_lost;
+  link.latency.packet_to_wire.add(other.link.latency.packet_to_wire);
+  link.latency.command_to_wire.add(other.link.latency.command_to_wire);
+  add_to(link.session, other.link.session);
+  link.packets_lost += other.link.packets_lost;
+  link.port_resets += other.link.port_resets;
+  link.guardian_stops += other.link.guardian_stops;
+  steal_ns += other.steal_ns;
+}
+
 RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device,
                          const RunConfig& config, std::uint64_t identity, const std::string& folder,
                          std::span<std::uint8_t> snapshot, Voice& voice, Hands& hands,
@@ -346,10 +405,16 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       voice_(voice),
       hands_(hands),
       sink_(sink),
+      updates_before_(sink.updates_before),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
             {.self = this,
-             .updated = [](void* self) { static_cast<RealTimeRun*>(self)->add_update(); }},
+             .updated = [](void* self) { static_cast<RealTimeRun*>(self)->add_update(); },
+             .state_taken =
+                 [](void* self, std::uint64_t) {
+                   auto* run = static_cast<RealTimeRun*>(self);
+                   run->open_health_ = run->agent_.peek_health();
+                 }},
             snapshot,
             {.period_ns = device.period_ns(),
              .steps = config.steps,
@@ -375,7 +440,9 @@ void RealTimeRun::start() {
 // In the learner's thread: the writer may not look at the learner, which is never at rest.
 void RealTimeRun::add_update() {
   agent_.gather_health();
-  if (agent_.health_ticks() >= sink_.updates_per_sample) health_.write(agent_.take_health());
+  if (agent_.health_ticks() + updates_before_ < sink_.updates_per_sample) return;
+  health_.write(agent_.take_health());
+  updates_before_ = 0;
 }
 
 // The snapshot's step is read before the rings are emptied: every tick and episode that it counts
@@ -386,6 +453,7 @@ void RealTimeRun::poll() {
   rights_->tell({device_.link().priority_error(), hands_.priority_error(),
                  loop_.loop_priority_error(), loop_.learner_priority_error()});
   store_.take(device_.ticks());
+  if (const int error = store_.take_error()) sink_.lost_record(sink_.self, error);
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
   overruns_.take(loop_.monitor());
@@ -393,7 +461,9 @@ void RealTimeRun::poll() {
   if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
   if (step < 0) return;
   store_.add_snapshot(step, snapshot_);
-  sink_.checkpoint(sink_.self, step);
+  measures_ = {{loop_.counts(), device_.link().newest_counts(), overruns_.steal_ns()},
+               open_health_};
+  sink_.checkpoint(sink_.self, step, measures_);
   loop_.release_snapshot();
 }
 
@@ -406,6 +476,8 @@ void RealTimeRun::stop() {
 void RealTimeRun::finish() {
   stop();
   poll();
+  measures_ = {{loop_.counts(), device_.link().counts(), overruns_.steal_ns()},
+               agent_.peek_health()};
   trouble_ = trouble_text(device_, device_.world().end(), device_.session());
   if (!trouble_.empty()) voice_.say("instep: " + trouble_);
   const std::string standing = device_.standing_trouble();
@@ -419,16 +491,11 @@ void RealTimeRun::finish() {
   }
 }
 
-// Whoever adds a counter adds a line below: a counter that nobody reads tells nobody anything.
-static_assert(sizeof(RobotWorldCounters) == (9 + kHoldCauses) * sizeof(std::uint64_t));
-static_assert(sizeof(LinkCounters) == 7 * sizeof(std::uint64_t));
-static_assert(sizeof(LateLearning) == 3 * sizeof(std::uint64_t));
-
-RealTimeSummary RealTimeRun::summary() const {
-  const RealtimeCounters& counters = loop_.counters();
-  const RobotWorldCounters& world = device_.world().counters();
-  const LinkCounters& link = device_.session().counters();
-  const LateLearning late = agent_.late_learning();
+RealTimeSummary RealTimeRun::summary(const RunCounts& counts) const {
+  const RealtimeCounters& counters = counts.loop.ticks;
+  const RobotWorldCounters& world = counts.loop.world;
+  const LinkCounters& link = counts.link.session;
+  const LateLearning& late = counts.loop.late;
   RealTimeSummary summary;
   if (!trouble_.empty()) summary.trouble = trouble_;
   // Without what it was waiting for.
@@ -437,14 +504,14 @@ RealTimeSummary RealTimeRun::summary() const {
   if (!ended_while.empty()) summary.ended_while = ended_while;
   summary.wakeup_us = percentiles_of(counters.wakeup);
   summary.packet_age_us = percentiles_of(counters.packet_age);
-  summary.packet_to_wire_us = percentiles_of(device_.link().latency().packet_to_wire);
-  summary.command_to_wire_us = percentiles_of(device_.link().latency().command_to_wire);
+  summary.packet_to_wire_us = percentiles_of(counts.link.latency.packet_to_wire);
+  summary.command_to_wire_us = percentiles_of(counts.link.latency.command_to_wire);
   summary.late_ticks = late.ticks;
   summary.transitions_dropped_late = late.transitions_dropped;
   summary.learner_tasks_lost = late.tasks_lost;
-  summary.packets_lost = device_.link().packets_lost();
-  summary.record_ticks_lost = device_.recording().frames_lost();
-  summary.episodes_lost = loop_.episodes_lost();
+  summary.packets_lost = counts.link.packets_lost;
+  summary.record_ticks_lost = counts.loop.record_ticks_lost;
+  summary.episodes_lost = counts.loop.episodes_lost;
   for (std::size_t i = 0; i < kHoldCauses; ++i) {
     summary.holds[std::string(kHoldNames[i])] = world.holds[i];
   }
@@ -472,10 +539,11 @@ RealTimeSummary RealTimeRun::summary() const {
   summary.reconnects = link.reconnects;
   summary.commands_sent = link.commands_sent;
   summary.dead_man_stops = link.dead_man_stops;
-  summary.port_resets = device_.link().port_resets();
-  summary.guardian_stops = device_.link().guardian_stops();
+  summary.port_resets = counts.link.port_resets;
+  summary.guardian_stops = counts.link.guardian_stops;
   summary.stood = device_.link().stood();
   summary.overruns = overruns_.summary(counters);
+  summary.overruns.steal_ms = static_cast<double>(counts.steal_ns) * 1e-6;
   return summary;
 }
 

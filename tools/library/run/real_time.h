@@ -7,8 +7,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "runtime/file.h"
 #include "runtime/health.h"
 #include "runtime/realtime/guardian.h"
 #include "runtime/realtime/latest_value.h"
@@ -73,6 +75,11 @@ class RealTimeDevice {
   Session& session() { return *task_.kit.session; }
   RobotTask& robot_task() { return *task_.kit.task; }
   RobotSignals& signals() { return signals_; }
+  // Stops the robot, as Ctrl-C does. Any thread.
+  void stop() {
+    signals_.stop = true;
+    link_->set_halt(true);
+  }
   TickRing& ticks() { return *ticks_; }
   const TickShape& shape() const { return shape_; }
   const RealTimeOptions& options() const { return options_; }
@@ -118,15 +125,13 @@ class RightsTeller {
 class TickStore {
  public:
   TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder);
-  ~TickStore();
-  TickStore(const TickStore&) = delete;
-  TickStore& operator=(const TickStore&) = delete;
-
-  // The learner before the first tick. With `has_record` opens the file. Throws IoError.
+  // The learner before the first tick. With `has_record` makes the file. Throws IoError.
   void begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record);
   // A checkpoint; its tick is marked.
   void add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot);
   void take(TickRing& ring);
+  // Why the file had to be given up, once; it ends with a whole tick. 0: it was not.
+  int take_error() { return std::exchange(error_, 0); }
   // Writes `fault.rec`. Answers a line for the user: where it is, or why it is not.
   std::string dump() const;
 
@@ -143,14 +148,31 @@ class TickStore {
   };
 
   void keep(std::span<const std::uint8_t> frame);
+  int append(std::span<const std::uint8_t> bytes);
 
   TickShape shape_;
   std::uint64_t identity_;
   std::string folder_;
-  std::string path_;  // of file_
+  std::optional<File> file_;  // the record; none: not wanted, or given up
+  std::int64_t file_bytes_ = 0;
+  int error_ = 0;  // that nobody was told of yet
   std::deque<Part> parts_;
   std::size_t bytes_kept_ = 0;  // of all frames
-  std::FILE* file_ = nullptr;
+};
+
+// What the threads of a run have counted. On simulated time that is the loop's latency alone.
+struct RunCounts {
+  LoopCounts loop;
+  LinkCounts link;
+  std::int64_t steal_ns = 0;  // taken from this machine
+
+  void add(const RunCounts& other);
+};
+
+// What was measured by the moment of a snapshot.
+struct SnapshotMeasures {
+  RunCounts counts;
+  HealthSample health;  // since the last that was told of
 };
 
 // What the writer does with an episode that ended, with a checkpoint that is due, and with what
@@ -158,9 +180,12 @@ class TickStore {
 struct RunSink {
   void* self = nullptr;
   void (*episode)(void* self, const EpisodeRecord& episode) = nullptr;
-  void (*checkpoint)(void* self, std::int64_t step) = nullptr;  // its bytes are in the snapshot
+  // Its bytes are in the snapshot.
+  void (*checkpoint)(void* self, std::int64_t step, const SnapshotMeasures& measures) = nullptr;
   void (*health)(void* self, std::int64_t step, const HealthSample& sample) = nullptr;
+  void (*lost_record)(void* self, int error) = nullptr;  // it could not be written any more
   std::int64_t updates_per_sample = 1;
+  std::int64_t updates_before = 0;  // that an earlier part of the run has gathered for the first
 };
 
 // The ticks that were not as they should be, by cause and one by one, each with the time that was
@@ -171,6 +196,7 @@ class OverrunTable {
   void take(TickMonitor& monitor);
   // What summaries and profiles have of it.
   OverrunSummary summary(const RealtimeCounters& counters) const;
+  std::int64_t steal_ns() const { return steal_ns_ - steal_at_begin_ns_; }
 
  private:
   struct Row {
@@ -199,8 +225,11 @@ class RealTimeRun {
   void poll();
   void finish();
 
+  // After finish().
   bool is_faulted() const { return loop_.is_faulted(); }
-  RealTimeSummary summary() const;
+  const SnapshotMeasures& measures() const { return measures_; }
+  // `counts`: of the whole run.
+  RealTimeSummary summary(const RunCounts& counts) const;
 
  private:
   void add_update();
@@ -212,6 +241,9 @@ class RealTimeRun {
   Voice& voice_;
   const Hands& hands_;
   RunSink sink_;
+  std::int64_t updates_before_ = 0;  // the learner thread's
+  HealthSample open_health_;         // likewise, while there is no snapshot
+  SnapshotMeasures measures_;
   LatestValue<HealthSample> health_;
   TickStore store_;
   RealtimeLoop loop_;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "kernels/check.h"
@@ -45,9 +46,10 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       before_change_(0, start_from.operations),
       log_(start_from.operations),
       event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
-      speed_(config.steps),
       voice_(STDERR_FILENO),
-      progress_(voice_, config.task, config.seed, config.steps) {
+      progress_(voice_, config.task, config.seed, config.steps),
+      earlier_(std::make_unique<Measured>()),
+      whole_(std::make_unique<Measured>()) {
   snapshot_.resize(session_.loop().snapshot_bytes());
   take_change(start_from);
   if (start_from.is_resumed) {
@@ -60,7 +62,29 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
 
 void TrainingRun::check(int error, const char* file) const {
   if (error == 0) return;
-  throw IoError(folder_ + '/' + file + ": cannot be written: " + std::strerror(error) + advice());
+  throw IoError(system_trouble(folder_ + '/' + file + ": cannot be written", error) + advice());
+}
+
+// Ends the run in order: the robot is stopped, and what can be written is.
+void TrainingRun::note(int error, const char* file) {
+  if (error == 0 || !trouble_.empty()) return;
+  trouble_ = system_trouble(folder_ + '/' + file + ": cannot be written", error);
+}
+
+// What is optional ends no run.
+void TrainingRun::drop(int error, const std::string& file) {
+  if (error == 0) return;
+  voice_.say(
+      "instep: warning: " +
+      system_trouble(folder_ + '/' + file + ": cannot be written, and the run goes on without it",
+                     error));
+  left_out_.push_back(file);
+}
+
+void TrainingRun::drop_events(int error) {
+  if (error == 0) return;
+  has_events_ = false;
+  drop(error, std::string(EventFile::kName));
 }
 
 // What a file that cannot be written means for the run.
@@ -68,9 +92,9 @@ std::string TrainingRun::advice() const {
   std::string kept;
   if (checkpoint_.step() >= 0) {
     kept =
-        "; the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands";
+        "the last checkpoint, of step " + std::to_string(checkpoint_.step()) + ", still stands: ";
   }
-  return kept + ": make room or mend the medium, then go on with --resume " + folder_;
+  return "; " + kept + "go on with --resume " + folder_;
 }
 
 void TrainingRun::start(const std::string& init) {
@@ -86,7 +110,13 @@ void TrainingRun::start(const std::string& init) {
   if (device_ == nullptr && !session_.loop().start())
     throw DataError("the first action is not finite; nothing was learnt");
   check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
+  measured_.emplace();
+  if (const int error = measured_->make(folder_ + '/' + MeasuredFile::kName)) {
+    drop(error, MeasuredFile::kName);
+    measured_.reset();
+  }
   checkpoint();
+  if (!trouble_.empty()) throw IoError(trouble_ + advice());
   // Only the checkpoint knows these weights: before it stands, --resume must not find a run.
   if (!init.empty()) write_file(folder_ + "/config.toml", config);
   open_events(0);
@@ -130,7 +160,8 @@ bool TrainingRun::has_nothing_yet() {
 
 void TrainingRun::open_events(std::int64_t step) {
   const std::string path = folder_ + '/' + std::string(EventFile::kName);
-  check(events_.open_at(path, step, wall_time_s()), "the event file");
+  has_events_ = true;
+  drop_events(events_.open_at(path, step, wall_time_s()));
 }
 
 void TrainingRun::resume() {
@@ -173,14 +204,15 @@ void TrainingRun::resume() {
                     folder_);
   }
   check(error, "episodes.csv");
-  earlier_seconds_ = log_.last_seconds();
+  take_measured();
   if (cut.episode > 0) {
-    check(log_.add(cut, earlier_seconds_), "episodes.csv");
+    check(log_.add(cut, log_.last_seconds()), "episodes.csv");
     check(log_.flush(), "episodes.csv");
   }
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
     if (!std::isfinite(episode.return_sum)) continue;
     health_.add_episode(episode.return_sum);
+    progress_.add_return(episode.return_sum);
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
   open_events(checkpoint_.step());
@@ -191,8 +223,62 @@ void TrainingRun::resume() {
   }
 }
 
+// What was measured up to the checkpoint that the run goes on from.
+void TrainingRun::take_measured() {
+  const std::string path = folder_ + '/' + MeasuredFile::kName;
+  const std::int64_t step = checkpoint_.step();
+  measured_.emplace();
+  const int error = measured_->open(path);
+  if (error != 0 || !measured_->read(checkpoint_.key(), *earlier_)) {
+    *earlier_ = {.since_step = step, .seconds_before = log_.last_seconds()};
+    voice_.say("instep: " + path + ": holds nothing that belongs to the checkpoint of step " +
+               std::to_string(step) + "; measured times and counters start anew there");
+  }
+  if (error != 0) {
+    drop(error, MeasuredFile::kName);
+    measured_.reset();
+  }
+  point_ = earlier_->point;
+  if (point_.step > step || earlier_->since_step == step) point_ = {.step = step};
+  health_.remember(earlier_->health);
+}
+
+// Everything that was measured so far, in *whole_.
+void TrainingRun::measure() {
+  if (device_ == nullptr) {
+    own_.counts.loop.latency = session_.loop().latency();
+    own_.health = session_.agent().peek_health();
+  }
+  const std::int64_t now_ns = end_ns_ > 0 ? end_ns_ : clock_.now_ns();
+  Measured& whole = *whole_;
+  whole = *earlier_;
+  whole.seconds += own_seconds();
+  whole.counts.add(own_.counts);
+  whole.speed = speed_.paused(now_ns);
+  whole.point = point_;
+  whole.point.health = joined(point_.health, own_.health);
+  whole.point.seconds = static_cast<double>(now_ns - event_ns_) * 1e-9;
+  whole.health = health_.memory();
+  whole.gpu = gpu_losses(earlier_->gpu);
+}
+
+// Before the checkpoint that it belongs to.
+void TrainingRun::write_measured(const CheckpointKey& key) {
+  measure();
+  const int error = measured_ ? measured_->write(key, *whole_) : 0;
+  if (error == 0) return;
+  drop(error, MeasuredFile::kName);
+  measured_.reset();
+}
+
+// Of the loop, in this process.
+double TrainingRun::own_seconds() const {
+  if (begin_ns_ == 0) return 0.0;
+  return static_cast<double>((end_ns_ > 0 ? end_ns_ : clock_.now_ns()) - begin_ns_) * 1e-9;
+}
+
 double TrainingRun::seconds() const {
-  return earlier_seconds_ + static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9;
+  return earlier_->seconds_before + earlier_->seconds + own_seconds();
 }
 
 void TrainingRun::checkpoint() {
@@ -200,13 +286,21 @@ void TrainingRun::checkpoint() {
   write_checkpoint(session_.loop().steps());
 }
 
-// Episodes first: a checkpoint must never count an episode that the file has not.
+// Episodes first: a checkpoint must never count an episode that the file has not. What is optional
+// comes last. Where there is no room for more episodes than these, the run ends.
 void TrainingRun::write_checkpoint(std::int64_t step) {
-  check(log_.fill_up(ControlLoop::episodes_in(snapshot_), seconds()), "episodes.csv");
-  check(log_.sync(), "episodes.csv");
-  check(checkpoint_.write(step, snapshot_), "checkpoint");
-  check(events_.flush(), "the event file");
-  if (health_.take_new_best()) check(best_.write(step, snapshot_), "best/checkpoint");
+  int error = log_.fill_up(ControlLoop::episodes_in(snapshot_), seconds());
+  if (error == 0) error = log_.sync();
+  note(error, "episodes.csv");
+  if (error != 0 || has_lost_lines_) return;
+  const CheckpointKey key = checkpoint_.prepare(step, snapshot_);
+  write_measured(key);
+  error = checkpoint_.write(key, snapshot_);
+  note(error, "checkpoint");
+  if (error == 0 && measured_) measured_->keep();
+  if (health_.take_new_best()) note(best_.write(step, snapshot_), "best/checkpoint");
+  note(log_.room_error(), "episodes.csv");
+  if (has_events_) drop_events(events_.flush());
 }
 
 // What happens to the world is kept beside the run, so that --resume knows it.
@@ -270,23 +364,26 @@ void TrainingRun::close_best() {
 }
 
 void TrainingRun::finish_episode(const EpisodeRecord& episode) {
-  check(log_.add(episode, seconds()), "episodes.csv");
+  const int error = log_.add(episode, seconds());
+  has_lost_lines_ = has_lost_lines_ || error != 0;
+  note(error, "episodes.csv");
   progress_.add_return(episode.episode_return);
   health_.add_episode(episode.episode_return);
-  ++episodes_since_point_.count;
-  episodes_since_point_.return_sum += episode.episode_return;
-  episodes_since_point_.length_sum += static_cast<double>(episode.length);
+  ++point_.episodes.count;
+  point_.episodes.return_sum += episode.episode_return;
+  point_.episodes.length_sum += static_cast<double>(episode.length);
 }
 
 // One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
-void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns) {
+void TrainingRun::add_events(const HealthSample& newest, std::int64_t step, std::int64_t now_ns) {
+  const HealthSample health = joined(point_.health, newest);
   health_.add_sample(health);
   std::array<Scalar, EventFile::kScalarsMax> scalars;
   std::size_t count = 0;
   const auto add = [&](std::string_view tag, double value) {
     if (!std::isnan(value)) scalars[count++] = {tag, static_cast<float>(value)};
   };
-  const EpisodeMeans& episodes = episodes_since_point_;
+  const EpisodeMeans& episodes = point_.episodes;
   if (episodes.count > 0) {
     add("episode/return", episodes.return_sum / static_cast<double>(episodes.count));
     add("episode/length", episodes.length_sum / static_cast<double>(episodes.count));
@@ -303,13 +400,12 @@ void TrainingRun::add_events(const HealthSample& health, std::int64_t step, std:
   add("actor/weight_norm", health.actor_weight_norm);
   if (now_ns > event_ns_) {
     add("run/steps_per_second",
-        static_cast<double>(step - event_step_) * 1e9 / static_cast<double>(now_ns - event_ns_));
+        static_cast<double>(step - point_.step) * 1e9 / static_cast<double>(now_ns - event_ns_));
   }
   const double wall_time = wall_time_at_begin_s_ + static_cast<double>(now_ns - begin_ns_) * 1e-9;
-  check(events_.add(step, wall_time, {scalars.data(), count}), "the event file");
-  episodes_since_point_ = {};
+  if (has_events_) drop_events(events_.add(step, wall_time, {scalars.data(), count}));
+  point_ = {.step = step};
   event_ns_ = now_ns;
-  event_step_ = step;
   progress_.set_warnings(health_.warnings());
 }
 
@@ -317,7 +413,7 @@ void TrainingRun::loop() {
   ControlLoop& loop = session_.loop();
   Agent& agent = session_.agent();
   const std::int64_t every = config_.settings.checkpoint_every;
-  while (loop.steps() < config_.steps && !is_stop_requested()) {
+  while (loop.steps() < config_.steps && !must_end()) {
     if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
     const ControlLoop::Status status = loop.tick();
     const std::int64_t now_ns = clock_.now_ns();
@@ -339,21 +435,27 @@ void TrainingRun::loop() {
 
 // This thread is the writer: it does everything that may wait, while the loop has its own thread.
 void TrainingRun::loop_on_robot(Hands& hands) {
-  const RunSink sink = {.self = this,
-                        .episode =
-                            [](void* self, const EpisodeRecord& episode) {
-                              static_cast<TrainingRun*>(self)->finish_episode(episode);
-                            },
-                        .checkpoint =
-                            [](void* self, std::int64_t step) {
-                              static_cast<TrainingRun*>(self)->write_checkpoint(step);
-                            },
-                        .health =
-                            [](void* self, std::int64_t step, const HealthSample& health) {
-                              auto* run = static_cast<TrainingRun*>(self);
-                              run->add_events(health, step, run->clock_.now_ns());
-                            },
-                        .updates_per_sample = event_interval_};
+  const RunSink sink = {
+      .self = this,
+      .episode =
+          [](void* self, const EpisodeRecord& episode) {
+            static_cast<TrainingRun*>(self)->finish_episode(episode);
+          },
+      .checkpoint =
+          [](void* self, std::int64_t step, const SnapshotMeasures& measures) {
+            auto* run = static_cast<TrainingRun*>(self);
+            run->own_ = measures;
+            run->write_checkpoint(step);
+          },
+      .health =
+          [](void* self, std::int64_t step, const HealthSample& health) {
+            auto* run = static_cast<TrainingRun*>(self);
+            run->add_events(health, step, run->clock_.now_ns());
+          },
+      .lost_record = [](void* self,
+                        int error) { static_cast<TrainingRun*>(self)->drop(error, "record"); },
+      .updates_per_sample = event_interval_,
+      .updates_before = point_.health.ticks};
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
                   session_.identity().settings_hash, folder_, snapshot_, voice_, hands, sink);
   run.start();
@@ -361,23 +463,31 @@ void TrainingRun::loop_on_robot(Hands& hands) {
   while (!run.is_over()) {
     sleep_until(clock_.now_ns() + kPollNs);
     run.poll();
+    if (!trouble_.empty()) device_->stop();
     progress_.set_state(status_text(device_->world()));
     speed_.add(run.steps(), clock_.now_ns());
     progress_.update(run.steps(), clock_.now_ns());
   }
   run.finish();
   is_faulted_ = run.is_faulted();
-  real_time_ = run.summary();
+  own_ = run.measures();
+  measure();
+  real_time_ = run.summary(whole_->counts);
 }
 
 RunSummary TrainingRun::run() {
   open_best();
   if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
-  begin_ns_ = event_ns_ = clock_.now_ns();
-  event_step_ = first_step_;
+  begin_ns_ = clock_.now_ns();
+  event_ns_ = begin_ns_ - std::llround(point_.seconds * 1e9);
   wall_time_at_begin_s_ = wall_time_s();
-  speed_.start(first_step_, begin_ns_);
-  progress_.start(first_step_, begin_ns_);
+  speed_ = earlier_->speed;
+  if (first_step_ > earlier_->since_step) {
+    speed_.go_on(config_.steps, begin_ns_);
+  } else {
+    speed_.start(config_.steps, first_step_, begin_ns_);
+  }
+  progress_.start(earlier_->since_step, std::llround(earlier_->seconds * 1e9), begin_ns_);
   notice_.ready(begin_ns_);
   std::optional<Hands> hands;
   if (device_ != nullptr) {
@@ -396,36 +506,59 @@ RunSummary TrainingRun::run() {
   progress_.finish(session_.loop().steps(), end_ns_);
   notice_.stopping();
   if (hands) hands->is_at(kWritingCheckpoint);
-  // A faulted learner is kept out of the checkpoint: the last good one stands.
-  if (is_faulted_) {
-    check(log_.sync(), "episodes.csv");
-  } else if (session_.loop().steps() != checkpoint_.step()) {
-    checkpoint();
-  }
-  check(events_.flush(), "the event file");
-  close_best();
+  write_last_checkpoint();
   if (hands) hands->is_at(kWritingResults);
   return write_results();
 }
 
-// What is told about the run. It learnt what it learnt even where there is no room for this.
+// A faulted learner is kept out of the checkpoint: the last good one stands.
+void TrainingRun::write_last_checkpoint() {
+  if (is_faulted_) {
+    note(log_.sync(), "episodes.csv");
+    measure();
+  } else if (session_.loop().steps() != checkpoint_.step()) {
+    checkpoint();
+  } else {
+    write_measured(checkpoint_.key());
+  }
+  static_cast<void>(log_.finish());
+  if (has_events_) drop_events(events_.flush());
+  close_best();
+}
+
+// What is told about the run. It learnt what it learnt even where there is no room for this, and
+// the report can be made again.
 RunSummary TrainingRun::write_results() {
-  const RunSummary result = summary();
+  RunSummary result = summary();
+  const auto optional = [&](const char* file, const std::function<void()>& write) {
+    try {
+      write();
+    } catch (const IoError& error) {
+      voice_.say(std::string("instep: warning: ") + error.what() +
+                 "; the run is complete without it");
+      result.left_out.emplace_back(file);
+    }
+  };
   try {
     write_file(folder_ + "/summary.json", json_text(to_json(result), 2) + '\n');
-    const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
-    if (is_changed && !is_faulted_) {
-      voice_.say("comparing with frozen copies, which make as many steps each...");
-      const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
+  } catch (const IoError& error) {
+    if (trouble_.empty()) trouble_ = error.what();
+  }
+  const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
+  if (is_changed && !is_faulted_) {
+    voice_.say("comparing with frozen copies, which make as many steps each...");
+    const auto adaptation = compare_with_frozen(config_, folder_, *change_, checkpoint_.step());
+    optional(WorldChange::kResultName, [&] {
       write_file(folder_ + '/' + WorldChange::kResultName,
                  json_text(to_json(adaptation), 2) + '\n');
-    }
-    record_picture();
+    });
+  }
+  optional(RecordedEpisode::kName, [&] { record_picture(); });
+  optional("report.html", [&] {
     const RunRecord record = read_run_record(folder_);
     write_file(folder_ + "/report.html", render_report({&record, 1}));
-  } catch (const IoError& error) {
-    throw IoError(error.what() + advice());
-  }
+  });
+  if (!trouble_.empty()) throw IoError(trouble_ + advice());
   return result;
 }
 
@@ -443,20 +576,21 @@ RunSummary TrainingRun::summary() {
   facts.ended = is_faulted_ ? "faulted" : steps < config_.steps ? "interrupted" : "done";
   facts.steps = steps;
   facts.episodes = session_.loop().state().episodes;
-  facts.seconds = earlier_seconds_ + static_cast<double>(end_ns_ - begin_ns_) * 1e-9;
-  facts.steps_per_second = steps > first_step_ && end_ns_ > begin_ns_
-                               ? static_cast<double>(steps - first_step_) * 1e9 /
-                                     static_cast<double>(end_ns_ - begin_ns_)
-                               : 0.0;
+  facts.measured_since_step = whole_->since_step;
+  facts.seconds = whole_->seconds_before + whole_->seconds;
+  facts.steps_per_second = whole_->steps_per_second(steps);
+  facts.gpu = whole_->gpu;
   facts.agent = &session_.agent();
-  facts.latency = &session_.loop().latency();
+  facts.latency = &whole_->counts.loop.latency;
   facts.snapshot_bytes = snapshot_.size();
-  facts.speed = &speed_;
+  facts.speed = &whole_->speed;
   facts.folder = folder_;
   facts.command = command_;
   facts.warnings = health_.warnings_ever();
   facts.real_time = real_time_;
-  return summarize(facts);
+  RunSummary result = summarize(facts);
+  result.left_out = left_out_;
+  return result;
 }
 
 }  // namespace instep

@@ -13,6 +13,7 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/listen/voice.h"
 #include "tools/library/run/adaptation.h"
+#include "tools/library/run/measured.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/stop_request.h"
@@ -33,13 +34,6 @@ struct RunStart {
 // of `config`'s. Throws CommandError.
 std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& config);
 
-// The mean return and length of the episodes since the last point of the event file.
-struct EpisodeMeans {
-  std::int64_t count = 0;
-  double return_sum = 0.0;
-  double length_sum = 0.0;
-};
-
 // A run in its folder. The constructor writes the first files of a new run, or reads those of a
 // resumed one; both throw CommandError.
 class TrainingRun {
@@ -59,16 +53,25 @@ class TrainingRun {
   void loop();
   void loop_on_robot(Hands& hands);
   void finish_episode(const EpisodeRecord& episode);
-  void add_events(const HealthSample& health, std::int64_t step, std::int64_t now_ns);
+  void add_events(const HealthSample& newest, std::int64_t step, std::int64_t now_ns);
   void checkpoint();
   void write_checkpoint(std::int64_t step);
+  void write_last_checkpoint();
+  void take_measured();
+  void measure();
+  void write_measured(const CheckpointKey& key);
   void take_change(const RunStart& start);
   void open_before_change();
   void change_world();
   void open_best();
   void close_best();
   void check(int error, const char* file) const;
+  void note(int error, const char* file);
+  void drop(int error, const std::string& file);
+  void drop_events(int error);
+  bool must_end() const { return is_stop_requested() || !trouble_.empty(); }
   std::string advice() const;
+  double own_seconds() const;
   double seconds() const;
   void record_picture();
   RunSummary write_results();
@@ -86,10 +89,9 @@ class TrainingRun {
   EpisodeLog log_;
   EventFile events_;
   Health health_;
-  EpisodeMeans episodes_since_point_;
+  OpenPoint point_;
   std::int64_t event_interval_ = 1;
   std::int64_t event_ns_ = 0;
-  std::int64_t event_step_ = 0;
   std::vector<std::uint8_t> snapshot_;
   SpeedRecord speed_;
   Voice voice_;
@@ -100,7 +102,14 @@ class TrainingRun {
   std::int64_t best_since_step_ = -1;  // of a resumed run: when its best episodes had ended
   std::int64_t begin_ns_ = 0;
   std::int64_t end_ns_ = 0;
-  double earlier_seconds_ = 0.0;
+  std::unique_ptr<Measured> earlier_;     // in other parts of the run
+  SnapshotMeasures own_;                  // in this one
+  std::unique_ptr<Measured> whole_;       // in all
+  std::optional<MeasuredFile> measured_;  // none: given up
+  std::string trouble_;                   // a file that ends the run, and why
+  bool has_lost_lines_ = false;           // of episodes.csv: no checkpoint may count them
+  bool has_events_ = false;
+  std::vector<std::string> left_out_;
   double wall_time_at_begin_s_ = 0.0;
   bool is_faulted_ = false;
   std::optional<RealTimeSummary> real_time_;  // of a run on a robot

@@ -99,6 +99,29 @@ TEST(RunSummary, TellsEveryLossOfLearning) {
   }
 }
 
+// A run that is gone on with a hundred times has some points of all its parts.
+TEST(SpeedRecord, ReachesOverAllPartsOfARun) {
+  constexpr std::int64_t kNsPerStep = 1000;
+  SpeedRecord speed;
+  std::int64_t steps = 100;
+  std::int64_t step = 0;
+  std::int64_t now_ns = 5;
+  speed.start(steps, 0, now_ns);
+  for (int part = 0; part < 100; ++part) {
+    while (step < steps - 30) speed.add(++step, now_ns += kNsPerStep);
+    speed = speed.paused(now_ns);
+    steps += 100;
+    now_ns += 1'000'000'000;  // nobody trains
+    speed.go_on(steps, now_ns);
+  }
+  const std::vector<SpeedRow> rows = speed.rows();
+  EXPECT_GT(rows.size(), 20U);
+  EXPECT_LE(rows.size(), 64U);
+  EXPECT_LT(rows.front().step, 1000);
+  EXPECT_GT(rows.back().step, step - 1000);
+  for (const SpeedRow& row : rows) EXPECT_EQ(row.steps_per_second, 1e6);
+}
+
 TEST(RunSummary, IsNotExactWhereTheLearnerDroppedSomething) {
   const TemporaryFolder folder;
   EpisodeLog log;
@@ -108,7 +131,7 @@ TEST(RunSummary, IsNotExactWhereTheLearnerDroppedSomething) {
   apply_task_defaults(config.settings, require_task(config.task));
   RunSession session(config);
   const LoopLatency latency;
-  const SpeedRecord speed(10);
+  const SpeedRecord speed;
   RunFacts facts;
   facts.config = config;
   facts.agent = &session.agent();

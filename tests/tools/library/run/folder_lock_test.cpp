@@ -117,9 +117,9 @@ TEST(TwoRuns, ResumedAtOnceOneIsAloneThere) {
     const bool is_first = is_first_refused(first, second);
     RunningCommand& winner = is_first ? second : first;
     expect_refused(is_first ? first : second, winner);
+    interrupt(winner, run);
     EXPECT_THAT(read_bytes(run + "/config.toml"),
                 HasSubstr("steps = " + (is_first ? steps.second : steps.first)));
-    interrupt(winner, run);
     ASSERT_EQ(run_command(train_words(folder / "alone", "1", steps_of(run))).exit_code, 0);
     expect_as_if_alone(run, folder / "alone");
     if (HasFailure()) return;

@@ -123,15 +123,29 @@ TEST(RealTime, TellsHowTheLearnerIs) {
 TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
+  RunSummary first;
   {
     RobotRun run(loopback, folder.path(), 500, false);
-    run.run.run();
+    first = run.run.run();
   }
   RunSummary summary;
   {
     RobotRun run(loopback, folder.path(), 900, true);
     summary = run.run.run();
   }
+  // Counters and times are of both parts.
+  const RealTimeSummary& real = *summary.real_time;
+  EXPECT_GE(real.running_ticks, 850U);
+  EXPECT_GT(real.packets, first.real_time->packets + 300);
+  EXPECT_GT(real.commands_sent, first.real_time->commands_sent + 300);
+  EXPECT_GE(real.overruns.overrun_ticks, first.real_time->overruns.overrun_ticks);
+  EXPECT_GE(real.wakeup_us->max, first.real_time->wakeup_us->max);
+  EXPECT_GE(real.late_ticks, first.real_time->late_ticks);
+  EXPECT_GT(summary.seconds, first.seconds + 1.0);
+  EXPECT_EQ(summary.measured_since_step, 0);
+  std::uint64_t updates = 0;
+  for (const HistogramRow& row : summary.update_histogram) updates += row.count;
+  EXPECT_GE(updates, 850U);
   EXPECT_EQ(summary.steps, 900);
   EXPECT_EQ(summary.episodes, 1) << "the one that was cut";
   const std::vector<Episode> episodes = read_episodes(folder.path() + "/episodes.csv");
@@ -244,7 +258,7 @@ struct DelayedWriter {
   static void episode(void* self, const EpisodeRecord&) {
     ++static_cast<DelayedWriter*>(self)->episodes;
   }
-  static void checkpoint(void* self, std::int64_t) {
+  static void checkpoint(void* self, std::int64_t, const SnapshotMeasures&) {
     auto* writer = static_cast<DelayedWriter*>(self);
     writer->episodes_counted.push_back(ControlLoop::episodes_in(writer->snapshot));
     writer->episodes_given.push_back(writer->episodes);
