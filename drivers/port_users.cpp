@@ -70,12 +70,12 @@ std::set<pid_t> lock_holders(const Port& port, const std::string& root) {
   return processes;
 }
 
-bool has_it_open(const fs::path& process, const Port& port) {
+bool has_it_open(const fs::path& process, const fs::path& file) {
   std::error_code failed;
   for (fs::directory_iterator entry(process / "fd", failed), end; !failed && entry != end;
        entry.increment(failed)) {
     std::error_code ignored;
-    if (fs::read_symlink(entry->path(), ignored) == port.file) return true;
+    if (fs::read_symlink(entry->path(), ignored) == file) return true;
   }
   return false;
 }
@@ -145,9 +145,11 @@ bool is_usb_port(const Port& port) {
 
 }  // namespace
 
-std::vector<PortUser> port_users(const std::string& path, const std::string& root) {
-  const Port port = find_port(path, root);
-  const std::set<pid_t> lockers = lock_holders(port, root);
+namespace {
+
+// All processes but this one of which `how_of` answers true, which sets `how`.
+template <class Judge>
+std::vector<PortUser> processes_that(const std::string& root, const Judge& how_of) {
   std::vector<PortUser> users;
   std::error_code failed;
   for (fs::directory_iterator entry(root + "/proc", failed), end; !failed && entry != end;
@@ -157,9 +159,24 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
     if (user.process <= 0 || (root.empty() && user.process == getpid())) continue;
     user.command = words_of(entry->path());
     std::istringstream(read_text(entry->path() / "comm")) >> user.name;
+    if (!how_of(entry->path(), user)) continue;
+    user.is_halted = is_halted(entry->path());
+    users.push_back(std::move(user));
+  }
+  std::sort(users.begin(), users.end(),
+            [](const PortUser& a, const PortUser& b) { return a.process < b.process; });
+  return users;
+}
+
+}  // namespace
+
+std::vector<PortUser> port_users(const std::string& path, const std::string& root) {
+  const Port port = find_port(path, root);
+  const std::set<pid_t> lockers = lock_holders(port, root);
+  return processes_that(root, [&](const fs::path& process, PortUser& user) {
     const auto names_it = [&](const std::string& word) { return port.names.contains(word); };
     const auto& words = user.command;
-    if (has_it_open(entry->path(), port)) {
+    if (has_it_open(process, port.file)) {
       user.how = How::kHasItOpen;
     } else if (lockers.contains(user.process)) {
       user.how = How::kHasTheLock;
@@ -168,14 +185,28 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
     } else if (words.size() > 1 && std::any_of(words.begin() + 1, words.end(), names_it)) {
       user.how = How::kNamesIt;
     } else {
-      continue;
+      return false;
     }
-    user.is_halted = is_halted(entry->path());
-    users.push_back(std::move(user));
+    return true;
+  });
+}
+
+std::vector<PortUser> lock_users(const std::string& name, const std::string& root) {
+  // "0000000000000000: 00000002 00000000 00010000 0001 01 12345 @instep/127.0.0.1"
+  std::istringstream lines(read_text(root + "/proc/net/unix"));
+  std::string socket;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word;
+    std::string inode;
+    for (int i = 0; i < 7; ++i) words >> inode;
+    if (words >> word && word == '@' + name) socket = "socket:[" + inode + ']';
   }
-  std::sort(users.begin(), users.end(),
-            [](const PortUser& a, const PortUser& b) { return a.process < b.process; });
-  return users;
+  if (socket.empty()) return {};
+  return processes_that(root, [&socket](const fs::path& process, PortUser& user) {
+    user.how = How::kHasTheLock;
+    return has_it_open(process, socket);
+  });
 }
 
 bool is_console(const std::string& path, const std::string& root) {

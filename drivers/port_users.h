@@ -11,7 +11,7 @@ namespace instep {
 struct PortUser {
   enum class How {
     kHasItOpen,
-    kHasTheLock,  // of a user whose files cannot be looked at
+    kHasTheLock,  // of the port, of a user whose files cannot be looked at; or of a host
     kNamesIt,     // on its command line
     kMayTakeIt,   // a service that opens every port it finds, unless it is told not to
   };
@@ -27,6 +27,9 @@ struct PortUser {
 // the folder that the system's files lie in, "" for this machine. What the system does not tell is
 // left out; never throws for a missing file.
 std::vector<PortUser> port_users(const std::string& path, const std::string& root = "");
+
+// The processes that hold a local socket of that name in no folder, without the calling one.
+std::vector<PortUser> lock_users(const std::string& name, const std::string& root = "");
 
 // Whether the kernel writes its messages to the port.
 bool is_console(const std::string& path, const std::string& root = "");

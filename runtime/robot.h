@@ -6,7 +6,9 @@
 //                          (I/O thread,   (limits, safety,
 //                           or simulated)  RobotTask)
 //
-// RobotWorld is the same on real and on simulated time; only the link differs.
+// RobotWorld is the same on real and on simulated time; only the link differs. Bytes pass on one or
+// several channels, such as a serial port or a TCP connection. They are numbered from 0 on, in the
+// order of the driver's table.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +20,8 @@
 #include "kernels/philox.h"
 
 namespace instep {
+
+inline constexpr int kChannelsMax = 4;
 
 // One message of a device, framing and checksum already checked, as it came over the wire.
 struct Packet {
@@ -84,20 +88,25 @@ class Session {
   Session& operator=(const Session&) = delete;
   virtual ~Session() = default;
 
-  // The transport has just been opened, or opened again: forget half-read bytes, start the
+  virtual int channel_count() const { return 1; }
+  // Whether the channel is to be open. The link opens and closes it, and tries again while it
+  // cannot be opened.
+  virtual bool wants(int /*channel*/) const { return true; }
+
+  // The channel has just been opened, or opened again: forget half-read bytes, start the
   // handshake.
-  virtual void on_connect(std::int64_t now_ns) = 0;
-  // The transport has gone (unplugged, closed by the peer).
-  virtual void on_disconnect(std::int64_t now_ns) = 0;
-  // The transport is there, but somebody else has had it in between: the port's settings were
+  virtual void on_connect(int channel, std::int64_t now_ns) = 0;
+  // The channel has gone (unplugged, closed by either end).
+  virtual void on_disconnect(int channel, std::int64_t now_ns) = 0;
+  // The channel is open, but somebody else has had the device in between: the port's settings were
   // wrong, or the guardian has stopped the device. What was sent may not have been heard, the
   // device may be in another mode, and half-read bytes are void.
-  virtual void on_interruption(std::int64_t now_ns) {
-    on_disconnect(now_ns);
-    on_connect(now_ns);
+  virtual void on_interruption(int channel, std::int64_t now_ns) {
+    on_disconnect(channel, now_ns);
+    on_connect(channel, now_ns);
   }
   // Bytes have arrived, any number, split anywhere.
-  virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+  virtual void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                         PacketSink& sink) = 0;
   // The newest command. Older ones that were not sent yet are void.
   virtual void on_command(const Command& command, std::int64_t now_ns) = 0;
@@ -105,12 +114,13 @@ class Session {
   // next at the latest.
   virtual std::int64_t poll(std::int64_t now_ns) = 0;
 
-  // Bytes that wait to be written. consume(n) says that the first n of them have been.
-  virtual std::span<const std::uint8_t> output() const = 0;
-  virtual void consume(std::size_t bytes) = 0;
+  // Bytes that wait to be written to the channel. consume(n) says that the first n of them have
+  // been.
+  virtual std::span<const std::uint8_t> output(int channel) const = 0;
+  virtual void consume(int channel, std::size_t bytes) = 0;
 
   // True while a sleeping device is to be woken by its wake line (RTS of a serial port, pulled
-  // low). Transports without such a line ignore it.
+  // low). Channels without such a line ignore it.
   virtual bool wake_line() const { return false; }
 
   virtual LinkState state() const = 0;
@@ -128,17 +138,23 @@ class DeviceSimulator {
   DeviceSimulator& operator=(const DeviceSimulator&) = delete;
   virtual ~DeviceSimulator() = default;
 
+  // Channels are the session's, and behind them, where a stop has a connection of its own, that.
+  // The host opens the channel, or has it open: answers whether it is open. False while a fault has
+  // the cable unplugged, and once for each time that the device has closed it.
+  virtual bool open(int channel) = 0;
+  // The host has closed the channel.
+  virtual void close(int /*channel*/) {}
   // Bytes from the host arrive.
-  virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) = 0;
+  virtual void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns) = 0;
   // Lets the world go on until now_ns. Answers when something happens next by itself (a byte is
   // due, a physics step), so that the caller can jump there.
   virtual std::int64_t advance(std::int64_t now_ns) = 0;
-  // Moves what has left the device's UART by now into out; answers how many bytes that were.
-  virtual std::size_t read(std::span<std::uint8_t> out) = 0;
-  // False while a fault has the cable unplugged.
-  virtual bool is_plugged() const = 0;
+  // Moves what has reached the host by now into out; answers how many bytes that were.
+  virtual std::size_t read(int channel, std::span<std::uint8_t> out) = 0;
   // What the host does with the wake line; see Session::wake_line().
   virtual void set_wake_line(bool /*is_low*/, std::int64_t /*now_ns*/) {}
+  // What an onlooker sees: some part of it moves, or is about to.
+  virtual bool moves() const = 0;
 };
 
 // Commands and packets as the control loop sees them, whatever is behind. Loop thread only; nothing

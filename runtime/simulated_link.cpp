@@ -45,29 +45,40 @@ bool SimulatedLink::next_packet(Packet* out) {
 // Everything that happens at now_ns.
 void SimulatedLink::exchange() {
   state_.device_ns = device_.advance(state_.now_ns);
-  const bool is_plugged = device_.is_plugged();
-  if (is_plugged != (state_.is_plugged != 0)) {
-    state_.is_plugged = is_plugged ? 1 : 0;
-    if (is_plugged) {
-      session_.on_connect(state_.now_ns);
-    } else {
-      session_.on_disconnect(state_.now_ns);
-    }
-  }
-  std::array<std::uint8_t, 4096> bytes;
-  const std::size_t count = device_.read(bytes);
-  if (count > 0) session_.on_bytes({bytes.data(), count}, state_.now_ns, *this);
+  const int channels = session_.channel_count();
+  for (int channel = 0; channel < channels; ++channel) receive(channel);
   state_.session_ns = session_.poll(state_.now_ns);
   if (session_.wake_line() != (state_.wake_line != 0)) {
     state_.wake_line = session_.wake_line() ? 1 : 0;
     device_.set_wake_line(session_.wake_line(), state_.now_ns);
   }
-  const auto output = session_.output();
-  if (!output.empty() && is_plugged) {
-    device_.on_bytes(output, state_.now_ns);
-    session_.consume(output.size());
-    state_.device_ns = device_.advance(state_.now_ns);
+  for (int channel = 0; channel < channels; ++channel) send(channel);
+}
+
+void SimulatedLink::receive(int channel) {
+  const bool is_open = session_.wants(channel) && device_.open(channel);
+  if (is_open != is_channel_open(channel)) {
+    state_.open_channels ^= std::int64_t{1} << channel;
+    if (is_open) {
+      session_.on_connect(channel, state_.now_ns);
+    } else {
+      device_.close(channel);
+      session_.on_disconnect(channel, state_.now_ns);
+    }
   }
+  std::array<std::uint8_t, 4096> bytes;
+  for (std::size_t count = bytes.size(); is_open && count == bytes.size();) {
+    count = device_.read(channel, bytes);
+    if (count > 0) session_.on_bytes(channel, {bytes.data(), count}, state_.now_ns, *this);
+  }
+}
+
+void SimulatedLink::send(int channel) {
+  const auto output = session_.output(channel);
+  if (output.empty() || !is_channel_open(channel)) return;
+  device_.on_bytes(channel, output, state_.now_ns);
+  session_.consume(channel, output.size());
+  state_.device_ns = device_.advance(state_.now_ns);
 }
 
 void SimulatedLink::post(const Command& command) {
@@ -90,7 +101,8 @@ void SimulatedLink::save_state(std::span<std::uint8_t> out) const {
 bool SimulatedLink::load_state(std::span<const std::uint8_t> in) {
   return load_plain(in, state_, [](const State& state) {
     constexpr auto kMax = static_cast<std::int64_t>(kPacketsMax);
-    bool valid = state.now_ns >= 0 && state.now_ns < INT64_MAX / 4 && state.first >= 0 &&
+    bool valid = state.now_ns >= 0 && state.now_ns < INT64_MAX / 4 && state.open_channels >= 0 &&
+                 state.open_channels < std::int64_t{1} << kChannelsMax && state.first >= 0 &&
                  state.first < kMax && state.count >= 0 && state.count <= kMax;
     for (const Packet& packet : state.packets) {
       valid = valid && packet.size <= Packet::kBytesMax && packet.time_ns >= 0 &&

@@ -19,7 +19,7 @@ class SimulatedLink final : public RobotLink, private PacketSink {
 
   SimulatedLink(Session& session, DeviceSimulator& device);
 
-  // Time 0 again: both have been made or restarted, and the cable is plugged in.
+  // Time 0 again: both have been made or restarted.
   void restart();
 
   std::int64_t now_ns() const override { return state_.now_ns; }
@@ -37,9 +37,9 @@ class SimulatedLink final : public RobotLink, private PacketSink {
   // Members of eight bytes or multiples of them, so that no padding makes equal states differ.
   struct State {
     std::int64_t now_ns = 0;
-    std::int64_t device_ns = 0;   // when the device wants to be called next
-    std::int64_t session_ns = 0;  // and the session
-    std::int64_t is_plugged = 0;
+    std::int64_t device_ns = 0;      // when the device wants to be called next
+    std::int64_t session_ns = 0;     // and the session
+    std::int64_t open_channels = 0;  // a bit each
     std::int64_t wake_line = 0;
     std::int64_t first = 0;
     std::int64_t count = 0;
@@ -48,6 +48,9 @@ class SimulatedLink final : public RobotLink, private PacketSink {
 
   void take(const Packet& packet) override;
   void exchange();
+  void receive(int channel);
+  void send(int channel);
+  bool is_channel_open(int channel) const { return (state_.open_channels >> channel & 1) != 0; }
 
   Session& session_;
   DeviceSimulator& device_;

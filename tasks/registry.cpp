@@ -4,7 +4,6 @@
 #include <array>
 
 #include "tasks/create_mover/create_mover.h"
-#include "tasks/create_mover/create_mover_robot.h"
 #include "tasks/dot_reacher/dot_reacher.h"
 #include "tasks/mujoco/mujoco_task.h"
 
@@ -72,7 +71,10 @@ constexpr std::array kTasks = {
              .make = make_create_mover,
              .changes =
                  "left_wheel, right_wheel (0 to 1.5), sensor_swap (0, 1) and delay (0 to 6 steps)",
-             .make_robot = make_create_mover_robot},
+             .make_robot = []() -> std::unique_ptr<RobotTask> {
+               return std::make_unique<CreateMover>();
+             },
+             .driver = "create2"},
     robot_task<Robot::kHopper>({.name = "hopper",
                                 .summary = "one leg hops forward (Gymnasium's Hopper-v4)",
                                 .observation_dim = 11,

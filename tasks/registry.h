@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "runtime/environment.h"
-#include "runtime/realtime/robot_kit.h"
+#include "runtime/robot.h"
 #include "runtime/settings.h"
 
 namespace instep {
@@ -36,8 +36,10 @@ struct TaskInfo {
   std::string_view missing{};
   // What Environment::change() takes, with the values, as text for users; empty when nothing.
   std::string_view changes{};
-  // For real time: the robot's driver and the task on it; null for tasks that have no robot.
-  RobotKit (*make_robot)() = nullptr;
+  // For real time: the task on a robot, and the name of the robot's driver; null and empty for
+  // tasks that have no robot.
+  std::unique_ptr<RobotTask> (*make_robot)() = nullptr;
+  std::string_view driver{};
 };
 
 // Gives the settings' algorithm its initial values, and the task's own over them.

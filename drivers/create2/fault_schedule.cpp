@@ -87,7 +87,7 @@ void Create2FaultSchedule::begin(Create2Fault fault, double share, std::int64_t 
       return simulator.set_charge_mah(1490.0);
     case Create2Fault::kReset: {
       constexpr std::array<std::uint8_t, 1> kReset = {7};
-      simulator.on_bytes(kReset, since_ns_);
+      simulator.on_bytes(0, kReset, since_ns_);
       return;
     }
     case Create2Fault::kNone:

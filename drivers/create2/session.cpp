@@ -114,7 +114,7 @@ void Create2Session::send(Create2Opcode opcode) {
 }
 
 // Zeros need no room in the state: they stand before a copy of the output.
-std::span<const std::uint8_t> Create2Session::output() const {
+std::span<const std::uint8_t> Create2Session::output(int) const {
   const auto padding = static_cast<std::size_t>(state_.padding);
   const auto size = static_cast<std::size_t>(state_.output_size);
   if (padding == 0) return {state_.output.data(), size};
@@ -122,7 +122,7 @@ std::span<const std::uint8_t> Create2Session::output() const {
   return {padded_.data() + kLongPaddingBytes - padding, padding + size};
 }
 
-void Create2Session::consume(std::size_t bytes) {
+void Create2Session::consume(int, std::size_t bytes) {
   const auto size = static_cast<std::size_t>(state_.output_size);
   const std::size_t zeros = std::min(bytes, static_cast<std::size_t>(state_.padding));
   const std::size_t rest = bytes - zeros;
@@ -143,14 +143,14 @@ bool Create2Session::wake_line() const {
 // ------------------------------------------------------------------------------------------------
 // Getting frames
 
-void Create2Session::on_connect(std::int64_t now_ns) {
+void Create2Session::on_connect(int, std::int64_t now_ns) {
   state_.now_ns = now_ns;
   state_.attempt = 0;
   state_.has_failed = 0;
   begin_start();
 }
 
-void Create2Session::on_disconnect(std::int64_t now_ns) {
+void Create2Session::on_disconnect(int, std::int64_t now_ns) {
   state_.now_ns = now_ns;
   if (state_.phase != kClosed) state_.trouble = kUnplugged;
   clear_output();
@@ -265,7 +265,7 @@ void Create2Session::note_standstill(std::int64_t now_ns) {
   state_.now_ns = now_ns;
 }
 
-void Create2Session::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+void Create2Session::on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                               PacketSink& sink) {
   note_standstill(now_ns);
   look_for_text(bytes);

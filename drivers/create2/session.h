@@ -60,16 +60,16 @@ class Create2Session final : public Session {
   // As made.
   void restart() { state_ = State(kCreate2StreamIds); }
 
-  void on_connect(std::int64_t now_ns) override;
-  void on_disconnect(std::int64_t now_ns) override;
+  void on_connect(int channel, std::int64_t now_ns) override;
+  void on_disconnect(int channel, std::int64_t now_ns) override;
   // All bytes that are there at now_ns: several frames in one call are taken for a backlog, whose
   // frames were sent one stream period after another.
-  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                 PacketSink& sink) override;
   void on_command(const Command& command, std::int64_t now_ns) override;
   std::int64_t poll(std::int64_t now_ns) override;
-  std::span<const std::uint8_t> output() const override;
-  void consume(std::size_t bytes) override;
+  std::span<const std::uint8_t> output(int channel) const override;
+  void consume(int channel, std::size_t bytes) override;
   bool wake_line() const override;
   LinkState state() const override;
   const LinkCounters& counters() const override { return state_.counters; }

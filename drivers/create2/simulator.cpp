@@ -129,7 +129,7 @@ bool Create2Simulator::happens(double probability, std::uint32_t purpose,
   return probability > 0.0 && draw(purpose, index) < probability;
 }
 
-void Create2Simulator::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) {
+void Create2Simulator::on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t now_ns) {
   if (state_.is_plugged == 0) return;
   for (const std::uint8_t byte : bytes) {
     if (state_.as_sent.take(byte)) check_limits(state_.as_sent.command());
@@ -179,7 +179,7 @@ std::int64_t Create2Simulator::advance(std::int64_t now_ns) {
   return sent > now_ns ? std::min(sent, next) : next;
 }
 
-std::size_t Create2Simulator::read(std::span<std::uint8_t> out) {
+std::size_t Create2Simulator::read(int, std::span<std::uint8_t> out) {
   if (state_.is_plugged == 0) return 0;
   std::int64_t until = state_.now_ns;
   if (faults_.lump_s > 0.0) {

@@ -92,14 +92,19 @@ class Create2Simulator final : public DeviceSimulator {
   // obstacles follow from its seed alone. Changes, faults and counters stay.
   void restart(const Random& random, std::uint64_t step);
 
-  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) override;
+  bool open(int) override { return is_plugged(); }
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns) override;
   std::int64_t advance(std::int64_t now_ns) override;
-  std::size_t read(std::span<std::uint8_t> out) override;
-  bool is_plugged() const override { return state_.is_plugged != 0; }
+  std::size_t read(int channel, std::span<std::uint8_t> out) override;
   void set_wake_line(bool is_low, std::int64_t now_ns) override;
+  bool moves() const override {
+    return state_.target_left != 0.0 || state_.target_right != 0.0 ||
+           state_.arena.left_mm_s != 0.0 || state_.arena.right_mm_s != 0.0;
+  }
 
   // ----- things that happen to a robot
   void set_plugged(bool is_plugged);
+  bool is_plugged() const { return state_.is_plugged != 0; }
   void set_lifted(bool is_lifted) { state_.arena.is_lifted = is_lifted ? 1 : 0; }
   void set_cliffs(int bits) { state_.arena.cliffs = bits & 15; }  // L, FL, FR, R
   void set_charge_mah(double charge_mah);

@@ -35,12 +35,12 @@ void Create2OnPort::take(std::span<const std::uint8_t> bytes, std::int64_t now_n
   if (bytes.empty()) return;
   if (!options_.is_strict) {
     simulator_.set_host_baud_code(baud_code(port_.baud()));
-    simulator_.on_bytes(bytes, now_ns);
+    simulator_.on_bytes(0, bytes, now_ns);
     return;
   }
   hear_bytes(bytes, port_.baud(), robot_baud(), &heard_);
   simulator_.set_host_baud_code(simulator_.baud_code());
-  simulator_.on_bytes(heard_, now_ns);
+  simulator_.on_bytes(0, heard_, now_ns);
 }
 
 void Create2OnPort::send_as_another_program(std::span<const std::uint8_t> bytes,
@@ -55,7 +55,7 @@ std::int64_t Create2OnPort::advance(std::int64_t now_ns) {
   std::array<std::uint8_t, 4096> bytes;
   take({bytes.data(), port_.read(bytes)}, now_ns);
   const std::int64_t next_ns = simulator_.advance(now_ns);
-  const std::size_t count = simulator_.read(bytes);
+  const std::size_t count = simulator_.read(0, bytes);
   if (options_.is_strict) {
     hear_bytes({bytes.data(), count}, robot_baud(), port_.baud(), &heard_);
     port_.write(heard_);

@@ -44,7 +44,7 @@ UrSession::UrSession(const UrSessionOptions& options)
 // ------------------------------------------------------------------------------------------------
 // Channels
 
-void UrSession::on_connect(UrChannel channel, std::int64_t now_ns) {
+void UrSession::on_connect(int channel, std::int64_t now_ns) {
   now_ns_ = now_ns;
   switch (channel) {
     case UrChannel::kRtde:
@@ -59,7 +59,7 @@ void UrSession::on_connect(UrChannel channel, std::int64_t now_ns) {
   }
 }
 
-void UrSession::on_disconnect(UrChannel channel, std::int64_t now_ns) {
+void UrSession::on_disconnect(int channel, std::int64_t now_ns) {
   now_ns_ = now_ns;
   switch (channel) {
     case UrChannel::kRtde:
@@ -75,25 +75,31 @@ void UrSession::on_disconnect(UrChannel channel, std::int64_t now_ns) {
   }
 }
 
+void UrSession::on_interruption(int channel, std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  if (channel == UrChannel::kRtde) lose_program();
+}
+
 std::int64_t UrSession::retry_pause_ns(std::int64_t attempt) const {
   return std::min(options_.retry_ns_max,
                   options_.retry_ns << std::clamp<std::int64_t>(attempt, 0, 8));
 }
 
-bool UrSession::wants(UrChannel channel) const {
+bool UrSession::wants(int channel) const {
   switch (channel) {
     case UrChannel::kRtde:
       if (!is_rtde_open_) return rtde_.may_try_again() && now_ns_ >= rtde_retry_ns_;
       return !rtde_.has_given_up();
     case UrChannel::kScript:
-      return program_ == Program::kSending;
+      // A connection that is closed with bytes unread may take with it what was written last.
+      return program_ == Program::kSending || program_ == Program::kSent;
     case UrChannel::kDashboard:
       return options_.unlocks_max > 0 && is_rtde_open_ && has_readings_;
   }
   return false;
 }
 
-std::span<const std::uint8_t> UrSession::output(UrChannel channel) const {
+std::span<const std::uint8_t> UrSession::output(int channel) const {
   switch (channel) {
     case UrChannel::kRtde:
       return rtde_.output();
@@ -108,7 +114,7 @@ std::span<const std::uint8_t> UrSession::output(UrChannel channel) const {
   return {};
 }
 
-void UrSession::consume(UrChannel channel, std::size_t bytes) {
+void UrSession::consume(int channel, std::size_t bytes) {
   switch (channel) {
     case UrChannel::kRtde:
       return rtde_.consume(bytes);
@@ -126,8 +132,8 @@ void UrSession::consume(UrChannel channel, std::size_t bytes) {
   }
 }
 
-void UrSession::on_bytes(UrChannel channel, std::span<const std::uint8_t> bytes,
-                         std::int64_t now_ns, PacketSink& sink) {
+void UrSession::on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                         PacketSink& sink) {
   now_ns_ = now_ns;
   if (channel == UrChannel::kDashboard) return dashboard_.on_bytes(bytes);
   if (channel == UrChannel::kScript) return;  // read so that nothing piles up; all is said by RTDE
@@ -219,7 +225,7 @@ void UrSession::follow_safety() {
 // The program says who it is and counts its rounds. One that says nothing any more has ended, or
 // another has taken its place; that one is left alone.
 void UrSession::follow_program() {
-  if (!arm_runs()) return;
+  if (!arm_runs() || options_.is_listener) return;
   const bool is_ours = newest_.program == program_number_ && program_number_ != 0;
   const bool beats = now_ns_ - beat_ns_ < kBeatNs;
   switch (program_) {
@@ -264,6 +270,7 @@ void UrSession::start_program() {
               .stop_decel_rad_s2 = options_.stop_decel_rad_s2});
   program_ = Program::kSending;
   program_ns_ = now_ns_;
+  script_begin_ = 0;
   is_move_ = false;
 }
 
@@ -411,6 +418,7 @@ void UrSession::recover() {
 
 LinkState UrSession::state() const {
   if (!rtde_.may_try_again()) return LinkState::kFailed;
+  if (options_.is_listener && has_readings_) return LinkState::kReady;
   if (may_move()) return LinkState::kReady;
   return was_ready_ ? LinkState::kLost : LinkState::kConnecting;
 }

@@ -2,8 +2,6 @@
 // told, the secondary port (30002) to which the resident program is sent, and, only where recovery
 // was asked for, the dashboard (29999).
 //
-// A state machine over bytes, with time as an argument, as a Session is; one thread at a time.
-//
 // Times, all from the last package or command: an arm whose commands stay away stands still
 // dead_man_ns later, by this session. One whose packages stay away is told to stand after 100 ms.
 // One that nothing reaches stops by its own program: it begins to brake watchdog_s after the last
@@ -30,13 +28,18 @@ inline constexpr std::uint8_t kUrSetSlider = Command::kDeviceSpecific;
 // Ends the program on the controller; the next kMove starts it again.
 inline constexpr std::uint8_t kUrRelease = Command::kDeviceSpecific + 1;
 
-enum class UrChannel : std::uint8_t { kRtde, kScript, kDashboard };
-inline constexpr std::size_t kUrChannels = 3;
+struct UrChannel {
+  static constexpr int kRtde = 0;
+  static constexpr int kScript = 1;
+  static constexpr int kDashboard = 2;
+};
+inline constexpr int kUrChannels = 3;
 // The controller's ports, by channel.
 inline constexpr std::array<int, kUrChannels> kUrChannelPorts = {30004, 30002, 29999};
 
 struct UrSessionOptions {
   double frequency_hz = 125.0;  // packages a second
+  bool is_listener = false;     // sends the controller no program, so that the arm is not moved
   // The arm stands when no command has come for so long.
   std::int64_t dead_man_ns = 80'000'000;
   double watchdog_s = 0.04;
@@ -58,32 +61,32 @@ struct UrSessionCounters {
   std::uint64_t takeovers = 0;  // by another program
 };
 
-class UrSession {
+class UrSession final : public Session {
  public:
   explicit UrSession(const UrSessionOptions& options = {});
 
-  void on_connect(UrChannel channel, std::int64_t now_ns);
-  void on_disconnect(UrChannel channel, std::int64_t now_ns);
-  void on_bytes(UrChannel channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
-                PacketSink& sink);
-  void on_command(const Command& command, std::int64_t now_ns);
-  std::int64_t poll(std::int64_t now_ns);
+  int channel_count() const override { return kUrChannels; }
+  bool wants(int channel) const override;
+  void on_connect(int channel, std::int64_t now_ns) override;
+  void on_disconnect(int channel, std::int64_t now_ns) override;
+  // The guardian has put its own program in the place of ours: the connections are as they were.
+  void on_interruption(int channel, std::int64_t now_ns) override;
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+                PacketSink& sink) override;
+  void on_command(const Command& command, std::int64_t now_ns) override;
+  std::int64_t poll(std::int64_t now_ns) override;
+  std::span<const std::uint8_t> output(int channel) const override;
+  void consume(int channel, std::size_t bytes) override;
 
-  std::span<const std::uint8_t> output(UrChannel channel) const;
-  void consume(UrChannel channel, std::size_t bytes);
-  // Whether the channel is to be open: the caller opens and closes it accordingly.
-  bool wants(UrChannel channel) const;
-
-  LinkState state() const;
-  // What went wrong last and what to do about it, for people; empty when nothing did. Valid until
-  // the next call.
-  const char* error() const;
+  LinkState state() const override;
+  // Valid until the next call.
+  const char* error() const override;
   // Names of fields that the controller does not have, separated by commas; empty when it has all.
   const char* missing() const { return missing_.data(); }
   // False while somebody has slowed the arm: what is commanded is not what moves then.
   bool has_full_speed() const { return newest_.speed_fraction >= 1.0 - 1e-6; }
 
-  const LinkCounters& counters() const { return counters_; }
+  const LinkCounters& counters() const override { return counters_; }
   const UrSessionCounters& ur_counters() const { return ur_counters_; }
   const UrRtdeLink& rtde() const { return rtde_; }
   const UrReadings& newest() const { return newest_; }

@@ -20,12 +20,25 @@ void PortStop::open() {
   const int opened = port_.open(&address_);
   error_ = opened < 0 ? -opened : 0;
   descriptor_.reset(opened < 0 ? -1 : opened);
-  if (descriptor_.is_open()) return;
-  next_ns_ = clock_.now_ns() + kOpenPeriodNs;
+  is_connected_ = descriptor_.is_open() && port_.connected == nullptr;
+  opened_ns_ = clock_.now_ns();
+  next_ns_ = opened_ns_ + kOpenPeriodNs;
+}
+
+void PortStop::follow_connection(std::int64_t now_ns) {
+  const int error = port_.connected(descriptor_.get());
+  is_connected_ = error == 0;
+  if (error == EINPROGRESS) {
+    next_ns_ = opened_ns_ + kConnectNsMax;
+    if (now_ns >= next_ns_) lose(ETIMEDOUT);
+  } else if (error != 0) {
+    lose(error);
+  }
 }
 
 void PortStop::lose(int error) {
   descriptor_.reset();
+  is_connected_ = false;
   error_ = error;
   begun_ns_ = -1;
   next_ns_ = clock_.now_ns() + kOpenPeriodNs;
@@ -87,7 +100,8 @@ int PortStop::exchange(std::int64_t now_ns, bool may_read) {
 void PortStop::step(std::int64_t until_ns, int other, bool may_read) {
   std::int64_t now_ns = clock_.now_ns();
   if (!descriptor_.is_open() && now_ns >= next_ns_) open();
-  if (descriptor_.is_open()) {
+  if (descriptor_.is_open() && !is_connected_) follow_connection(now_ns);
+  if (is_connected_) {
     if (begun_ns_ < 0) begin(now_ns);
     const int error = exchange(now_ns, may_read);
     if (error != 0) lose(error);
@@ -97,8 +111,9 @@ void PortStop::step(std::int64_t until_ns, int other, bool may_read) {
   const std::int64_t left = std::max<std::int64_t>(0, std::min(until_ns, next_ns_) - now_ns);
   const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
                          static_cast<long>(left % 1'000'000'000)};
-  const bool must_write = descriptor_.is_open() && !stop_.output().empty();
-  const auto events = static_cast<short>((may_read ? POLLIN : 0) | (must_write ? POLLOUT : 0));
+  const bool must_write = descriptor_.is_open() && (!is_connected_ || !stop_.output().empty());
+  const bool must_read = may_read && is_connected_;
+  const auto events = static_cast<short>((must_read ? POLLIN : 0) | (must_write ? POLLOUT : 0));
   std::array<pollfd, 2> wanted = {pollfd{descriptor_.get(), events, 0}, pollfd{other, POLLIN, 0}};
   ppoll(wanted.data(), wanted.size(), &timeout, nullptr);
 }

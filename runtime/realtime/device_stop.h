@@ -47,11 +47,18 @@ class PortStop {
   // While a port cannot be opened it is tried again so often.
   static constexpr std::int64_t kOpenPeriodNs = 50'000'000;
 
+  // A port that is not connected after so long is opened anew.
+  static constexpr std::int64_t kConnectNsMax = 1'000'000'000;
+
   // Borrows everything. `descriptor`: the opened port, or none; it is closed when it is dead, and
   // opened again at `address`.
   PortStop(DeviceStop& stop, const PortOperations& port, PortAddress& address,
            Descriptor& descriptor)
-      : stop_(stop), port_(port), address_(address), descriptor_(descriptor) {}
+      : stop_(stop),
+        port_(port),
+        address_(address),
+        descriptor_(descriptor),
+        is_connected_(descriptor.is_open()) {}
 
   // One round: opens the port where it is closed, looks at its settings, writes what is due and
   // reads what has come. Then sleeps until there is more to do, until `until_ns`, or until `other`,
@@ -72,6 +79,7 @@ class PortStop {
 
  private:
   void open();
+  void follow_connection(std::int64_t now_ns);
   void lose(int error);
   void begin(std::int64_t now_ns);
   int exchange(std::int64_t now_ns, bool may_read);
@@ -83,6 +91,8 @@ class PortStop {
   PortAddress& address_;
   Descriptor& descriptor_;
   MonotonicClock clock_;
+  bool is_connected_;
+  std::int64_t opened_ns_ = 0;
   std::int64_t begun_ns_ = -1;
   std::int64_t stuck_ns_ = -1;  // since when the port takes no byte
   std::int64_t next_ns_ = 0;

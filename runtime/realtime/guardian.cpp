@@ -46,13 +46,15 @@ constexpr std::int64_t kLateNs = 20'000'000;  // this process itself was not wok
 class Watch {
  public:
   Watch(int port, const PortAddress& address, const PortOperations& operations, DeviceStop& stop,
-        GuardianShared& shared, WakeUp& nudge)
+        GuardianShared& shared, WakeUp& nudge, int lock)
       : port_(port),
         address_(address),
         operations_(operations),
         stop_(stop),
         shared_(shared),
-        nudge_(nudge) {}
+        nudge_(nudge),
+        lock_(lock),
+        opens_when_needed_(port < 0) {}
 
   [[noreturn]] void run(int pipe, int agents_end, int ready);
 
@@ -71,6 +73,8 @@ class Watch {
   DeviceStop& stop_;
   GuardianShared& shared_;
   WakeUp& nudge_;
+  int lock_;
+  bool opens_when_needed_;  // a connection that nobody reads would fill
   MonotonicClock clock_;
   pid_t agent_ = 0;
   bool has_proc_ = false;
@@ -92,7 +96,9 @@ void Watch::settle(int agents_end, int ready) {
   setsid();
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
-    if (i != port_.get() && i != pipe_ && i != ready && i != nudge_.descriptor()) close(i);
+    const bool is_kept = i == port_.get() || i == lock_ || i == pipe_ || i == ready ||
+                         i == nudge_.descriptor();
+    if (!is_kept) close(i);
   }
   close(agents_end);  // whatever its number: while it is open here, the pipe does not end
   // Without the right to it the stop may wait for pages, which is better than none.
@@ -185,7 +191,7 @@ void Watch::stop(bool agent_lives) {
   if (!agent_lives && port_.is_open() && operations_.drain != nullptr) {
     operations_.drain(port_.get());
   }
-  if (is_lost_) port_.reset();
+  if (is_lost_ || opens_when_needed_) port_.reset();
 }
 
 void Watch::run(int pipe, int agents_end, int ready) {
@@ -244,7 +250,7 @@ void release(GuardianShared* shared) {
 }  // namespace
 
 Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperations& port,
-                   DeviceStop& stop) {
+                   DeviceStop& stop, int lock) {
   Pipe messages;
   Pipe ready;
   fcntl(messages.write_end.get(), F_SETFL, O_NONBLOCK);
@@ -253,7 +259,7 @@ Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperati
   shared_ = make_shared_memory();
   process_ = fork();
   if (process_ == 0) {
-    Watch(descriptor, address, port, stop, *shared_, nudge_)
+    Watch(descriptor, address, port, stop, *shared_, nudge_, lock)
         .run(messages.read_end.get(), messages.write_end.get(), ready.write_end.get());
   }
   const int error = errno;

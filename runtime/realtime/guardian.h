@@ -43,11 +43,13 @@ class Guardian {
   static constexpr std::int64_t kStopNsMax = 2'000'000'000;
   static constexpr std::int64_t kAwayNsMax = 30'000'000'000;
 
-  // `descriptor` is the port as opened at `address`. The guardian has copies of all it is given.
-  // When this returns, the robot is guarded. Throws std::system_error when the system refuses. From
-  // now on this process ignores SIGPIPE.
-  Guardian(int descriptor, const PortAddress& address, const PortOperations& port,
-           DeviceStop& stop);
+  // `descriptor` is the port as opened at `address`, or -1: the guardian opens it when it has to
+  // stop the device. `lock`: a descriptor, or -1, that holds the right to the device and that the
+  // guardian keeps while it lives. It has copies of all it is given. When this returns, the robot
+  // is guarded. Throws std::system_error when the system refuses. From now on this process ignores
+  // SIGPIPE.
+  Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop& stop,
+           int lock = -1);
   // Lets it go without touching the robot, and waits for its end; after leave() neither.
   ~Guardian();
   Guardian(const Guardian&) = delete;

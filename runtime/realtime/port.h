@@ -1,4 +1,5 @@
-// A device's port as the runtime opens it; drivers say how.
+// One channel of a device as the runtime opens it: a serial port, a TCP connection. Drivers say
+// how.
 #pragma once
 
 #include <array>
@@ -38,6 +39,10 @@ struct PortOperations {
   // address->node. An address that was opened before is only opened where the same device is.
   // Answers a descriptor or a negative errno value.
   int (*open)(PortAddress* address) = nullptr;
+  // Of a port that open() may answer before it can be used (a TCP connection): 0 once it can be,
+  // EINPROGRESS while that takes time, or why it cannot. poll() ends with POLLOUT when it is
+  // settled. Null: it can be used at once.
+  int (*connected)(int descriptor) = nullptr;
   // Takes the opened port for the holders of this descriptor alone, and forgets what had been
   // received before. Answers 0 or an errno value: EBUSY, another program has it.
   int (*claim)(int descriptor) = nullptr;

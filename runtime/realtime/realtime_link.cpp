@@ -6,20 +6,35 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <utility>
 
+#include "kernels/check.h"
+
 namespace instep {
-namespace {}  // namespace
+namespace {
+
+std::vector<LinkChannel> one_channel(Descriptor descriptor, const PortAddress& address,
+                                     const PortOperations& port) {
+  std::vector<LinkChannel> channels;
+  channels.push_back({address, port, std::move(descriptor)});
+  return channels;
+}
+
+}  // namespace
+
+RealtimeLink::RealtimeLink(Session& session, std::vector<LinkChannel> channels, Guardian* guardian,
+                           const LinkEnd& end)
+    : session_(session), guardian_(guardian), end_(end) {
+  INSTEP_CHECK(static_cast<int>(channels.size()) == session.channel_count());
+  INSTEP_CHECK(session.channel_count() <= kChannelsMax && end.channel < session.channel_count());
+  for (LinkChannel& channel : channels) channels_.push_back({std::move(channel)});
+}
 
 RealtimeLink::RealtimeLink(Session& session, Descriptor descriptor, const PortAddress& address,
                            const PortOperations& port, Guardian* guardian, const LinkEnd& end)
-    : session_(session),
-      address_(address),
-      port_(port),
-      guardian_(guardian),
-      end_(end),
-      descriptor_(std::move(descriptor)) {}
+    : RealtimeLink(session, one_channel(std::move(descriptor), address, port), guardian, end) {}
 
 RealtimeLink::~RealtimeLink() {
   stop();
@@ -72,31 +87,65 @@ void RealtimeLink::take(const Packet& packet) {
   if (!packets_.push(packet)) ++packets_lost_;
 }
 
-void RealtimeLink::connect(std::int64_t now_ns) {
-  wake_line_ = false;
-  session_.on_connect(now_ns);
+void RealtimeLink::connect(int number, std::int64_t now_ns) {
+  Channel& channel = channels_[static_cast<std::size_t>(number)];
+  channel.is_connecting = false;
+  channel.wake_line = false;
+  session_.on_connect(number, now_ns);
 }
 
 // The guardian lets go, too: a port that somebody has open keeps its name, and its lock.
-void RealtimeLink::disconnect(std::int64_t now_ns) {
-  descriptor_.reset();
-  if (guardian_ != nullptr) guardian_->lose();
-  is_awaited_ = false;
-  session_.on_disconnect(now_ns);
-  reopen_ns_ = now_ns + kReopenNs;
+void RealtimeLink::disconnect(int number, std::int64_t now_ns) {
+  Channel& channel = channels_[static_cast<std::size_t>(number)];
+  channel.descriptor.reset();
+  channel.is_connecting = false;
+  channel.due_ns = now_ns + kReopenNs;
+  if (guardian_ != nullptr && number == end_.channel) guardian_->lose();
+  if (number == 0) is_awaited_ = false;
+  session_.on_disconnect(number, now_ns);
 }
 
-void RealtimeLink::reopen(std::int64_t now_ns) {
-  if (descriptor_.is_open() || now_ns < reopen_ns_) return;
-  reopen_ns_ = now_ns + kReopenNs;
-  descriptor_.reset(std::max(-1, port_.open(&address_)));
-  if (!descriptor_.is_open()) return;
-  if (port_.claim(descriptor_.get()) != 0) {
-    descriptor_.reset();
+void RealtimeLink::open(int number, std::int64_t now_ns) {
+  Channel& channel = channels_[static_cast<std::size_t>(number)];
+  if (now_ns < channel.due_ns) return;
+  channel.due_ns = now_ns + kReopenNs;
+  channel.descriptor.reset(std::max(-1, channel.port.open(&channel.address)));
+  if (!channel.descriptor.is_open()) return;
+  if (channel.port.claim(channel.descriptor.get()) != 0) {
+    channel.descriptor.reset();
     return;
   }
-  if (guardian_ != nullptr) guardian_->reopen(address_);
-  connect(now_ns);
+  if (channel.port.connected != nullptr) {
+    channel.is_connecting = true;
+    channel.due_ns = now_ns + PortStop::kConnectNsMax;
+    return follow_connection(number, now_ns);
+  }
+  if (guardian_ != nullptr && number == end_.channel) guardian_->reopen(channel.address);
+  connect(number, now_ns);
+}
+
+void RealtimeLink::follow_connection(int number, std::int64_t now_ns) {
+  Channel& channel = channels_[static_cast<std::size_t>(number)];
+  const int error = channel.port.connected(channel.descriptor.get());
+  if (error == 0) return connect(number, now_ns);
+  if (error == EINPROGRESS && now_ns < channel.due_ns) return;
+  channel.descriptor.reset();
+  channel.is_connecting = false;
+  channel.due_ns = now_ns + kReopenNs;
+}
+
+void RealtimeLink::follow_channel(int number, std::int64_t now_ns) {
+  const Channel& channel = channels_[static_cast<std::size_t>(number)];
+  const bool is_wanted = session_.wants(number);
+  if (!channel.descriptor.is_open()) {
+    if (is_wanted) open(number, now_ns);
+  } else if (channel.is_connecting) {
+    follow_connection(number, now_ns);
+  } else if (!is_wanted) {
+    disconnect(number, now_ns);
+  } else {
+    look_at_port(number, now_ns);
+  }
 }
 
 void RealtimeLink::beat(std::int64_t now_ns) {
@@ -114,19 +163,23 @@ void RealtimeLink::note_guardian_stops(std::int64_t now_ns) {
   const std::uint32_t stops = guardian_->stops();
   if (stops == guardian_stops_) return;
   guardian_stops_ = stops;
-  if (descriptor_.is_open()) session_.on_interruption(now_ns);
+  for (int i = 0; i < session_.channel_count(); ++i) {
+    if (channels_[static_cast<std::size_t>(i)].is_up()) session_.on_interruption(i, now_ns);
+  }
 }
 
-void RealtimeLink::look_at_port(std::int64_t now_ns) {
-  if (!descriptor_.is_open()) return;
-  const int look = port_.prepare(descriptor_.get());
+void RealtimeLink::look_at_port(int number, std::int64_t now_ns) {
+  const Channel& channel = channels_[static_cast<std::size_t>(number)];
+  const int look = channel.port.prepare(channel.descriptor.get());
   if (look < 0) {
-    disconnect(now_ns);
+    disconnect(number, now_ns);
   } else if (look == kPortMended) {
     ++port_resets_;
     is_awaited_ = false;
-    if (port_.set_wake_line != nullptr) port_.set_wake_line(descriptor_.get(), wake_line_);
-    session_.on_interruption(now_ns);
+    if (channel.port.set_wake_line != nullptr) {
+      channel.port.set_wake_line(channel.descriptor.get(), channel.wake_line);
+    }
+    session_.on_interruption(number, now_ns);
   }
 }
 
@@ -135,26 +188,35 @@ void RealtimeLink::wait(std::int64_t deadline_ns) {
   const std::int64_t left = std::clamp<std::int64_t>(deadline_ns - clock_.now_ns(), 0, kLookNs);
   const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
                          static_cast<long>(left % 1'000'000'000)};
-  const bool must_write = !session_.output().empty();
-  const auto events = static_cast<short>(must_write ? POLLIN | POLLOUT : POLLIN);
-  const int nudge = guardian_ != nullptr ? guardian_->nudge().descriptor() : -1;
-  std::array<pollfd, 3> wanted = {pollfd{wake_up_.descriptor(), POLLIN, 0},
-                                  pollfd{descriptor_.get(), events, 0},  // -1 is ignored
-                                  pollfd{nudge, POLLIN, 0}};
-  is_readable_ = false;
-  if (ppoll(wanted.data(), wanted.size(), &timeout, nullptr) <= 0) return;
-  if (wanted[2].revents != 0) guardian_->nudge().clear();
-  is_readable_ = (wanted[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+  const int nudge = guardian_ != nullptr ? guardian_->nudge().descriptor() : -1;  // -1 is ignored
+  std::array<pollfd, kChannelsMax + 2> wanted;
+  wanted[0] = {wake_up_.descriptor(), POLLIN, 0};
+  wanted[1] = {nudge, POLLIN, 0};
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    Channel& channel = channels_[i];
+    const bool must_write = channel.is_connecting || !session_.output(static_cast<int>(i)).empty();
+    const auto events = static_cast<short>(must_write ? POLLIN | POLLOUT : POLLIN);
+    wanted[i + 2] = {channel.descriptor.get(), events, 0};
+    channel.is_readable = false;
+  }
+  if (ppoll(wanted.data(), channels_.size() + 2, &timeout, nullptr) <= 0) return;
+  if (wanted[1].revents != 0) guardian_->nudge().clear();
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    channels_[i].is_readable = (wanted[i + 2].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+  }
 }
 
 // All that is there goes to the session at once, which dates the packets of a backlog by how many
 // follow them. A terminal gives at most kReadBytesMax at a time.
-void RealtimeLink::receive() {
+void RealtimeLink::receive(int number) {
   constexpr std::size_t kReadBytesMax = 4096;
+  const Channel& channel = channels_[static_cast<std::size_t>(number)];
+  if (!channel.is_up() || !channel.is_readable) return;
   std::size_t size = 0;
   bool is_dead = false;
   for (bool has_more = true; has_more && size < input_.size();) {
-    const ssize_t count = read(descriptor_.get(), input_.data() + size, input_.size() - size);
+    const ssize_t count =
+        read(channel.descriptor.get(), input_.data() + size, input_.size() - size);
     if (count < 0 && errno == EINTR) continue;
     is_dead = count == 0 || (count < 0 && errno != EAGAIN);
     size += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
@@ -162,8 +224,8 @@ void RealtimeLink::receive() {
   }
   const std::int64_t now_ns = clock_.now_ns();
   note_guardian_stops(now_ns);  // which these bytes may show
-  if (size > 0) session_.on_bytes({input_.data(), size}, now_ns, *this);
-  if (is_dead) disconnect(now_ns);
+  if (size > 0) session_.on_bytes(number, {input_.data(), size}, now_ns, *this);
+  if (is_dead) disconnect(number, now_ns);
 }
 
 void RealtimeLink::take_command() {
@@ -184,30 +246,32 @@ void RealtimeLink::take_command() {
   session_.on_command(awaited_.command, clock_.now_ns());
 }
 
-void RealtimeLink::transmit() {
-  if (port_.set_wake_line != nullptr && descriptor_.is_open() &&
-      session_.wake_line() != wake_line_) {
-    wake_line_ = session_.wake_line();
-    port_.set_wake_line(descriptor_.get(), wake_line_);
+// Answers whether nothing is left to be written.
+bool RealtimeLink::transmit(int number) {
+  Channel& channel = channels_[static_cast<std::size_t>(number)];
+  if (channel.port.set_wake_line != nullptr && channel.is_up() &&
+      session_.wake_line() != channel.wake_line) {
+    channel.wake_line = session_.wake_line();
+    channel.port.set_wake_line(channel.descriptor.get(), channel.wake_line);
   }
-  while (descriptor_.is_open() && !session_.output().empty()) {
-    const auto output = session_.output();
-    const ssize_t count = write(descriptor_.get(), output.data(), output.size());
+  while (channel.is_up() && !session_.output(number).empty()) {
+    const auto output = session_.output(number);
+    const ssize_t count = write(channel.descriptor.get(), output.data(), output.size());
     if (count > 0) {
-      session_.consume(static_cast<std::size_t>(count));
+      session_.consume(number, static_cast<std::size_t>(count));
     } else if (count < 0 && errno == EINTR) {
       continue;
     } else {
-      if (count < 0 && errno != EAGAIN) disconnect(clock_.now_ns());
-      return;
+      if (count < 0 && errno != EAGAIN) disconnect(number, clock_.now_ns());
+      return false;
     }
   }
-  note_sent();
+  return true;
 }
 
 // A session may keep a command back that changes nothing; only what was sent has a latency.
 void RealtimeLink::note_sent() {
-  if (!is_awaited_ || !descriptor_.is_open()) return;
+  if (!is_awaited_ || !channels_[0].is_up()) return;
   is_awaited_ = false;
   if (session_.counters().commands_sent == commands_sent_before_) return;
   const std::int64_t now_ns = clock_.now_ns();
@@ -238,7 +302,10 @@ const LinkCounts& RealtimeLink::newest_counts() {
 // not matter any more.
 void RealtimeLink::see_it_stand() {
   if (end_.stop == nullptr || !has_moved_) return;
-  PortStop work(*end_.stop, port_, address_, descriptor_);
+  LinkChannel own{end_.address, end_.port, {}};
+  const bool has_own = end_.channel < 0;
+  LinkChannel& place = has_own ? own : channels_[static_cast<std::size_t>(end_.channel)];
+  PortStop work(*end_.stop, place.port, place.address, place.descriptor);
   const std::int64_t end_ns = clock_.now_ns() + end_.timeout_ns;
   for (std::int64_t now_ns = clock_.now_ns(); now_ns < end_ns && !work.stands();
        now_ns = clock_.now_ns()) {
@@ -248,34 +315,52 @@ void RealtimeLink::see_it_stand() {
   stood_ = work.stands();
 }
 
+std::int64_t RealtimeLink::next_attempt_ns() const {
+  std::int64_t next_ns = INT64_MAX;
+  for (int i = 0; i < session_.channel_count(); ++i) {
+    const Channel& channel = channels_[static_cast<std::size_t>(i)];
+    if (!channel.is_up() && session_.wants(i)) next_ns = std::min(next_ns, channel.due_ns);
+  }
+  return next_ns;
+}
+
 void RealtimeLink::run() {
   priority_error_ = become_realtime("instep-io", kIoPriority);
+  // A connection that the peer has closed is noticed by write() alone.
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   if (guardian_ != nullptr) {
     guardian_->watch_this_thread();
     guardian_stops_ = guardian_->stops();
   }
-  if (descriptor_.is_open()) connect(clock_.now_ns());
+  const int count = session_.channel_count();
+  for (int i = 0; i < count; ++i) {
+    if (channels_[static_cast<std::size_t>(i)].is_up()) connect(i, clock_.now_ns());
+  }
   while (true) {
     const bool is_last = is_stopping_;  // asked before the last command is taken
     rounds_.fetch_add(1, std::memory_order_relaxed);
     beat(clock_.now_ns());
     take_command();
-    if (descriptor_.is_open() && is_readable_) receive();
+    for (int i = 0; i < count; ++i) receive(i);
     const std::int64_t now_ns = clock_.now_ns();
-    reopen(now_ns);
-    look_at_port(now_ns);
+    for (int i = 0; i < count; ++i) follow_channel(i, now_ns);
     std::int64_t next_ns = session_.poll(now_ns);
-    transmit();
+    bool is_all_sent = true;
+    for (int i = 0; i < count; ++i) is_all_sent = transmit(i) && is_all_sent;
+    if (is_all_sent) note_sent();
     publish(now_ns);
     state_.store(has_lost_guardian_ ? LinkState::kFailed : session_.state(),
                  std::memory_order_relaxed);
     if (is_last) break;
-    if (!descriptor_.is_open()) next_ns = std::min(next_ns, reopen_ns_);
+    next_ns = std::min(next_ns, next_attempt_ns());
     if (guardian_ != nullptr) next_ns = std::min(next_ns, beat_ns_);
     wait(next_ns);
   }
   see_it_stand();
-  descriptor_.reset();
+  for (Channel& channel : channels_) channel.descriptor.reset();
   if (guardian_ != nullptr) stood_.value_or(true) ? guardian_->release() : guardian_->leave();
   has_ended_.store(true, std::memory_order_release);
 }

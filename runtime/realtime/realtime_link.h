@@ -1,5 +1,5 @@
-// A device on a real port: one thread owns it, speaks the session's protocol and keeps the robot
-// from moving without commands.
+// A device on real channels: one thread owns them, speaks the session's protocol and keeps the
+// robot from moving without commands.
 #pragma once
 
 #include <array>
@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "runtime/clock.h"
 #include "runtime/latency_histogram.h"
@@ -36,33 +37,49 @@ struct LinkCounts {
   std::uint64_t guardian_stops = 0;
 };
 
+// One channel, and how it is opened. `descriptor`: opened and claimed at `address`, or none.
+struct LinkChannel {
+  PortAddress address;
+  PortOperations port;
+  Descriptor descriptor;
+};
+
 // What becomes of a robot when its link is stopped.
 struct LinkEnd {
   DeviceStop* stop = nullptr;  // null: it stays as the last command has left it
+  // The channel of the session's that the stop is sent on, which the guardian has, too; -1: a
+  // connection of the stop's own, at `address`.
+  int channel = 0;
+  PortAddress address{};
+  PortOperations port{};
   std::int64_t timeout_ns = 1'000'000'000;
 };
 
 // RobotLink on real time. Packets go through a ring, the newest command through a triple buffer
-// and an eventfd. The I/O thread looks at the port's settings in every round, at least every
-// kLookNs; where somebody had changed them it puts them right, and the session begins anew. A lost
-// port is opened again, under a new name if it has one, every kReopenNs. Without its guardian the
-// link fails for good: nothing may move that nobody would stop.
+// and an eventfd. The I/O thread waits for all channels at once, and opens and closes them as the
+// session wants. It looks at the ports' settings in every round, at least every kLookNs; where
+// somebody had changed them it puts them right, and the session begins anew. A lost channel is
+// opened again, under a new name if it has one, every kReopenNs. Without its guardian the link
+// fails for good: nothing may move that nobody would stop.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   static constexpr std::int64_t kLookNs = 50'000'000;
   static constexpr std::int64_t kReopenNs = PortStop::kOpenPeriodNs;
 
-  // Borrows the session, the guardian (may be null) and what `end` points to. `descriptor` is the
-  // port as opened and claimed at `address`; the link closes it.
+  // Borrows the session, the guardian (may be null) and what `end` points to. As many channels as
+  // the session has; the link closes them.
+  RealtimeLink(Session& session, std::vector<LinkChannel> channels, Guardian* guardian,
+               const LinkEnd& end);
+  // The same for a session of one channel.
   RealtimeLink(Session& session, Descriptor descriptor, const PortAddress& address,
                const PortOperations& port, Guardian* guardian, const LinkEnd& end);
   ~RealtimeLink() override;
 
   // Starts the I/O thread. Throws std::system_error when the system refuses.
   void start();
-  // Ends the I/O thread and closes the port. A robot that was told to move is stopped, until its
-  // own bytes show that it stands, for at most end.timeout_ns; then the guardian is released. Not
-  // from the loop.
+  // Ends the I/O thread and closes the channels. A robot that was told to move is stopped, until
+  // its own bytes show that it stands, for at most end.timeout_ns; then the guardian is released.
+  // Not from the loop.
   void stop();
   // The first half of stop(): the I/O thread ends, and has_ended() tells when it has. Any thread or
   // signal handler; it does not wait.
@@ -87,7 +104,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   LinkCounts counts() const;
   const IoLatency& latency() const { return latency_; }
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
-  // How often the port's settings had been changed by somebody else.
+  // How often a port's settings had been changed by somebody else.
   std::uint64_t port_resets() const { return port_resets_; }
   // How often the guardian has stopped the device because this process stood still.
   std::uint32_t guardian_stops() const { return guardian_stops_; }
@@ -103,6 +120,16 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   static constexpr std::int64_t kCountNs = 1'000'000'000;
   static constexpr std::size_t kInputBytesMax = 65536;  // what the kernel may hold of a terminal
 
+  struct Channel : LinkChannel {
+    bool is_connecting = false;  // the descriptor cannot be used yet
+    bool is_readable = false;
+    bool wake_line = false;
+    // When it may be opened again, or, while it is connecting, is given up.
+    std::int64_t due_ns = 0;
+
+    bool is_up() const { return descriptor.is_open() && !is_connecting; }
+  };
+
   struct Posted {
     Command command;
     std::int64_t posted_ns = 0;
@@ -116,24 +143,25 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void wait(std::int64_t deadline_ns);
   void beat(std::int64_t now_ns);
   void note_guardian_stops(std::int64_t now_ns);
-  void reopen(std::int64_t now_ns);
-  void connect(std::int64_t now_ns);
-  void disconnect(std::int64_t now_ns);
-  void look_at_port(std::int64_t now_ns);
-  void receive();
+  void follow_channel(int number, std::int64_t now_ns);
+  void open(int number, std::int64_t now_ns);
+  void follow_connection(int number, std::int64_t now_ns);
+  void connect(int number, std::int64_t now_ns);
+  void disconnect(int number, std::int64_t now_ns);
+  void look_at_port(int number, std::int64_t now_ns);
+  void receive(int number);
   void take_command();
-  void transmit();
+  bool transmit(int number);
   void note_sent();
   void publish(std::int64_t now_ns);
+  std::int64_t next_attempt_ns() const;
   void see_it_stand();
 
   Session& session_;
-  PortAddress address_;
-  PortOperations port_;
+  std::vector<Channel> channels_;
   Guardian* guardian_;
   LinkEnd end_;
   MonotonicClock clock_;
-  Descriptor descriptor_;
   WakeUp wake_up_;
   LatestValue<Posted> command_;
   SpscRing<Packet, kPacketsMax> packets_;
@@ -149,10 +177,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   // The loop's.
   std::int64_t known_packet_ns_ = 0;
   // The I/O thread's.
-  bool is_readable_ = false;
   bool is_halted_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
-  bool wake_line_ = false;
   bool has_lost_guardian_ = false;
   bool has_moved_ = false;  // a command of motion was posted
   std::array<std::uint8_t, kInputBytesMax> input_{};
@@ -160,7 +186,6 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::uint64_t commands_sent_before_ = 0;
   std::uint32_t guardian_stops_ = 0;  // that the session knows of
   std::int64_t beat_ns_ = 0;
-  std::int64_t reopen_ns_ = 0;
   std::int64_t count_ns_ = 0;
   std::uint64_t packets_lost_ = 0;
   std::uint64_t port_resets_ = 0;

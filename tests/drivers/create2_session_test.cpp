@@ -103,7 +103,7 @@ TEST_F(Create2SessionTest, SendsTheWorkedBytes) {
   link_.post(move(10, 10));
   run(60);
   session_.on_command(move(200, -100), link_.now_ns());
-  const auto output = session_.output();
+  const auto output = session_.output(0);
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{0x91, 0xff, 0x9c, 0x00, 0xc8}));
 }
 
@@ -112,16 +112,16 @@ TEST_F(Create2SessionTest, SendsTheNewestCommandOnly) {
   link_.post(move(10, 10));
   run(60);
   session_.on_command(move(20, 20), link_.now_ns());
-  session_.consume(2);  // the port took two bytes
+  session_.consume(0, 2);  // the port took two bytes
   session_.on_command(move(30, 30), link_.now_ns());
   session_.on_command(move(40, 40), link_.now_ns());
-  auto output = session_.output();
+  auto output = session_.output(0);
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{20, 0, 20}));
-  session_.consume(3);
-  output = session_.output();
+  session_.consume(0, 3);
+  output = session_.output(0);
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{0x91, 0, 40, 0, 40}));
-  session_.consume(5);
-  EXPECT_TRUE(session_.output().empty());
+  session_.consume(0, 5);
+  EXPECT_TRUE(session_.output(0).empty());
 }
 
 TEST_F(Create2SessionTest, StopsWithoutCommands) {
@@ -180,7 +180,7 @@ TEST_F(Create2SessionTest, CompletesACommandThatWasCutOff) {
     simulator_.set_plugged(false);
     run(10);
     simulator_.set_plugged(true);
-    simulator_.on_bytes(begin, link_.now_ns());
+    simulator_.on_bytes(0, begin, link_.now_ns());
     run(500);
     EXPECT_EQ(link_.state(), LinkState::kReady) << int{begin[0]};
     keep_posting(move(50, 50), 600);
@@ -194,7 +194,7 @@ TEST_F(Create2SessionTest, SendsAgainWhatTheRobotDidNotUnderstand) {
   keep_posting(move(100, 100), 300);
   // A stray opcode swallows the next command's begin.
   const Bytes stray = {145, 0};
-  simulator_.on_bytes(stray, link_.now_ns());
+  simulator_.on_bytes(0, stray, link_.now_ns());
   link_.post(move(60, 60));
   run(10);
   EXPECT_FALSE(wheels_are_told(60, 60));
@@ -319,7 +319,7 @@ class Create2TakenOver : public Create2SessionTest {
     ASSERT_EQ(link_.state(), LinkState::kReady);
     link_.post(move(100, 90));
     run(after_ms);
-    simulator_.on_bytes(foreign, link_.now_ns());
+    simulator_.on_bytes(0, foreign, link_.now_ns());
     run(150 - after_ms);
   }
   // The loop goes on asking for motion; answers whether the robot is moved.
@@ -389,7 +389,7 @@ TEST_F(Create2TakenOver, IsARobotThatAnotherProgramDrives) {
     const Bytes drive = {145, 0, 33, 0, static_cast<std::uint8_t>(40 + i)};
     link_.post(move(90, 90));
     run(47);
-    simulator_.on_bytes(drive, link_.now_ns());
+    simulator_.on_bytes(0, drive, link_.now_ns());
     run(53);
   }
   EXPECT_EQ(link_.state(), LinkState::kTakenOver);
@@ -489,17 +489,17 @@ TEST_F(Create2TakenOver, IsNoCableAndNoGuardian) {
     now_ns += 15 * kMs;
     simulator_.advance(now_ns);
     Bytes bytes(4096);
-    session_.on_bytes({bytes.data(), simulator_.read(bytes)}, now_ns, sink);
+    session_.on_bytes(0, {bytes.data(), simulator_.read(0, bytes)}, now_ns, sink);
     session_.on_command(command, now_ns);
     session_.poll(now_ns);
-    simulator_.on_bytes(session_.output(), now_ns);
-    session_.consume(session_.output().size());
+    simulator_.on_bytes(0, session_.output(0), now_ns);
+    session_.consume(0, session_.output(0).size());
   };
   for (int i = 0; i < 40; ++i) exchange(move(100, 100));
   ASSERT_FALSE(wheels_are_told(0, 0));
   now_ns += 500 * kMs;
   simulator_.advance(now_ns);
-  simulator_.on_bytes(create2_stop_bytes(), now_ns);
+  simulator_.on_bytes(0, create2_stop_bytes(), now_ns);
   now_ns += 300 * kMs;
   for (int i = 0; i < 100; ++i) {
     exchange(move(100, 100));
@@ -529,7 +529,7 @@ TEST_F(Create2SessionTest, TellsARobotThatItDoesNotHearToStopAgainAndAgain) {
   EXPECT_TRUE(wheels_are_told(0, 0));
   for (int i = 0; i < 100; ++i) {  // ten seconds, in which it is started again and again
     const Bytes drive = {131, 145, 0, 100, 0, 100};
-    simulator_.on_bytes(drive, link_.now_ns());
+    simulator_.on_bytes(0, drive, link_.now_ns());
     run(180);
     EXPECT_TRUE(wheels_are_told(0, 0)) << i;
   }
@@ -546,7 +546,7 @@ TEST_F(Create2SessionTest, StopsARobotThatWaitsForTheRestOfALongList) {
     simulator_.place(400, 300, 0.0);
     keep_posting(move(100, 90), 600);
     ASSERT_TRUE(wheels_are_told(100, 90));
-    simulator_.on_bytes(begun, link_.now_ns());
+    simulator_.on_bytes(0, begun, link_.now_ns());
     link_.post(Command{});
     std::int64_t ms = 0;
     for (; ms < 5'000 && !wheels_are_told(0, 0); ++ms) run(1);
@@ -562,7 +562,7 @@ TEST_F(Create2SessionTest, DrivesARobotThatWaitedForTheRestOfALongList) {
     run(3'000);
     simulator_.place(400, 300, 0.0);
     keep_posting(move(40, 40), 300);
-    simulator_.on_bytes(begun, link_.now_ns());
+    simulator_.on_bytes(0, begun, link_.now_ns());
     for (int i = 0; i < 20; ++i) keep_posting(move(40 + i, 40), 150);
     EXPECT_EQ(link_.state(), LinkState::kReady);
     EXPECT_TRUE(wheels_are_told(59, 40));
@@ -577,7 +577,7 @@ TEST_F(Create2SessionTest, StopsARobotUnheardThatWaitsForTheRestOfALongList) {
   run(400);
   for (int i = 0; i < 100; ++i) {
     const Bytes drive = {131, 145, 0, 100, 0, 100, 149, 255};
-    simulator_.on_bytes(drive, link_.now_ns());
+    simulator_.on_bytes(0, drive, link_.now_ns());
     run(200);
     EXPECT_TRUE(wheels_are_told(0, 0)) << i;
   }
@@ -589,7 +589,7 @@ TEST_F(Create2SessionTest, StopsARobotUnheardThatWaitsForTheRestOfALongList) {
 class Create2SessionBytes : public testing::Test {
  protected:
   Create2SessionBytes() {
-    session_.on_connect(0);
+    session_.on_connect(0, 0);
     pass(150);
     pass(10);
   }
@@ -597,7 +597,7 @@ class Create2SessionBytes : public testing::Test {
   void pass(std::int64_t ms) {
     now_ns_ += ms * kMs;
     session_.poll(now_ns_);
-    session_.consume(session_.output().size());
+    session_.consume(0, session_.output(0).size());
   }
 
   Bytes frame(std::uint32_t mode, std::uint32_t encoder = 0) {
@@ -610,7 +610,7 @@ class Create2SessionBytes : public testing::Test {
     return {bytes.begin(), bytes.end()};
   }
 
-  void feed(const Bytes& bytes) { session_.on_bytes(bytes, now_ns_, sink_); }
+  void feed(const Bytes& bytes) { session_.on_bytes(0, bytes, now_ns_, sink_); }
   void stream(std::uint32_t mode, int frames) {
     for (int i = 0; i < frames; ++i) {
       feed(frame(mode));
@@ -709,12 +709,12 @@ TEST_F(Create2SessionBytes, UnderstandsARobotThatReportsModesOffByOne) {
     feed(frame(2));
   }
   session_.on_command(move(50, 50), now_ns_);
-  auto output = session_.output();
+  auto output = session_.output(0);
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{131}));
-  session_.consume(output.size());
+  session_.consume(0, output.size());
   pass(15);
   feed(frame(3));
-  output = session_.output();
+  output = session_.output(0);
   EXPECT_EQ(Bytes(output.begin(), output.end()), (Bytes{145, 0, 50, 0, 50}));
 }
 
@@ -722,13 +722,13 @@ TEST_F(Create2SessionBytes, UnderstandsARobotThatReportsModesOffByOne) {
 TEST_F(Create2SessionBytes, WaitsForAPortThatTakesNoBytes) {
   stream(1, 10);
   session_.on_command(move(50, 50), now_ns_);
-  session_.consume(session_.output().size());
+  session_.consume(0, session_.output(0).size());
   for (int i = 0; i < 10; ++i) {
     pass(15);
     feed(frame(2));
   }
   session_.on_command(move(60, 60), now_ns_);
-  ASSERT_FALSE(session_.output().empty());
+  ASSERT_FALSE(session_.output(0).empty());
   for (int i = 0; i < 40; ++i) {  // 600 ms
     now_ns_ += 15 * kMs;
     feed(frame(2));
@@ -736,7 +736,7 @@ TEST_F(Create2SessionBytes, WaitsForAPortThatTakesNoBytes) {
   }
   EXPECT_EQ(session_.state(), LinkState::kReady);
   EXPECT_EQ(session_.counters().dead_man_stops, 1U);
-  const auto output = session_.output();
+  const auto output = session_.output(0);
   ASSERT_GE(output.size(), 5U);
   EXPECT_EQ(Bytes(output.end() - 5, output.end()), (Bytes{145, 0, 0, 0, 0}));
 }
@@ -746,28 +746,28 @@ TEST_F(Create2SessionBytes, SendsAStopBeforeWhatWaits) {
   enum Reason { kCommand, kDeadMan, kSilence };
   for (const Reason reason : {kCommand, kDeadMan, kSilence}) {
     for (std::size_t taken = 0; taken < 5; ++taken) {
-      session_.on_disconnect(now_ns_);
-      session_.on_connect(now_ns_);
+      session_.on_disconnect(0, now_ns_);
+      session_.on_connect(0, now_ns_);
       pass(150);
       pass(10);
       stream(1, 20);
       session_.on_command(move(50, 50), now_ns_);
-      session_.consume(session_.output().size());
+      session_.consume(0, session_.output(0).size());
       stream(2, 1);
       session_.on_command(move(60, 60), now_ns_);
       Create2CommandParser robot;
       std::vector<int> speeds;
       const auto hear = [&](std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) {
-          if (!robot.take(session_.output()[i]) || robot.command().opcode != 145) continue;
+          if (!robot.take(session_.output(0)[i]) || robot.command().opcode != 145) continue;
           speeds.push_back(robot.command().word(0));
         }
-        session_.consume(count);
+        session_.consume(0, count);
       };
-      hear(session_.output().size());  // at first it drives
+      hear(session_.output(0).size());  // at first it drives
       session_.on_command(move(70, 70), now_ns_);
       hear(taken);
-      ASSERT_FALSE(session_.output().empty());
+      ASSERT_FALSE(session_.output(0).empty());
       speeds.clear();
       const std::int64_t begin_ns = now_ns_;
       while (now_ns_ - begin_ns <= (reason == kDeadMan   ? 300
@@ -781,7 +781,7 @@ TEST_F(Create2SessionBytes, SendsAStopBeforeWhatWaits) {
       if (reason == kCommand) session_.on_command(Command{}, now_ns_);
       session_.poll(now_ns_);
       // Now the port takes bytes again. What was cut off is completed with zeros.
-      hear(session_.output().size());
+      hear(session_.output(0).size());
       ASSERT_FALSE(speeds.empty()) << reason << taken;
       EXPECT_EQ(speeds.back(), 0) << reason << taken;
       for (const int speed : speeds) EXPECT_TRUE(speed == 0 || (taken > 2 && speed == 70));
@@ -792,12 +792,12 @@ TEST_F(Create2SessionBytes, SendsAStopBeforeWhatWaits) {
 
 TEST(Create2SessionWithoutARobot, SaysThatNothingAnswers) {
   Create2Session session;
-  session.on_connect(0);
+  session.on_connect(0, 0);
   bool was_woken = false;
   std::int64_t now = 0;
   for (; now < 60'000 * kMs && session.state() == LinkState::kConnecting; now += 10 * kMs) {
     session.poll(now);
-    session.consume(session.output().size());
+    session.consume(0, session.output(0).size());
     was_woken = was_woken || session.wake_line();
   }
   EXPECT_EQ(session.state(), LinkState::kFailed);
@@ -811,13 +811,13 @@ TEST(Create2SessionWithoutARobot, SaysThatNothingAnswers) {
 TEST(Create2SessionWithoutARobot, SaysThatItIsNotACreate2) {
   Create2Session session;
   CollectingSink sink;
-  session.on_connect(0);
+  session.on_connect(0, 0);
   const std::string chatter = "$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M*47\r\n";
   const Bytes bytes(chatter.begin(), chatter.end());
   for (std::int64_t now = 0; now < 60'000 * kMs; now += 100 * kMs) {
     session.poll(now);
-    session.consume(session.output().size());
-    session.on_bytes(bytes, now, sink);
+    session.consume(0, session.output(0).size());
+    session.on_bytes(0, bytes, now, sink);
   }
   EXPECT_EQ(session.state(), LinkState::kFailed);
   EXPECT_TRUE(sink.packets.empty());

@@ -20,7 +20,7 @@ constexpr std::int64_t kMs = 1'000'000;
 class Robot : public testing::Test {
  protected:
   void tell(const Bytes& bytes) {
-    simulator_.on_bytes(bytes, now_ns_);
+    simulator_.on_bytes(0, bytes, now_ns_);
     run(5);
   }
 
@@ -31,7 +31,7 @@ class Robot : public testing::Test {
       now_ns_ += kMs / 4;
       simulator_.advance(now_ns_);
       std::uint8_t bytes[512];
-      const std::size_t count = simulator_.read(bytes);
+      const std::size_t count = simulator_.read(0, bytes);
       all.insert(all.end(), bytes, bytes + count);
     }
     return all;
@@ -39,7 +39,7 @@ class Robot : public testing::Test {
 
   Bytes ask(const Bytes& command) {
     run(5);
-    simulator_.on_bytes(command, now_ns_);
+    simulator_.on_bytes(0, command, now_ns_);
     return run(10);
   }
 
@@ -99,7 +99,7 @@ TEST_F(Robot, StreamsEveryFifteenMillisecondsAtThePaceOfTheLine) {
     now_ns_ += kMs / 100;
     simulator_.advance(now_ns_);
     std::uint8_t byte[16];
-    const std::size_t count = simulator_.read(byte);
+    const std::size_t count = simulator_.read(0, byte);
     EXPECT_LE(count, 1U);  // a byte takes 86.8 us
     if (count == 0) continue;
     if (first_byte < 0 && byte[0] == 19) first_byte = now_ns_;
@@ -371,11 +371,11 @@ TEST_F(Robot, PrintsABannerOnReset) {
 TEST_F(Robot, KeepsItsOwnTime) {
   Create2Simulator fast({.seed = 1, .clock_drift = 0.01});
   const Bytes bytes = {128, 148, 1, 35};
-  fast.on_bytes(bytes, 0);
+  fast.on_bytes(0, bytes, 0);
   std::uint8_t sink[4096];
   for (std::int64_t t = 0; t <= 15'000 * kMs; t += 50 * kMs) {
     fast.advance(t);
-    fast.read(sink);
+    fast.read(0, sink);
   }
   EXPECT_NEAR(static_cast<double>(fast.counters().frames), 1010.0, 1.0);
 }
@@ -424,11 +424,11 @@ Bytes life(std::uint8_t garbage, Bytes* state) {
   simulator->set_line_faults({.drop = 0.01, .duplicate = 0.01, .delay = 0.05, .text = 0.02});
   Bytes all;
   const Bytes begin = {128, 131, 148, 4, 46, 47, 43, 19, 145, 0, 100, 0, 90};
-  simulator->on_bytes(begin, 0);
+  simulator->on_bytes(0, begin, 0);
   for (std::int64_t t = 0; t < 5'000 * kMs; t += 7 * kMs) {
     simulator->advance(t);
     std::uint8_t bytes[512];
-    const std::size_t count = simulator->read(bytes);
+    const std::size_t count = simulator->read(0, bytes);
     all.insert(all.end(), bytes, bytes + count);
   }
   state->resize(Create2Simulator::state_bytes());

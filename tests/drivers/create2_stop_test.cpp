@@ -25,7 +25,7 @@ class Create2StopTest : public testing::Test {
 
   // Another program writes to the port.
   void hear(const Bytes& bytes) {
-    simulator_.on_bytes(bytes, now_ns_);
+    simulator_.on_bytes(0, bytes, now_ns_);
     for (int i = 0; i < 300; ++i) pass();
   }
   bool moves() const {
@@ -40,11 +40,11 @@ class Create2StopTest : public testing::Test {
     now_ns_ += kMs;
     std::array<std::uint8_t, 4096> bytes;
     simulator_.advance(now_ns_);
-    const std::size_t count = simulator_.read(bytes);
+    const std::size_t count = simulator_.read(0, bytes);
     if (!is_stopping_) return;
     stop_.on_bytes({bytes.data(), count}, now_ns_);
     stop_.poll(now_ns_);
-    simulator_.on_bytes(stop_.output(), now_ns_);
+    simulator_.on_bytes(0, stop_.output(), now_ns_);
     stop_.consume(stop_.output().size());
   }
   // Milliseconds until that is so, 5000 at most.

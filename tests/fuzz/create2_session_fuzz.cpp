@@ -51,14 +51,14 @@ class Life {
   void step() {
     switch (byte() % 9) {
       case 0:
-        session_.on_connect(now_ns_);
+        session_.on_connect(0, now_ns_);
         break;
       case 1:
-        session_.on_disconnect(now_ns_);
+        session_.on_disconnect(0, now_ns_);
         break;
       case 2: {
         const std::size_t count = std::min<std::size_t>(byte(), size_);
-        session_.on_bytes({data_, count}, now_ns_, sink_);
+        session_.on_bytes(0, {data_, count}, now_ns_, sink_);
         data_ += count;
         size_ -= count;
         break;
@@ -85,7 +85,7 @@ class Life {
         if (other.load_state(state)) {
           static_cast<void>(other.poll(now_ns_));
           Sink sink;
-          other.on_bytes({data_, std::min<std::size_t>(size_, 60)}, now_ns_, sink);
+          other.on_bytes(0, {data_, std::min<std::size_t>(size_, 60)}, now_ns_, sink);
         }
         break;
       }
@@ -118,12 +118,12 @@ class Life {
       const auto frame = writer.finish();
       bytes.insert(bytes.end(), frame.begin(), frame.end());
     }
-    session_.on_bytes(bytes, now_ns_, sink_);
+    session_.on_bytes(0, bytes, now_ns_, sink_);
   }
 
   // The port takes bytes, and they reach a robot.
   void consume(std::size_t most) {
-    const auto output = session_.output();
+    const auto output = session_.output(0);
     const std::size_t count = std::min(most, output.size());
     for (std::size_t i = 0; i < count; ++i) {
       if (!robot_.take(output[i])) continue;
@@ -134,11 +134,11 @@ class Life {
         require(speed <= 500 && (speed >= -500 || speed == -512));
       }
     }
-    session_.consume(count);
+    session_.consume(0, count);
   }
 
   void look() {
-    require(session_.output().size() <= kOutputBytesMax);
+    require(session_.output(0).size() <= kOutputBytesMax);
     require(session_.error() != nullptr);
     static_cast<void>(session_.state());
     static_cast<void>(session_.wake_line());

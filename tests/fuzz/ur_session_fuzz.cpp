@@ -50,7 +50,7 @@ class Life {
     --size_;
     return *data_++;
   }
-  UrChannel channel() { return static_cast<UrChannel>(byte() % instep::kUrChannels); }
+  int channel() { return byte() % instep::kUrChannels; }
 
   void step() {
     switch (byte() % 10) {
@@ -61,7 +61,7 @@ class Life {
         session_->on_disconnect(channel(), now_ns_);
         break;
       case 2: {
-        const UrChannel of = channel();
+        const int of = channel();
         const std::size_t count = std::min<std::size_t>(byte(), size_);
         session_->on_bytes(of, {data_, count}, now_ns_, sink_);
         data_ += count;
@@ -76,7 +76,7 @@ class Life {
         static_cast<void>(session_->poll(now_ns_));
         break;
       case 5: {
-        const UrChannel of = channel();
+        const int of = channel();
         consume(of, byte());
         break;
       }
@@ -90,14 +90,14 @@ class Life {
         dashboard();
         break;
       default:
-        for (const UrChannel of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
+        for (const int of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
           consume(of, 4096);
         }
     }
   }
 
   void connect() {
-    const UrChannel of = channel();
+    const int of = channel();
     if (of == UrChannel::kRtde) robot_.clear();
     session_->on_connect(of, now_ns_);
   }
@@ -181,7 +181,7 @@ class Life {
 
   // Whatever was said: speeds on the wire stay within their limits.
   void look() {
-    for (const UrChannel of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
+    for (const int of : {UrChannel::kRtde, UrChannel::kScript, UrChannel::kDashboard}) {
       require(session_->output(of).size() <= 2048);
       static_cast<void>(session_->wants(of));
     }
@@ -191,7 +191,7 @@ class Life {
 
   // The socket takes bytes, and they reach a controller: they are RTDE, and speeds stay within
   // their limits.
-  void consume(UrChannel of, std::size_t most) {
+  void consume(int of, std::size_t most) {
     const auto output = session_->output(of);
     const std::size_t count = std::min(most, output.size());
     if (of == UrChannel::kRtde) {

@@ -22,8 +22,8 @@
 #include <system_error>
 #include <vector>
 
+#include "drivers/loopback/loopback.h"
 #include "opened_loopback.h"
-#include "runtime/realtime/loopback.h"
 #include "wait_for.h"
 
 namespace instep {
@@ -40,7 +40,7 @@ struct Rig {
       : device(5 * kMs),
         session(dead_man_ns),
         port(device.path()),
-        link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr,
+        link(session, std::move(port.descriptor), port.address, kLoopbackPort, nullptr,
              {.stop = &stop}) {
     link.start();
   }
@@ -105,8 +105,7 @@ TEST(RealtimeLink, OpensALostPortAgain) {
   ASSERT_EQ(symlink(device->path().c_str(), path.c_str()), 0);
   LoopbackSession session(100'000 * kMs);
   OpenedLoopback port(path);
-  RealtimeLink link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr,
-                    {});
+  RealtimeLink link(session, std::move(port.descriptor), port.address, kLoopbackPort, nullptr, {});
   link.start();
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
   unlink(path.c_str());  // as udev does; the terminal's own name may soon be another one's
@@ -135,7 +134,7 @@ TEST(WakeUp, SaysWhenTheSystemRefuses) {
 struct GuardedPort {
   explicit GuardedPort(const std::string& path) : port(path) {}
   OpenedLoopback port;
-  PortOperations operations = loopback_port();
+  PortOperations operations = kLoopbackPort;
   LoopbackStop stop;
   Guardian guardian{port.descriptor.get(), port.address, operations, stop};
 };
@@ -412,16 +411,16 @@ TEST(RealtimeLink, PutsRightWhatSomebodyChangesOfThePort) {
 // What a session is given.
 class ListeningSession final : public Session {
  public:
-  void on_connect(std::int64_t) override {}
-  void on_disconnect(std::int64_t) override {}
-  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t, PacketSink&) override {
+  void on_connect(int, std::int64_t) override {}
+  void on_disconnect(int, std::int64_t) override {}
+  void on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t, PacketSink&) override {
     largest_ = std::max(largest_.load(), bytes.size());
     total_ += bytes.size();
   }
   void on_command(const Command&, std::int64_t) override {}
   std::int64_t poll(std::int64_t now_ns) override { return now_ns + 1000 * kMs; }
-  std::span<const std::uint8_t> output() const override { return {}; }
-  void consume(std::size_t) override {}
+  std::span<const std::uint8_t> output(int) const override { return {}; }
+  void consume(int, std::size_t) override {}
   LinkState state() const override { return LinkState::kReady; }
   const LinkCounters& counters() const override { return counters_; }
   const char* error() const override { return ""; }
@@ -444,7 +443,7 @@ TEST(RealtimeLink, HandsOnAWholeBacklogAtOnce) {
   ASSERT_EQ(write(ends[0], backlog.data(), backlog.size()), static_cast<ssize_t>(kBytes));
   ListeningSession session;
   {
-    RealtimeLink link(session, Descriptor(ends[1]), make_port_address("socket"), loopback_port(),
+    RealtimeLink link(session, Descriptor(ends[1]), make_port_address("socket"), kLoopbackPort,
                       nullptr, {});
     link.start();
     EXPECT_TRUE(wait_for([&] { return session.total() == kBytes; }));
@@ -487,7 +486,7 @@ TEST(Guardian, SaysWhenItCannotBeStarted) {
     OpenedLoopback port(path);
     LoopbackStop stop;
     try {
-      const Guardian guardian(port.descriptor.get(), port.address, loopback_port(), stop);
+      const Guardian guardian(port.descriptor.get(), port.address, kLoopbackPort, stop);
     } catch (const std::system_error& error) {
       _exit(std::string(error.what()).starts_with("the guardian process, ") ? 0 : 3);
     }

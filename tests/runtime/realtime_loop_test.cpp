@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "allocation_count.h"
+#include "drivers/loopback/loopback.h"
 #include "opened_loopback.h"
 #include "runtime/algorithms/actor_critic/apart_agent.h"
 #include "runtime/memory.h"
-#include "runtime/realtime/loopback.h"
 #include "runtime/realtime/realtime_link.h"
 
 namespace instep {
@@ -49,7 +49,7 @@ struct Rig {
       : device(period_ns),
         session(100 * kMs),
         port(device.path()),
-        link(session, std::move(port.descriptor), port.address, loopback_port(), nullptr, {}),
+        link(session, std::move(port.descriptor), port.address, kLoopbackPort, nullptr, {}),
         task(kObservationDim, 2, 1000 * kMs),
         world(task, link, signals,
               {.period_ns = period_ns, .observation_dim = kObservationDim, .has_state = false}),

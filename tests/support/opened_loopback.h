@@ -6,15 +6,15 @@
 #include <algorithm>
 #include <string>
 
-#include "runtime/realtime/loopback.h"
+#include "drivers/loopback/loopback.h"
 
 namespace instep {
 
 struct OpenedLoopback {
   explicit OpenedLoopback(const std::string& path) : address(make_port_address(path)) {
-    descriptor.reset(std::max(-1, loopback_port().open(&address)));
+    descriptor.reset(std::max(-1, kLoopbackPort.open(&address)));
     EXPECT_TRUE(descriptor.is_open());
-    EXPECT_EQ(loopback_port().claim(descriptor.get()), 0);
+    EXPECT_EQ(kLoopbackPort.claim(descriptor.get()), 0);
   }
 
   PortAddress address;

@@ -45,10 +45,10 @@ class UrOnSimulator final : private PacketSink {
   // The process is killed: its sockets close.
   void kill_host() {
     is_host_alive = false;
-    for (std::size_t i = 0; i < kUrChannels; ++i) close(i, false);
+    for (int i = 0; i < kUrChannels; ++i) close(i, false);
   }
   // Bytes of a channel that the caller sees, both ways.
-  int client(UrChannel channel) const { return clients_[static_cast<std::size_t>(channel)]; }
+  int client(int channel) const { return clients_[static_cast<std::size_t>(channel)]; }
 
   const UrController& robot() const { return simulator->controller(); }
   UrController& robot() { return simulator->controller(); }
@@ -70,16 +70,17 @@ class UrOnSimulator final : private PacketSink {
     if (keeps_packets) packets.push_back(packet);
   }
 
-  void close(std::size_t i, bool tells) {
-    if (clients_[i] < 0) return;
-    simulator->disconnect(clients_[i]);
-    clients_[i] = -1;
-    if (tells) session->on_disconnect(static_cast<UrChannel>(i), now_ns_);
+  void close(int channel, bool tells) {
+    int& client = clients_[static_cast<std::size_t>(channel)];
+    if (client < 0) return;
+    simulator->disconnect(client);
+    client = -1;
+    if (tells) session->on_disconnect(channel, now_ns_);
   }
 
   void exchange() {
-    for (std::size_t i = 0; i < kUrChannels; ++i) {
-      const auto channel = static_cast<UrChannel>(i);
+    for (int channel = 0; channel < kUrChannels; ++channel) {
+      const auto i = static_cast<std::size_t>(channel);
       if (session->wants(channel) && clients_[i] < 0) {
         clients_[i] = simulator->connect(kUrChannelPorts[i]);
         if (clients_[i] >= 0) session->on_connect(channel, now_ns_);
@@ -96,7 +97,7 @@ class UrOnSimulator final : private PacketSink {
         simulator->on_bytes(clients_[i], copy, now_ns_);
         session->consume(channel, copy.size());
       }
-      if (!session->wants(channel) || !simulator->is_connected(clients_[i])) close(i, true);
+      if (!session->wants(channel) || !simulator->is_connected(clients_[i])) close(channel, true);
     }
     session->poll(now_ns_);
   }

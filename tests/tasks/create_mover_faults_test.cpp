@@ -129,7 +129,7 @@ class WatchedLink final : public RobotLink {
 
   // As the I/O thread does it that finds the port's settings changed.
   void put_port_right() {
-    session_.on_interruption(now_ns());
+    session_.on_interruption(0, now_ns());
     ++port_resets_;
     mended_ns_ = now_ns();
   }

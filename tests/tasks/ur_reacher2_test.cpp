@@ -8,8 +8,9 @@
 #include <optional>
 
 #include "drivers/ur/packet.h"
-#include "drivers/ur/simulated_link.h"
+#include "drivers/ur/simulated_device.h"
 #include "runtime/robot_world.h"
+#include "runtime/simulated_link.h"
 
 namespace instep {
 namespace {
@@ -41,14 +42,14 @@ UrVector at(double shoulder, double elbow) {
 // The task on a simulated UR5.
 struct Arm {
   explicit Arm(std::uint64_t seed = 1)
-      : simulator(std::make_unique<UrSimulator>(
+      : device(std::make_unique<UrSimulatedDevice>(
             UrControllerOptions{.seed = seed, .speed_limit_rad_s = kUrReacher2SpeedRadS + 1e-9})),
         session(UrSessionOptions{.dead_man_ns = 2 * kPeriodNs}),
-        link(session, *simulator),
+        link(session, *device),
         world(task, link, signals,
               {.period_ns = kPeriodNs, .observation_dim = kUrReacher2ObservationDim}),
         random{seed, 2} {
-    simulator->controller().place(ur_reacher2_start());
+    device->simulator().controller().place(ur_reacher2_start());
   }
 
   // The return of one episode of a policy.
@@ -66,9 +67,9 @@ struct Arm {
     }
   }
 
-  std::unique_ptr<UrSimulator> simulator;
+  std::unique_ptr<UrSimulatedDevice> device;
   UrSession session;
-  UrSimulatedLink link;
+  SimulatedLink link;
   UrReacher2 task;
   RobotSignals signals;
   RobotWorld world;
@@ -205,13 +206,13 @@ TEST(UrReacher2Test, LimitsOfJointsAndBoxGoBeforeTheAction) {
 TEST(UrReacher2Test, TheFirstObservationIsOfAnArmThatStandsAtItsStart) {
   Arm arm;
   for (const UrVector& from : {at(-2.4, 1.5), at(-2.0, 0.9), UrVector{1.2, -2.6, 1.9, 0, 1, 0.5}}) {
-    arm.simulator->controller().place(from);
+    arm.device->simulator().controller().place(from);
     arm.world.reset(arm.random, ++arm.episodes, arm.observation.data());
     EXPECT_NEAR(arm.observation[0], -2.4, 0.004);
     EXPECT_NEAR(arm.observation[1], 1.5, 0.004);
     EXPECT_LT(std::fabs(arm.observation[2]), 0.05);
     EXPECT_LT(std::fabs(arm.observation[3]), 0.05);
-    EXPECT_EQ(ur_moves(arm.simulator->controller().arm()), false);
+    EXPECT_EQ(ur_moves(arm.device->simulator().controller().arm()), false);
   }
 }
 
@@ -228,8 +229,8 @@ TEST(UrReacher2Test, PControllerAndStandingAreTheYardsticks) {
   std::printf("P controller %.1f, standing %.1f\n", p_sum / kEpisodes, zero_sum / kEpisodes);
   EXPECT_NEAR(p_sum / kEpisodes, 290.0, 25.0);
   EXPECT_NEAR(zero_sum / kEpisodes, -106.0, 15.0);
-  EXPECT_EQ(p.simulator->controller().counters().limit_violations, 0);
-  EXPECT_EQ(p.simulator->controller().counters().protective_stops, 0);
+  EXPECT_EQ(p.device->simulator().controller().counters().limit_violations, 0);
+  EXPECT_EQ(p.device->simulator().controller().counters().protective_stops, 0);
   EXPECT_EQ(p.session.ur_counters().programs_sent, 1U);
   EXPECT_EQ(p.world.counters().faults, 0U);
 }
@@ -251,8 +252,8 @@ TEST(UrReacher2Test, AnyPolicyStaysWithinTheWorkspace) {
           << tip[0] << " " << tip[1];
     });
   }
-  EXPECT_EQ(arm.simulator->controller().counters().limit_violations, 0);
-  EXPECT_EQ(arm.simulator->controller().counters().protective_stops, 0);
+  EXPECT_EQ(arm.device->simulator().controller().counters().limit_violations, 0);
+  EXPECT_EQ(arm.device->simulator().controller().counters().protective_stops, 0);
 }
 
 TEST(UrReacher2Test, TheSameSeedGivesTheSameEpisodes) {
@@ -271,15 +272,15 @@ TEST(UrReacher2Test, AProtectiveStopIsNoStepAndTheNextEpisodeGoesOn) {
   arm.world.reset(arm.random, 1, arm.observation.data());
   const std::array<float, 2> action = {0.5F, 0.5F};
   for (int i = 0; i < 10; ++i) arm.world.step(action.data(), arm.observation.data());
-  arm.simulator->controller().protective_stop("the test");
+  arm.device->simulator().controller().protective_stop("the test");
   bool was_held = false;
   for (int i = 0; i < 5; ++i) {
     was_held = was_held || arm.world.step(action.data(), arm.observation.data()).carries_no_step;
   }
   EXPECT_TRUE(was_held);
-  EXPECT_FALSE(ur_moves(arm.simulator->controller().arm()));
+  EXPECT_FALSE(ur_moves(arm.device->simulator().controller().arm()));
   arm.link.wait_until(arm.link.now_ns() + 6'000'000'000);
-  EXPECT_EQ(arm.simulator->controller().unlock_protective_stop(), nullptr);
+  EXPECT_EQ(arm.device->simulator().controller().unlock_protective_stop(), nullptr);
   arm.world.reset(arm.random, 2, arm.observation.data());
   EXPECT_NEAR(arm.observation[0], -2.4, 0.004);
 }

@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -100,6 +103,77 @@ int packages_from(const Socket& socket, int most) {
     }
   }
   return count;
+}
+
+// The largest speed that a joint is told to have, as port 30003 says it now.
+double speed_at(const std::string& address) {
+  constexpr std::size_t kSpeedsAt = 4 + 8 + 48;
+  const Socket socket(address, 30003);
+  std::vector<std::uint8_t> message;
+  while (message.size() < kSpeedsAt + 48) {
+    const auto bytes = socket.receive();
+    if (bytes.empty()) return -1.0;
+    message.insert(message.end(), bytes.begin(), bytes.end());
+  }
+  double largest = 0.0;
+  for (std::size_t i = 0; i < 6; ++i) {
+    std::uint64_t bits = 0;
+    for (std::size_t k = 0; k < 8; ++k) bits = bits << 8 | message[kSpeedsAt + 8 * i + k];
+    largest = std::max(largest, std::abs(std::bit_cast<double>(bits)));
+  }
+  return largest;
+}
+
+// Somebody's program that moves the arm without end.
+void let_it_turn(const std::string& address) {
+  const Socket script(address, 30002);
+  script.send_text(
+      "def turn():\n  while True:\n    speedj([0.2, 0, 0, 0, 0, 0], 2.0, 0.1)\n  end\nend\n");
+  for (int i = 0; i < 500 && speed_at(address) < 0.1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_GT(speed_at(address), 0.1);
+}
+
+TEST(SimUrCommand, IsWatchedWithoutBeingTouched) {
+  const std::string address = own_address();
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  let_it_turn(address);
+  const CommandResult watch = run_command({"watch", address, "--seconds", "2"});
+  EXPECT_EQ(watch.exit_code, 0) << watch;
+  for (const char* word : {"qd5", "[rad/s]", "ready", "running", "normal", "playing"}) {
+    EXPECT_NE(watch.out.find(word), std::string::npos) << word << '\n' << watch;
+  }
+  EXPECT_GT(speed_at(address), 0.1);
+}
+
+TEST(SimUrCommand, IsStoppedFromOutside) {
+  const std::string address = own_address();
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  let_it_turn(address);
+  const CommandResult stop = run_command({"stop", address});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_EQ(stop.out, address + ": stands (the robot's own frames show it)\n");
+  EXPECT_EQ(speed_at(address), 0.0);
+  // The stop comes before the complaint.
+  let_it_turn(address);
+  const CommandResult wrong = run_command({"stop", address, "--hard"});
+  EXPECT_EQ(wrong.exit_code, 2) << wrong;
+  EXPECT_EQ(speed_at(address), 0.0);
+}
+
+TEST(SimUrCommand, TellsWhereNoControllerListens) {
+  const std::string address = own_address();
+  for (const char* command : {"watch", "stop"}) {
+    const CommandResult result = run_command({command, address});
+    EXPECT_EQ(result.exit_code, 3) << result;
+    EXPECT_NE(result.error.find(address + ": cannot be reached: Connection refused"),
+              std::string::npos)
+        << result;
+  }
+  const CommandResult other = run_command({"stop", "/dev/null", "--robot", "no_such"});
+  EXPECT_EQ(other.exit_code, 2) << other;
+  EXPECT_NE(other.error.find("there are: create2, ur"), std::string::npos) << other;
 }
 
 TEST(SimUrCommand, ServesSeveralClientsOnAllItsPorts) {

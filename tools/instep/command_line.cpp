@@ -12,6 +12,7 @@
 #include <optional>
 #include <sstream>
 
+#include "drivers/registry.h"
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/sim.h"
 #include "tools/instep/study.h"
@@ -207,19 +208,29 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   command->callback([&] { action = [&] { return run_profile(options); }; });
 }
 
+void add_device(CLI::App* command, RobotOptions& options) {
+  std::string help = "its port or address";
+  for (const DriverInfo* driver : all_drivers()) {
+    help +=
+        "; " + std::string(driver->name) + ": " + std::string(driver->channels[0].transport->what);
+  }
+  command->add_option("DEVICE", options.device, help)->required();
+  CLI::Option* robot = command->add_option("--robot", options.robot,
+                                           "which robot it is, where DEVICE does not tell");
+  command->add_option("--task", options.task, "the same by one of its tasks")->excludes(robot);
+}
+
 void add_robot(CLI::App& app, RobotOptions& options, std::string& record, bool& json,
                Action& action) {
   CLI::App* watch = app.add_subcommand("watch", "Show a robot's sensors without moving it");
-  watch->add_option("DEVICE", options.device, "its port, as /dev/ttyUSB0")->required();
-  watch->add_option("--task", options.task, "the task whose robot it is");
+  add_device(watch, options);
   watch->add_option("--seconds", options.seconds, "how long (default: until Ctrl-C)")
       ->check(is_number)
       ->check(CLI::Range(0.1, 1e6));
   watch->callback([&] { action = [&] { return run_watch(options); }; });
 
   CLI::App* stop = app.add_subcommand("stop", "Stop a robot, and the run that moves it");
-  stop->add_option("DEVICE", options.device, "its port, as /dev/ttyUSB0")->required();
-  stop->add_option("--task", options.task, "the task whose robot it is");
+  add_device(stop, options);
   stop->callback([&] { action = [&] { return run_stop(options); }; });
 
   CLI::App* replay = app.add_subcommand("replay", "Repeat a recorded run on a robot without it");

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <utility>
 #include <vector>
 
-#include "drivers/port_users.h"
+#include "drivers/registry.h"
 #include "runtime/clock.h"
 #include "runtime/realtime/guardian.h"
 #include "tasks/registry.h"
@@ -20,20 +22,36 @@
 namespace instep {
 namespace {
 
-const TaskInfo& robot_task(const RobotOptions& options) {
+std::string names_of(const std::vector<const DriverInfo*>& drivers) {
+  std::string names;
+  for (const DriverInfo* driver : drivers) {
+    names += (names.empty() ? "" : ", ") + std::string(driver->name);
+  }
+  return names;
+}
+
+// The driver that was asked for, or else the only one whose devices have such names.
+const DriverInfo& driver_of(const RobotOptions& options) {
   if (!options.task.empty()) {
     const TaskInfo& task = require_task(options.task);
     if (task.make_robot == nullptr) throw UsageError("--task " + options.task + ": has no robot");
-    return task;
+    return *find_driver(task.driver);
   }
-  const TaskInfo* found = nullptr;
-  for (const TaskInfo& task : all_tasks()) {
-    if (task.make_robot == nullptr) continue;
-    if (found != nullptr) throw UsageError("several tasks have a robot: say --task which");
-    found = &task;
+  if (!options.robot.empty()) {
+    const DriverInfo* const driver = find_driver(options.robot);
+    if (driver != nullptr) return *driver;
+    const std::span<const DriverInfo* const> all = all_drivers();
+    throw UsageError("--robot " + options.robot +
+                     ": there is no such robot; there are: " + names_of({all.begin(), all.end()}));
   }
-  if (found == nullptr) throw UsageError("no task of this build has a robot");
-  return *found;
+  const std::vector<const DriverInfo*> found = drivers_of_device(options.device);
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) {
+    throw UsageError(options.device + ": no robot has such a port or address; `instep " +
+                     "watch --help` says what to give");
+  }
+  throw UsageError(options.device +
+                   ": which robot is it? Say --robot and one of: " + names_of(found));
 }
 
 // Whether it drives a robot. Its guardian has the same command line, and must outlive it.
@@ -45,10 +63,15 @@ bool is_driving(const PortUser& user) {
          (user.how == PortUser::How::kHasItOpen || user.how == PortUser::How::kHasTheLock);
 }
 
-// Ends the runs that have the port, as Ctrl-C would; answers those that may be asked.
-std::vector<PortUser> ask_runs_to_end(const std::string& path) {
+// Who has the device.
+std::vector<PortUser> users_of(const DriverInfo& driver, const std::string& device) {
+  return driver.channels[0].transport->users(channel_name(device, 0));
+}
+
+// Ends the runs that have the device, as Ctrl-C would; answers those that may be asked.
+std::vector<PortUser> ask_runs_to_end(const DriverInfo& driver, const std::string& device) {
   std::vector<PortUser> asked;
-  for (PortUser& user : port_users(path)) {
+  for (PortUser& user : users_of(driver, device)) {
     if (!is_driving(user) || kill(user.process, SIGTERM) != 0) continue;
     std::printf("asking process %d to stop its run\n", user.process);
     asked.push_back(std::move(user));
@@ -57,58 +80,88 @@ std::vector<PortUser> ask_runs_to_end(const std::string& path) {
   return asked;
 }
 
-// How stopping a robot from outside went.
-struct Stopping {
-  bool is_alone = false;  // the port is this process's, so that nobody moves the robot again
-  bool has_written = false;
-  bool is_there = true;  // the port could be opened to the end
-  Stillness stillness = Stillness::kUnknown;
+// A robot that is stopped from outside, and how that goes.
+class Stopping {
+ public:
+  Stopping(const DriverInfo& driver, const std::string& device);
+
+  void stop();
+
+ private:
+  bool take_the_right();
+  void see_it_stand();
+  std::string what_keeps_it() const;
+  void tell() const;
+
+  const DriverInfo& driver_;
+  const std::string& device_;
+  const PortOperations& port_;
+  std::unique_ptr<DeviceStop> stop_;
+  PortAddress address_;
+  Descriptor descriptor_;
+  Descriptor lock_;
+  PortStop work_;
+  std::vector<PortUser> asked_;
+  bool is_alone_ = false;  // the device is this process's, so that nobody moves the robot again
+  bool is_there_ = true;   // the port could be opened to the end
 };
 
-// Repeats the stop until the robot is seen to stand and nobody else has the port, as long as that
+Stopping::Stopping(const DriverInfo& driver, const std::string& device)
+    : driver_(driver),
+      device_(device),
+      port_(driver.stop_place().transport->port),
+      stop_(driver.make_stop()),
+      address_(channel_address(driver.stop_place(), stop_name(driver, device))),
+      work_(*stop_, port_, address_, descriptor_) {}
+
+bool Stopping::take_the_right() {
+  const Transport& transport = *driver_.channels[0].transport;
+  if (transport.lock == nullptr) return port_.claim(descriptor_.get()) == 0;
+  const int lock = transport.lock(channel_name(device_, 0));
+  if (lock >= 0) lock_.reset(lock);
+  return lock >= 0;
+}
+
+// Repeats the stop until the robot is seen to stand and nobody else has the device, as long as that
 // may take. Whoever has it is left the robot's bytes for as long as a run needs for its own end.
-Stopping see_it_stand(PortStop& work, const RobotKit& kit, const Descriptor& port) {
+void Stopping::see_it_stand() {
   constexpr std::int64_t kRunEndNs = 2'500'000'000;
   constexpr std::int64_t kPatienceNs = 10'000'000'000;
-  constexpr std::int64_t kListenNs = 1'500'000'000;  // to a port that is this process's alone
+  constexpr std::int64_t kListenNs = 1'500'000'000;  // to a device that is this process's alone
   constexpr std::int64_t kRoundNs = 20'000'000;
+  const bool has_one_reader = driver_.stop_place().transport->has_one_reader;
   const MonotonicClock clock;
   const std::int64_t begin_ns = clock.now_ns();
-  Stopping result;
   std::int64_t open_ns = begin_ns;
   std::int64_t alone_ns = begin_ns;
   for (std::int64_t now_ns = begin_ns;; now_ns = clock.now_ns()) {
-    if (port.is_open()) open_ns = now_ns;
-    result.is_there = now_ns - open_ns < kListenNs;
-    if (!port.is_open()) result.is_alone = false;
-    if (port.is_open() && !result.is_alone && kit.port.claim(port.get()) == 0) {
-      result.is_alone = true;
+    if (descriptor_.is_open()) open_ns = now_ns;
+    is_there_ = now_ns - open_ns < kListenNs;
+    if (!descriptor_.is_open() && !lock_.is_open()) is_alone_ = false;
+    if (descriptor_.is_open() && !is_alone_ && take_the_right()) {
+      is_alone_ = true;
       alone_ns = now_ns;
-      work.begin_again();
+      work_.begin_again();
     }
-    const bool is_over = result.is_alone ? work.stands() || now_ns - alone_ns >= kListenNs
-                                         : now_ns - begin_ns >= kPatienceNs;
-    if (is_over || !result.is_there) break;
-    const bool may_read = result.is_alone || now_ns - begin_ns >= kRunEndNs;
-    work.step(now_ns + kRoundNs, -1, may_read);
+    const bool is_over = is_alone_ ? work_.stands() || now_ns - alone_ns >= kListenNs
+                                   : now_ns - begin_ns >= kPatienceNs;
+    if (is_over || !is_there_) return;
+    const bool may_read = !has_one_reader || is_alone_ || now_ns - begin_ns >= kRunEndNs;
+    work_.step(now_ns + kRoundNs, -1, may_read);
     // Seen to stand, but not alone: what else may be done is to wait.
-    if (work.stands() && !result.is_alone) sleep_until(now_ns + kRoundNs);
+    if (work_.stands() && !is_alone_) sleep_until(now_ns + kRoundNs);
   }
-  result.has_written = work.has_written();
-  result.stillness = work.stillness();
-  return result;
 }
 
-std::string what_keeps_it(const std::string& path, const std::vector<PortUser>& asked) {
-  std::vector<PortUser> users;
-  for (PortUser& user : port_users(path)) {
-    using How = PortUser::How;
-    if (user.how == How::kHasItOpen || user.how == How::kHasTheLock) users.push_back(user);
-  }
+std::string Stopping::what_keeps_it() const {
+  std::vector<PortUser> users = users_of(driver_, device_);
+  std::erase_if(users, [](const PortUser& user) {
+    return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
+  });
   if (users.empty()) {
     return "a program that could not be asked still has the port and may move the robot again; "
            "`sudo fuser " +
-           path + "` says which";
+           device_ + "` says which";
   }
   std::string text = port_user_names(users) + " still has the port and may move the robot again";
   for (const PortUser& user : users) {
@@ -116,7 +169,7 @@ std::string what_keeps_it(const std::string& path, const std::vector<PortUser>& 
     const std::string process = std::to_string(user.process);
     if (user.is_halted) {
       text += "; process " + process + " is halted: `kill -KILL " + process + "` ends it";
-    } else if (std::any_of(asked.begin(), asked.end(), is_it)) {
+    } else if (std::any_of(asked_.begin(), asked_.end(), is_it)) {
       text += "; process " + process + " was asked to end";
     } else {
       text += "; it could not be asked: `sudo kill " + process + "` ends it";
@@ -126,28 +179,44 @@ std::string what_keeps_it(const std::string& path, const std::vector<PortUser>& 
 }
 
 // Throws IoError where the robot is not known to stand for good.
-void tell(const Stopping& result, const RobotOptions& options, const RobotKit& kit, int error,
-          const std::vector<PortUser>& asked) {
-  const std::string& path = options.device;
-  if (!result.is_there) throw IoError(kit.open_trouble(path, error));
-  if (!result.has_written) throw IoError(path + ": the port takes no bytes; is it connected?");
+void Stopping::tell() const {
+  if (!is_there_) {
+    throw IoError(
+        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
+  }
+  if (!work_.has_written()) {
+    throw IoError(device_ + ": the port takes no bytes; is it connected?");
+  }
   const char* const shown =
-      result.stillness == Stillness::kStands ? "the robot stands"
-      : result.stillness == Stillness::kMoves
+      work_.stillness() == Stillness::kStands ? "the robot stands"
+      : work_.stillness() == Stillness::kMoves
           ? "the robot was told to stop, but its own frames show that it still moves"
           : "the robot was told to stop, but nothing it sends shows that it stands";
-  if (!result.is_alone) throw IoError(path + ": " + shown + "; " + what_keeps_it(path, asked));
-  if (result.stillness != Stillness::kStands) {
+  if (!is_alone_) throw IoError(device_ + ": " + shown + "; " + what_keeps_it());
+  if (work_.stillness() != Stillness::kStands) {
     throw IoError(
-        path + ": " + shown +
+        device_ + ": " + shown +
         ": keep away from it and cut its power; is it switched on, and is this its port?");
   }
-  std::printf("%s: stands (the robot's own frames show it)\n", path.c_str());
-  for (const PortUser& user : asked) {
+  std::printf("%s: stands (the robot's own frames show it)\n", device_.c_str());
+  for (const PortUser& user : asked_) {
     if (kill(user.process, 0) == 0) {
       std::printf("process %d is still writing its files\n", user.process);
     }
   }
+}
+
+// Opened beside whoever has it, and told to stop before anything else is looked at.
+void Stopping::stop() {
+  const MonotonicClock clock;
+  work_.step(clock.now_ns(), -1, false);
+  if (!descriptor_.is_open() && work_.error() != 0) {
+    throw IoError(
+        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
+  }
+  asked_ = ask_runs_to_end(driver_, device_);
+  see_it_stand();
+  tell();
 }
 
 const char* state_text(LinkState state) {
@@ -167,39 +236,77 @@ const char* state_text(LinkState state) {
 
 }  // namespace
 
+namespace {
+
+// The widths of a table whose columns are a driver's fields.
+std::vector<int> column_widths(std::span<const PacketField> fields) {
+  std::vector<int> widths;
+  for (const PacketField& field : fields) {
+    std::size_t width =
+        std::max({std::strlen(field.name), std::strlen(field.unit) + 2, std::size_t{7}});
+    for (const char* word : field.words) width = std::max(width, std::strlen(word));
+    widths.push_back(static_cast<int>(width));
+  }
+  return widths;
+}
+
+void show_names(std::span<const PacketField> fields, const std::vector<int>& widths) {
+  std::printf("%-10s %8s", "state", "packets");
+  for (std::size_t i = 0; i < fields.size(); ++i) std::printf(" %*s", widths[i], fields[i].name);
+  std::printf("\n%-10s %8s", "", "");
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const std::string unit = fields[i].unit;
+    std::printf(" %*s", widths[i], unit.empty() ? "" : ('[' + unit + ']').c_str());
+  }
+  std::printf("\n");
+}
+
+void show_values(std::span<const PacketField> fields, const std::vector<int>& widths,
+                 const std::vector<double>& values) {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const double value = values[i];
+    if (fields[i].words.empty()) {
+      std::printf(value == std::round(value) ? " %*.0f" : " %*.3f", widths[i], value);
+    } else if (value >= 0.0 && value < static_cast<double>(fields[i].words.size())) {
+      std::printf(" %*s", widths[i], fields[i].words[static_cast<std::size_t>(value)]);
+    } else {
+      std::printf(" %*.0f", widths[i], value);
+    }
+  }
+}
+
+}  // namespace
+
 int run_watch(const RobotOptions& options) {
-  const TaskInfo& info = robot_task(options);
-  RobotKit kit = info.make_robot();
-  OpenedPort port = open_port(kit, options.device);
-  install_stop_handler();
-  RealtimeLink link(*kit.session, std::move(port.descriptor), port.address, kit.port, nullptr, {});
-  link.start();
   constexpr std::int64_t kShowNs = 200'000'000;
+  constexpr int kRowsPerHeader = 20;
+  const DriverInfo& driver = driver_of(options);
+  const std::unique_ptr<Session> session = driver.make_session(0);
+  OpenedDevice opened = open_device(driver, options.device);
+  install_stop_handler();
+  RealtimeLink link(*session, std::move(opened.channels), nullptr, {});
+  link.start();
   const MonotonicClock clock;
   const std::int64_t end_ns = clock.now_ns() + static_cast<std::int64_t>(options.seconds * 1e9);
-  std::vector<double> observation(static_cast<std::size_t>(info.observation_dim));
+  const std::vector<int> widths = column_widths(driver.fields);
+  std::vector<double> values(driver.fields.size());
   std::uint64_t packets = 0;
   Packet packet;
-  while (!is_stop_requested() && (options.seconds <= 0.0 || clock.now_ns() < end_ns) &&
-         link.state() != LinkState::kFailed) {
+  for (int row = 0; !is_stop_requested() && (options.seconds <= 0.0 || clock.now_ns() < end_ns) &&
+                    link.state() != LinkState::kFailed;
+       ++row) {
     sleep_until(clock.now_ns() + kShowNs);
-    while (link.next_packet(&packet)) {
-      kit.task->take(packet);
-      ++packets;
-    }
-    std::printf("%-10s %8llu packets", state_text(link.state()),
-                static_cast<unsigned long long>(packets));
-    if (packets > 0) {
-      kit.task->first_observation(observation.data());
-      for (const double value : observation) std::printf(" %7.3f", value);
-    }
+    while (link.next_packet(&packet)) ++packets;
+    if (row % kRowsPerHeader == 0) show_names(driver.fields, widths);
+    std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
+    if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
     std::printf("\n");
     std::fflush(stdout);
   }
   const bool has_failed = link.state() == LinkState::kFailed;
   link.stop();
   if (has_failed || packets == 0) {
-    const std::string error = kit.session->error();
+    const std::string error = session->error();
     throw IoError(
         options.device + ": " +
         (error.empty() ? "no packet came; is the robot switched on and connected?" : error));
@@ -209,19 +316,18 @@ int run_watch(const RobotOptions& options) {
 
 namespace {
 
+// Where it is not clear which robot it is, the run that drives it knows how to stop it.
 void stop(const RobotOptions& options) {
-  const RobotKit kit = robot_task(options).make_robot();
-  PortAddress address = port_address(options.device);
-  // Opened beside whoever has it, and told to stop before anything else is looked at.
-  const int opened = kit.port.open(&address);
-  if (opened < 0) throw IoError(kit.open_trouble(options.device, -opened));
-  Descriptor port(opened);
-  PortStop work(*kit.stop, kit.port, address, port);
-  const MonotonicClock clock;
-  work.step(clock.now_ns(), -1, false);
-  const std::vector<PortUser> asked = ask_runs_to_end(options.device);
-  const Stopping result = see_it_stand(work, kit, port);
-  tell(result, options, kit, work.error(), asked);
+  const DriverInfo* driver = nullptr;
+  try {
+    driver = &driver_of(options);
+  } catch (const UsageError&) {
+    for (const DriverInfo* one : drivers_of_device(options.device)) {
+      if (!ask_runs_to_end(*one, options.device).empty()) break;
+    }
+    throw;
+  }
+  Stopping(*driver, options.device).stop();
 }
 
 }  // namespace
@@ -231,7 +337,7 @@ int run_stop(const RobotOptions& options) {
     stop(options);
   } catch (const UsageError&) {
     // Which robot it is may be wrong; that it is to stop is not.
-    if (!options.task.empty()) stop_robots_among({options.device});
+    if (!options.task.empty() || !options.robot.empty()) stop_robots_among({options.device});
     throw;
   }
   return kDone;
@@ -239,10 +345,13 @@ int run_stop(const RobotOptions& options) {
 
 void stop_robots_among(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
-    std::error_code ignored;
-    if (!std::filesystem::is_character_file(word, ignored)) continue;
+    const std::vector<const DriverInfo*> drivers = drivers_of_device(word);
+    const bool is_device = std::any_of(drivers.begin(), drivers.end(), [&](const DriverInfo* one) {
+      return one->channels[0].transport->is_device(channel_name(word, 0));
+    });
+    if (!is_device) continue;
     try {
-      stop({.device = word, .task = ""});
+      stop({.device = word});
     } catch (const CommandError& error) {
       std::fprintf(stderr, "instep: %s\n", error.what());
     }

@@ -7,8 +7,11 @@
 namespace instep {
 
 struct RobotOptions {
-  std::string device;
-  std::string task;      // whose robot it is; empty: the only task that has one
+  std::string device{};
+  // Which robot it is: its driver's name, or a task of it; both empty: the only one whose devices
+  // have such names.
+  std::string robot{};
+  std::string task{};
   double seconds = 0.0;  // watch: 0: until Ctrl-C
 };
 

@@ -10,9 +10,10 @@
 #include <thread>
 #include <vector>
 
+#include "drivers/loopback/driver.h"
+#include "drivers/loopback/loopback.h"
 #include "runtime/memory.h"
 #include "runtime/realtime/learner_thread.h"
-#include "runtime/realtime/loopback.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
@@ -35,12 +36,9 @@ struct Window {
 
 RealTimeTask loopback_task(const TaskInfo& task, std::int64_t period_ns) {
   RealTimeTask result;
-  result.kit = {
-      .task = std::make_unique<LoopbackTask>(task.observation_dim, task.action_dim,
-                                             std::max<std::int64_t>(20 * period_ns, 500'000'000)),
-      .session = std::make_unique<LoopbackSession>(10'000'000'000),
-      .port = loopback_port(),
-      .stop = std::make_unique<LoopbackStop>()};
+  result.driver = &kLoopbackDriver;
+  result.robot_task = std::make_unique<LoopbackTask>(
+      task.observation_dim, task.action_dim, std::max<std::int64_t>(20 * period_ns, 500'000'000));
   result.observation_dim = task.observation_dim;
   result.action_dim = task.action_dim;
   result.period_ns = period_ns;

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "drivers/port_users.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -26,17 +25,21 @@ constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "l
 // ---------------------------------------------------------------------------------------------------
 // The device
 
-PortAddress port_address(const std::string& path) {
+PortAddress channel_address(const DriverChannel& channel, const std::string& name) {
   try {
-    return make_port_address(path);
+    return channel.transport->address(name, channel.port);
   } catch (const std::length_error& error) {
     throw UsageError(error.what());
+  } catch (const std::runtime_error& error) {
+    throw IoError(error.what());
   }
 }
 
+namespace {
+
 // Of a run that has died: it ends soon.
-static bool is_held_by_guardian(const std::string& path) {
-  std::vector<PortUser> users = port_users(path);
+bool is_held_by_guardian(const Transport& transport, const std::string& name) {
+  std::vector<PortUser> users = transport.users(name);
   std::erase_if(users, [](const PortUser& user) {
     return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
   });
@@ -45,35 +48,70 @@ static bool is_held_by_guardian(const std::string& path) {
   });
 }
 
-OpenedPort open_port(const RobotKit& kit, const std::string& path) {
+// Until a connection that has begun can be used. Answers an errno value, or 0.
+int wait_for_connection(const PortOperations& port, int descriptor) {
+  constexpr std::int64_t kPatienceNs = 3'000'000'000;
+  constexpr std::int64_t kRoundNs = 2'000'000;
+  if (port.connected == nullptr) return 0;
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + kPatienceNs;
+  int error = port.connected(descriptor);
+  for (; error == EINPROGRESS && clock.now_ns() < end_ns; error = port.connected(descriptor)) {
+    sleep_until(clock.now_ns() + kRoundNs);
+  }
+  return error == EINPROGRESS ? ETIMEDOUT : error;
+}
+
+// Answers an errno value, or 0.
+int try_to_open(const DriverInfo& driver, const std::string& name, OpenedDevice& opened) {
+  const Transport& transport = *driver.channels[0].transport;
+  if (transport.lock != nullptr) {
+    const int lock = transport.lock(name);
+    if (lock < 0) return -lock;
+    opened.lock.reset(lock);
+  }
+  LinkChannel& first = opened.channels[0];
+  const int descriptor = transport.port.open(&first.address);
+  if (descriptor < 0) return -descriptor;
+  first.descriptor.reset(descriptor);
+  const int error = transport.port.claim(descriptor);
+  return error != 0 ? error : wait_for_connection(transport.port, descriptor);
+}
+
+}  // namespace
+
+OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
   constexpr std::int64_t kPatienceNs = Guardian::kStopNsMax + 1'000'000'000;
   constexpr std::int64_t kRetryNs = 50'000'000;
   const MonotonicClock clock;
   const std::int64_t end_ns = clock.now_ns() + kPatienceNs;
-  OpenedPort port;
-  port.address = port_address(path);
+  OpenedDevice opened;
+  for (int i = 0; i < driver.channel_count; ++i) {
+    const DriverChannel& channel = driver.channels[static_cast<std::size_t>(i)];
+    opened.channels.push_back({.address = channel_address(channel, channel_name(device, i)),
+                               .port = channel.transport->port,
+                               .descriptor = {}});
+  }
+  const Transport& transport = *driver.channels[0].transport;
+  const std::string name = channel_name(device, 0);
   for (;;) {
-    const int opened = kit.port.open(&port.address);
-    port.descriptor.reset(std::max(-1, opened));
-    const int error = opened < 0 ? -opened : kit.port.claim(opened);
-    if (error == 0) return port;
-    const bool may_wait = error == EBUSY && opened >= 0 && is_held_by_guardian(path);
-    if (!may_wait || clock.now_ns() >= end_ns) {
-      throw IoError(kit.open_trouble != nullptr
-                        ? kit.open_trouble(path, error)
-                        : path + ": cannot be opened: " + std::strerror(error));
-    }
-    port.descriptor.reset();
+    const int error = try_to_open(driver, name, opened);
+    if (error == 0) return opened;
+    opened.channels[0].descriptor.reset();
+    opened.lock.reset();
+    const bool may_wait = error == EBUSY && is_held_by_guardian(transport, name);
+    if (!may_wait || clock.now_ns() >= end_ns) throw IoError(transport.trouble(name, error));
     sleep_until(clock.now_ns() + kRetryNs);
   }
 }
 
 // What may take the robot away from this process, or the guardian from the robot.
-static void warn_of_company(const RobotKit& kit, const std::string& path) {
-  const auto warnings =
-      kit.port_warnings != nullptr ? kit.port_warnings(path) : std::vector<std::string>();
-  for (const std::string& warning : warnings) {
-    std::fprintf(stderr, "instep: warning: %s\n", warning.c_str());
+static void warn_of_company(const DriverInfo& driver, const std::string& device) {
+  for (int i = 0; i < driver.channel_count; ++i) {
+    const Transport& transport = *driver.channels[static_cast<std::size_t>(i)].transport;
+    for (const std::string& warning : transport.warnings(channel_name(device, i))) {
+      std::fprintf(stderr, "instep: warning: %s\n", warning.c_str());
+    }
   }
   if (getpid() != 1) return;
   std::fprintf(stderr,
@@ -81,25 +119,39 @@ static void warn_of_company(const RobotKit& kit, const std::string& path) {
                "kernel ends its guardian, too, and nothing stops the robot. Start the container "
                "with an init (docker run --init), and have `instep stop %s` run from outside "
                "whenever it ends (ExecStopPost= of the service that starts it)\n",
-               path.c_str());
+               device.c_str());
 }
 
 RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
     : task_(std::move(task)), options_(options) {
-  OpenedPort port = open_port(task_.kit, options.device);
-  warn_of_company(task_.kit, options.device);
-  guardian_ = std::make_unique<Guardian>(port.descriptor.get(), port.address, task_.kit.port,
-                                         *task_.kit.stop);
-  link_ = std::make_unique<RealtimeLink>(*task_.kit.session, std::move(port.descriptor),
-                                         port.address, task_.kit.port, guardian_.get(),
-                                         LinkEnd{.stop = task_.kit.stop.get()});
-  world_ = std::make_unique<RobotWorld>(*task_.kit.task, *link_, signals_,
+  const DriverInfo& driver = *task_.driver;
+  session_ = driver.make_session(task_.period_ns);
+  stop_ = driver.make_stop();
+  OpenedDevice opened = open_device(driver, options.device);
+  warn_of_company(driver, options.device);
+  LinkEnd end{.stop = stop_.get(), .channel = driver.stop_channel};
+  int stop_descriptor = -1;
+  if (driver.stop_channel < 0) {
+    end.address = channel_address(driver.stop_connection, stop_name(driver, options.device));
+    end.port = driver.stop_connection.transport->port;
+  } else {
+    const LinkChannel& place = opened.channels[static_cast<std::size_t>(driver.stop_channel)];
+    end.address = place.address;
+    end.port = place.port;
+    stop_descriptor = place.descriptor.get();
+  }
+  guardian_ =
+      std::make_unique<Guardian>(stop_descriptor, end.address, end.port, *stop_, opened.lock.get());
+  lock_ = std::move(opened.lock);
+  link_ =
+      std::make_unique<RealtimeLink>(*session_, std::move(opened.channels), guardian_.get(), end);
+  world_ = std::make_unique<RobotWorld>(*task_.robot_task, *link_, signals_,
                                         RobotWorldConfig{.period_ns = task_.period_ns,
                                                          .observation_dim = task_.observation_dim,
                                                          .is_phase_locked = options.is_phase_locked,
                                                          .is_dry_run = options.is_dry_run,
                                                          .has_state = false});
-  shape_ = {task_.observation_dim, task_.action_dim, task_.kit.task->limits().count};
+  shape_ = {task_.observation_dim, task_.action_dim, task_.robot_task->limits().count};
   ticks_ = std::make_unique<TickRing>(shape_.frame_bytes(), kTicksBetweenMax);
   recording_ = std::make_unique<RecordingWorld>(*world_, shape_, *ticks_);
 }
@@ -117,8 +169,8 @@ std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTime
     throw UsageError("--device: task " + std::string(task.name) +
                      " has no robot; it runs on simulated time");
   }
-  RealTimeTask real_time{task.make_robot(), task.observation_dim, task.action_dim,
-                         std::llround(task.period_s * 1e9)};
+  RealTimeTask real_time{find_driver(task.driver), task.make_robot(), task.observation_dim,
+                         task.action_dim, std::llround(task.period_s * 1e9)};
   return std::make_unique<RealTimeDevice>(std::move(real_time), options);
 }
 

@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "drivers/registry.h"
 #include "runtime/file.h"
 #include "runtime/health.h"
 #include "runtime/realtime/guardian.h"
 #include "runtime/realtime/latest_value.h"
 #include "runtime/realtime/realtime_link.h"
 #include "runtime/realtime/realtime_loop.h"
-#include "runtime/realtime/robot_kit.h"
 #include "runtime/realtime/tick_record.h"
 #include "runtime/robot_world.h"
 #include "runtime/settings.h"
@@ -29,7 +29,7 @@
 namespace instep {
 
 struct RealTimeOptions {
-  std::string device;  // the port's path
+  std::string device;  // its port or address
   bool is_dry_run = false;
   bool has_record = false;  // every tick goes to `record` in the run's folder
   bool is_phase_locked = true;
@@ -41,30 +41,32 @@ void require_core(int core);
 
 // What one needs of a task to run it on a device; from the registry, or a test's own.
 struct RealTimeTask {
-  RobotKit kit;
+  const DriverInfo* driver = nullptr;
+  std::unique_ptr<RobotTask> robot_task;
   int observation_dim = 0;
   int action_dim = 0;
   std::int64_t period_ns = 0;
 };
 
-// A robot's port, opened and taken for this process alone.
-struct OpenedPort {
-  PortAddress address;
-  Descriptor descriptor;
+// A robot's channels, taken for this process alone. The first one is open, the others are opened by
+// the link.
+struct OpenedDevice {
+  Descriptor lock;  // where the right to the device is not that of a port
+  std::vector<LinkChannel> channels;
 };
 
-// Throws UsageError where the name is too long.
-PortAddress port_address(const std::string& path);
+// Throws UsageError where the name is too long, IoError where there is no such host.
+PortAddress channel_address(const DriverChannel& channel, const std::string& name);
 
 // Throws IoError: it cannot be opened, with what to do about it. Where the guardian of a run that
 // has died still holds it, waits for that to end.
-OpenedPort open_port(const RobotKit& kit, const std::string& path);
+OpenedDevice open_device(const DriverInfo& driver, const std::string& device);
 
 // An opened device with everything up to the control loop's world. Making it starts the guardian
 // process, so it comes before all threads.
 class RealTimeDevice {
  public:
-  // Throws IoError: the port cannot be opened, with what to do about it.
+  // Throws IoError: the device cannot be opened, with what to do about it.
   RealTimeDevice(RealTimeTask task, const RealTimeOptions& options);
 
   RecordingWorld& recording() { return *recording_; }
@@ -72,8 +74,8 @@ class RealTimeDevice {
   const RobotWorld& world() const { return *world_; }
   RealtimeLink& link() { return *link_; }
   const RealtimeLink& link() const { return *link_; }
-  Session& session() { return *task_.kit.session; }
-  RobotTask& robot_task() { return *task_.kit.task; }
+  Session& session() { return *session_; }
+  RobotTask& robot_task() { return *task_.robot_task; }
   RobotSignals& signals() { return signals_; }
   // Stops the robot, as Ctrl-C does. Any thread.
   void stop() {
@@ -94,6 +96,10 @@ class RealTimeDevice {
   RealTimeOptions options_;
   TickShape shape_;
   RobotSignals signals_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<DeviceStop> stop_;
+  // Let go of when the guardian has ended.
+  Descriptor lock_;
   std::unique_ptr<Guardian> guardian_;
   std::unique_ptr<RealtimeLink> link_;
   std::unique_ptr<RobotWorld> world_;
@@ -101,7 +107,7 @@ class RealTimeDevice {
   std::unique_ptr<RecordingWorld> recording_;
 };
 
-// Throws UsageError where the task has no robot, IoError where the port cannot be opened.
+// Throws UsageError where the task has no robot, IoError where the device cannot be opened.
 std::unique_ptr<RealTimeDevice> open_device(const TaskInfo& task, const RealTimeOptions& options);
 
 // Says once, when all threads have begun, which rights were refused. Borrows the voice.

@@ -14,7 +14,8 @@
 #include <thread>
 
 #include "command.h"
-#include "runtime/realtime/loopback.h"
+#include "drivers/loopback/driver.h"
+#include "drivers/loopback/loopback.h"
 #include "temporary_folder.h"
 #include "tools/library/check/replay.h"
 #include "tools/library/error.h"
@@ -44,10 +45,8 @@ RunConfig run_config(std::int64_t steps) {
 
 RealTimeTask loopback_task() {
   RealTimeTask task;
-  task.kit = {.task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs),
-              .session = std::make_unique<LoopbackSession>(300 * kMs),
-              .port = loopback_port(),
-              .stop = std::make_unique<LoopbackStop>()};
+  task.driver = &kLoopbackDriver;
+  task.robot_task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs);
   task.observation_dim = 8;
   task.action_dim = 2;
   task.period_ns = kPeriodNs;
@@ -277,7 +276,7 @@ TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
   RealTimeTask task = loopback_task();
-  task.kit.task = std::make_unique<ShortTask>();
+  task.robot_task = std::make_unique<ShortTask>();
   RealTimeDevice device(std::move(task), {.device = loopback.path()});
   RunConfig config = run_config(600);
   config.settings.checkpoint_every = 55;
@@ -338,7 +337,7 @@ TEST(RealTime, KeepsTheTicksBeforeAFault) {
   RunSummary summary;
   {
     RealTimeTask task = loopback_task();
-    task.kit.task = std::make_unique<StuckTask>();
+    task.robot_task = std::make_unique<StuckTask>();
     RealTimeDevice device(std::move(task), {.device = loopback.path()});
     TrainingRun run(run_config(5000), folder.path(),
                     {.is_resumed = false, .init = "", .device = &device});

@@ -1,4 +1,4 @@
-#include "runtime/realtime/loopback.h"
+#include "drivers/loopback/loopback.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -140,8 +140,6 @@ void LoopbackDevice::run() {
   }
 }
 
-namespace {
-
 int open_loopback(PortAddress* address) {
   const char* const path = address->given.data();
   const bool is_socket = std::string_view(path).starts_with(kSocketPrefix);
@@ -168,12 +166,6 @@ int prepare_loopback(int descriptor) {
                       raw.c_lflag == settings.c_lflag;
   if (is_raw) return kPortUnchanged;
   return tcsetattr(descriptor, TCSANOW, &raw) == 0 ? kPortMended : -errno;
-}
-
-}  // namespace
-
-PortOperations loopback_port() {
-  return {.open = open_loopback, .claim = claim_loopback, .prepare = prepare_loopback};
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -236,19 +228,19 @@ std::span<const std::uint8_t> LoopbackStop::output() const {
 // ---------------------------------------------------------------------------------------------------
 // The session
 
-void LoopbackSession::on_connect(std::int64_t now_ns) {
+void LoopbackSession::on_connect(int, std::int64_t now_ns) {
   if (state_ == LinkState::kLost) ++counters_.reconnects;
   frames_.clear();
   output_size_ = 0;
   packet_ns_ = now_ns;
 }
 
-void LoopbackSession::on_disconnect(std::int64_t) {
+void LoopbackSession::on_disconnect(int, std::int64_t) {
   if (state_ == LinkState::kReady) state_ = LinkState::kLost;
   output_size_ = 0;
 }
 
-void LoopbackSession::on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+void LoopbackSession::on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                                PacketSink& sink) {
   for (const std::uint8_t byte : bytes) {
     const bool is_whole = frames_.take(byte);
@@ -296,11 +288,11 @@ std::int64_t LoopbackSession::poll(std::int64_t now_ns) {
   return is_moving_ ? command_ns_ + dead_man_ns_ : now_ns + kSilenceNs;
 }
 
-std::span<const std::uint8_t> LoopbackSession::output() const {
+std::span<const std::uint8_t> LoopbackSession::output(int) const {
   return {output_.data(), output_size_};
 }
 
-void LoopbackSession::consume(std::size_t bytes) {
+void LoopbackSession::consume(int, std::size_t bytes) {
   std::memmove(output_.data(), output_.data() + bytes, output_size_ - bytes);
   output_size_ -= bytes;
 }

@@ -33,7 +33,7 @@ class LoopbackDevice {
   LoopbackDevice(const LoopbackDevice&) = delete;
   LoopbackDevice& operator=(const LoopbackDevice&) = delete;
 
-  // For loopback_port() to open; of a pseudo-terminal also for others.
+  // For open_loopback(); of a pseudo-terminal also for others.
   const std::string& path() const { return path_; }
   // Any thread.
   void set_silent(bool is_silent) { is_silent_ = is_silent; }
@@ -65,7 +65,12 @@ class LoopbackDevice {
   std::thread thread_;
 };
 
-PortOperations loopback_port();
+int open_loopback(PortAddress* address);
+int claim_loopback(int descriptor);
+int prepare_loopback(int descriptor);
+
+inline constexpr PortOperations kLoopbackPort = {
+    .open = open_loopback, .claim = claim_loopback, .prepare = prepare_loopback};
 
 // Finds packets in bytes.
 class LoopbackFrames {
@@ -111,14 +116,14 @@ class LoopbackSession final : public Session {
   // The device is told to stop when no command has come for so long.
   explicit LoopbackSession(std::int64_t dead_man_ns) : dead_man_ns_(dead_man_ns) {}
 
-  void on_connect(std::int64_t now_ns) override;
-  void on_disconnect(std::int64_t now_ns) override;
-  void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns,
+  void on_connect(int channel, std::int64_t now_ns) override;
+  void on_disconnect(int channel, std::int64_t now_ns) override;
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                 PacketSink& sink) override;
   void on_command(const Command& command, std::int64_t now_ns) override;
   std::int64_t poll(std::int64_t now_ns) override;
-  std::span<const std::uint8_t> output() const override;
-  void consume(std::size_t bytes) override;
+  std::span<const std::uint8_t> output(int channel) const override;
+  void consume(int channel, std::size_t bytes) override;
   LinkState state() const override { return state_; }
   const LinkCounters& counters() const override { return counters_; }
   const char* error() const override { return ""; }

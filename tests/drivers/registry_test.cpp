@@ -1,0 +1,285 @@
+// What every driver must keep, for all of them: a new entry in the table is covered on arrival.
+#include "drivers/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "allocation_count.h"
+#include "kernels/philox.h"
+#include "runtime/simulated_link.h"
+
+namespace instep {
+namespace {
+
+constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t kPeriodNs = 40 * kMs;
+
+// Passes everything on, but while `is_cut` no channel is open.
+class CuttableDevice final : public DeviceSimulator {
+ public:
+  explicit CuttableDevice(std::unique_ptr<DeviceSimulator> device) : device_(std::move(device)) {}
+
+  bool open(int channel) override { return !is_cut && device_->open(channel); }
+  void close(int channel) override { device_->close(channel); }
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns) override {
+    device_->on_bytes(channel, bytes, now_ns);
+  }
+  std::int64_t advance(std::int64_t now_ns) override { return device_->advance(now_ns); }
+  std::size_t read(int channel, std::span<std::uint8_t> out) override {
+    return device_->read(channel, out);
+  }
+  void set_wake_line(bool is_low, std::int64_t now_ns) override {
+    device_->set_wake_line(is_low, now_ns);
+  }
+  bool moves() const override { return device_->moves(); }
+
+  bool is_cut = false;
+
+ private:
+  std::unique_ptr<DeviceSimulator> device_;
+};
+
+// A driver's session on its simulated device.
+struct Rig {
+  explicit Rig(const DriverInfo& of, std::uint64_t seed = 1)
+      : driver(of),
+        device(driver.make_simulator(seed)),
+        session(driver.make_session(kPeriodNs)),
+        link(*session, device) {}
+
+  void run(std::int64_t ns) { link.wait_until(link.now_ns() + ns); }
+  // A command every period.
+  void keep_posting(const Command& command, int periods) {
+    for (int i = 0; i < periods; ++i) {
+      link.post(command);
+      run(kPeriodNs);
+    }
+  }
+  // A tenth of what is possible, so that nothing hits anything soon.
+  Command slow_move() const {
+    Command command{.kind = Command::kMove, .count = driver.command_count};
+    for (int i = 0; i < driver.command_count; ++i) {
+      command.values[static_cast<std::size_t>(i)] = 0.1 * driver.command_max;
+    }
+    return command;
+  }
+  // Until it moves, at most so long.
+  bool is_brought_to_move(int periods = 500) {
+    for (int i = 0; i < periods && !device.moves(); ++i) keep_posting(slow_move(), 1);
+    return device.moves();
+  }
+  // How long until it stands, while nobody commands it; at most ten seconds.
+  std::int64_t standstill_ns() {
+    const std::int64_t begin_ns = link.now_ns();
+    while (device.moves() && link.now_ns() - begin_ns < 10'000 * kMs) run(kMs);
+    return link.now_ns() - begin_ns;
+  }
+
+  const DriverInfo& driver;
+  CuttableDevice device;
+  std::unique_ptr<Session> session;
+  SimulatedLink link;
+};
+
+class EveryDriver : public testing::TestWithParam<const DriverInfo*> {
+ protected:
+  const DriverInfo& driver() const { return *GetParam(); }
+};
+
+TEST_P(EveryDriver, SaysWhatItIs) {
+  std::set<std::string_view> names;
+  for (const DriverInfo* one : all_drivers()) EXPECT_TRUE(names.insert(one->name).second);
+  EXPECT_EQ(find_driver(driver().name), &driver());
+  EXPECT_FALSE(driver().summary.empty());
+  EXPECT_EQ(driver().make_session(kPeriodNs)->channel_count(), driver().channel_count);
+  ASSERT_LE(driver().channel_count, kChannelsMax);
+  for (int i = 0; i < driver().channel_count; ++i) {
+    ASSERT_NE(driver().channels[static_cast<std::size_t>(i)].transport, nullptr);
+  }
+  ASSERT_LT(driver().stop_channel, driver().channel_count);
+  EXPECT_NE(driver().stop_place().transport, nullptr);
+  std::set<std::string> fields;
+  for (const PacketField& field : driver().fields) {
+    EXPECT_TRUE(fields.insert(field.name).second) << field.name;
+  }
+}
+
+TEST_P(EveryDriver, ReadsWhatTheDeviceSays) {
+  Rig rig(driver());
+  rig.keep_posting(Command{}, 200);
+  ASSERT_EQ(rig.link.state(), LinkState::kReady);
+  std::vector<double> values(driver().fields.size(), std::nan(""));
+  Packet packet;
+  int packets = 0;
+  for (; rig.link.next_packet(&packet); ++packets) {
+    ASSERT_TRUE(driver().decode(packet, values));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const PacketField& field = driver().fields[i];
+      EXPECT_TRUE(std::isfinite(values[i])) << field.name;
+      if (field.words.empty()) continue;
+      EXPECT_GE(values[i], 0.0) << field.name;
+      EXPECT_LT(values[i], static_cast<double>(field.words.size())) << field.name;
+    }
+  }
+  EXPECT_GT(packets, 10);
+  packet.size = 0;
+  EXPECT_FALSE(driver().decode(packet, values));
+  packet.size = Packet::kBytesMax;
+  EXPECT_FALSE(driver().decode(packet, values));
+}
+
+TEST_P(EveryDriver, ListensWithoutMovingAnything) {
+  CuttableDevice device(driver().make_simulator(1));
+  const std::unique_ptr<Session> session = driver().make_session(0);
+  SimulatedLink link(*session, device);
+  Packet packet;
+  int packets = 0;
+  for (int i = 0; i < 8000; ++i) {
+    link.wait_until(link.now_ns() + kMs);
+    ASSERT_FALSE(device.moves());
+    while (link.next_packet(&packet)) ++packets;
+  }
+  EXPECT_EQ(link.state(), LinkState::kReady);
+  EXPECT_GT(packets, 50);
+}
+
+// Two periods without a command, and what braking takes.
+TEST_P(EveryDriver, StandsWhenCommandsStayAway) {
+  Rig rig(driver());
+  ASSERT_TRUE(rig.is_brought_to_move());
+  rig.keep_posting(rig.slow_move(), 5);
+  ASSERT_TRUE(rig.device.moves());
+  EXPECT_LE(rig.standstill_ns(), 2 * kPeriodNs + 500 * kMs);
+  EXPECT_EQ(rig.session->counters().dead_man_stops, 1U);
+  rig.run(1'000 * kMs);
+  EXPECT_FALSE(rig.device.moves());
+}
+
+TEST_P(EveryDriver, IsCommandedWithinItsLimits) {
+  Rig rig(driver());
+  ASSERT_TRUE(rig.is_brought_to_move());
+  for (const double value : {1e300, -1e300, HUGE_VAL, std::nan("")}) {
+    Command command = rig.slow_move();
+    command.values.fill(value);
+    rig.keep_posting(command, 3);
+  }
+  rig.keep_posting(Command{}, 60);
+  EXPECT_FALSE(rig.device.moves());
+}
+
+// Nothing that was lost begins to move by itself; with commands it goes on.
+TEST_P(EveryDriver, ComesBackAfterEveryLoss) {
+  Rig rig(driver());
+  const Random random{5, 6};
+  for (std::uint64_t round = 0; round < 6; ++round) {
+    ASSERT_TRUE(rig.is_brought_to_move()) << round;
+    rig.device.is_cut = true;
+    rig.run(static_cast<std::int64_t>(random.bits(round, 1)[0] % 3000) * kMs);
+    rig.device.is_cut = false;
+    rig.run(3'000 * kMs);
+    EXPECT_FALSE(rig.device.moves()) << round;
+  }
+  EXPECT_TRUE(rig.is_brought_to_move());
+}
+
+// As the guardian does it: the host's other connections are gone, and nothing is known.
+TEST_P(EveryDriver, IsStoppedAndSeenToStandWithoutTheSession) {
+  for (std::uint64_t seed = 1; seed < 6; ++seed) {
+    Rig rig(driver(), seed);
+    ASSERT_TRUE(rig.is_brought_to_move());
+    rig.keep_posting(rig.slow_move(), 3 + static_cast<int>(seed));
+    for (int i = 0; i < driver().channel_count; ++i) rig.device.close(i);
+    const std::unique_ptr<DeviceStop> stop = driver().make_stop();
+    const int channel = driver().stop_channel < 0 ? driver().channel_count : driver().stop_channel;
+    ASSERT_TRUE(rig.device.open(channel));
+    std::int64_t now_ns = rig.link.now_ns();
+    const std::int64_t begin_ns = now_ns;
+    stop->begin(now_ns);
+    EXPECT_NE(stop->stillness(), Stillness::kStands);
+    while (stop->stillness() != Stillness::kStands && now_ns - begin_ns < 5'000 * kMs) {
+      now_ns += kMs;
+      rig.device.advance(now_ns);
+      std::array<std::uint8_t, 4096> bytes;
+      const std::size_t count = rig.device.read(channel, bytes);
+      if (count > 0) stop->on_bytes({bytes.data(), count}, now_ns);
+      stop->poll(now_ns);
+      const auto output = stop->output();
+      rig.device.on_bytes(channel, output, now_ns);
+      stop->consume(output.size());
+      if (stop->stillness() == Stillness::kStands) {
+        EXPECT_FALSE(rig.device.moves()) << seed;
+      }
+    }
+    EXPECT_EQ(stop->stillness(), Stillness::kStands) << seed;
+    EXPECT_LT(now_ns - begin_ns, 1'500 * kMs) << seed;
+  }
+}
+
+TEST_P(EveryDriver, RepeatsItself) {
+  const auto packets_of = [&](std::uint64_t seed) {
+    Rig rig(driver(), seed);
+    std::vector<std::uint8_t> all;
+    for (int i = 0; i < 200; ++i) {
+      rig.keep_posting(i % 50 < 25 ? rig.slow_move() : Command{}, 1);
+      for (Packet packet; rig.link.next_packet(&packet);) {
+        all.insert(all.end(), packet.bytes.begin(), packet.bytes.begin() + packet.size);
+      }
+    }
+    return all;
+  };
+  EXPECT_EQ(packets_of(3), packets_of(3));
+  EXPECT_NE(packets_of(3), packets_of(4));
+}
+
+TEST_P(EveryDriver, AllocatesNothingAfterConstruction) {
+#if INSTEP_COUNTS_ALLOCATIONS
+  Rig rig(driver());
+  const std::unique_ptr<DeviceStop> stop = driver().make_stop();
+  std::vector<double> values(driver().fields.size());
+  allocation_count = 0;
+  counting_condition = [] { return true; };
+  rig.keep_posting(rig.slow_move(), 300);
+  rig.device.is_cut = true;
+  rig.run(500 * kMs);
+  rig.device.is_cut = false;
+  rig.keep_posting(rig.slow_move(), 100);
+  Packet packet;
+  while (rig.link.next_packet(&packet)) static_cast<void>(driver().decode(packet, values));
+  stop->begin(0);
+  stop->on_bytes(packet.bytes, 100 * kMs);
+  stop->poll(100 * kMs);
+  counting_condition = nullptr;
+  EXPECT_EQ(allocation_count, 0);
+#else
+  GTEST_SKIP() << "malloc belongs to the sanitizer or the C library cannot be counted";
+#endif
+}
+
+INSTANTIATE_TEST_SUITE_P(Drivers, EveryDriver, testing::ValuesIn(all_drivers()),
+                         [](const auto& one) { return std::string(one.param->name); });
+
+TEST(DriverTable, FindsTheDriverByTheDevicesName) {
+  const auto names = [](const std::string& device) {
+    std::set<std::string_view> found;
+    for (const DriverInfo* driver : drivers_of_device(device)) found.insert(driver->name);
+    return found;
+  };
+  EXPECT_TRUE(names("/dev/ttyUSB0").contains("create2"));
+  EXPECT_FALSE(names("/dev/ttyUSB0").contains("ur"));
+  EXPECT_TRUE(names("ttyUSB0").contains("create2"));
+  for (const char* address : {"127.0.0.1", "arm.example.org", "localhost"}) {
+    EXPECT_TRUE(names(address).contains("ur")) << address;
+    EXPECT_FALSE(names(address).contains("create2")) << address;
+  }
+  EXPECT_EQ(find_driver("no_such_robot"), nullptr);
+  EXPECT_EQ(channel_name("/dev/ttyUSB0,10.0.0.1", 1), "10.0.0.1");
+  EXPECT_EQ(channel_name("10.0.0.1", 2), "10.0.0.1");
+}
+
+}  // namespace
+}  // namespace instep
