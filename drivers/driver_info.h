@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "drivers/simulation.h"
 #include "drivers/transport.h"
 #include "runtime/realtime/device_stop.h"
 #include "runtime/robot.h"
@@ -39,6 +40,8 @@ struct DriverInfo {
   std::unique_ptr<DeviceStop> (*make_stop)() = nullptr;
   // On simulated time: the device at rest, which a new session can move at once.
   std::unique_ptr<DeviceSimulator> (*make_simulator)(std::uint64_t seed) = nullptr;
+  // On real time, for `instep sim`.
+  SimulationInfo simulation{};
   // The channel that the stop needs, one that can be used as soon as it is open; -1: a connection
   // of its own, which is `stop_connection`.
   int stop_channel = 0;

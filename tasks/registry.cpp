@@ -6,6 +6,7 @@
 #include "tasks/create_mover/create_mover.h"
 #include "tasks/dot_reacher/dot_reacher.h"
 #include "tasks/mujoco/mujoco_task.h"
+#include "tasks/ur_reacher2/ur_reacher2.h"
 
 namespace instep {
 namespace {
@@ -21,6 +22,8 @@ constexpr SettingDefault kCreateMover[] = {{"avg", "discount", 0.995},
                                            {"avg", "entropy_coef", 0.0153},
                                            {"avg", "actor_lr", 8.46e-3},
                                            {"avg", "critic_lr", 1.53e-2}};
+constexpr SettingDefault kUrReacher2[] = {
+    {"avg", "entropy_coef", 0.07}, {"avg", "actor_lr", 6.3e-4}, {"avg", "critic_lr", 8.7e-3}};
 // Chosen by this project's golden curves; none are published.
 constexpr SettingDefault kDotReacher[] = {
     {"avg", "entropy_coef", 0.07}, {"avg", "actor_lr", 6.3e-4}, {"avg", "critic_lr", 8.7e-3}};
@@ -75,6 +78,18 @@ constexpr std::array kTasks = {
                return std::make_unique<CreateMover>();
              },
              .driver = "create2"},
+    TaskInfo{
+        .name = "ur_reacher2",
+        .summary = "two joints of a UR5 bring its tip to a target in a plane",
+        .observation_dim = kUrReacher2ObservationDim,
+        .action_dim = kUrReacher2ActionDim,
+        .period_s = kUrReacher2PeriodS,
+        .episode_steps_max = kUrReacher2StepsMax,
+        .default_steps = 400'000,
+        .defaults = kUrReacher2,
+        .make = make_ur_reacher2,
+        .make_robot = []() -> std::unique_ptr<RobotTask> { return std::make_unique<UrReacher2>(); },
+        .driver = "ur"},
     robot_task<Robot::kHopper>({.name = "hopper",
                                 .summary = "one leg hops forward (Gymnasium's Hopper-v4)",
                                 .observation_dim = 11,

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "drivers/create2/session.h"
+#include "drivers/create2/simulation.h"
 #include "drivers/create2/simulator.h"
 #include "drivers/create2/stop.h"
 
@@ -69,6 +70,11 @@ const DriverInfo kCreate2Driver = {
     .make_simulator = [](std::uint64_t seed) -> std::unique_ptr<DeviceSimulator> {
       return std::make_unique<Create2Simulator>(Create2SimulatorOptions{.seed = seed});
     },
+    .simulation = {.may_be_strict = true,
+                   .make =
+                       [](const SimulationOptions& options) -> std::unique_ptr<DeviceSimulation> {
+                     return std::make_unique<Create2Simulation>(options);
+                   }},
     .command_count = 2,
     .command_max = 500.0,
     .fields = kFields,

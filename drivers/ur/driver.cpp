@@ -6,6 +6,7 @@
 #include "drivers/ur/packet.h"
 #include "drivers/ur/session.h"
 #include "drivers/ur/simulated_device.h"
+#include "drivers/ur/simulation.h"
 #include "drivers/ur/stop.h"
 
 namespace instep {
@@ -84,6 +85,9 @@ const DriverInfo kUrDriver = {
     .make_simulator = [](std::uint64_t seed) -> std::unique_ptr<DeviceSimulator> {
       return std::make_unique<UrSimulatedDevice>(UrControllerOptions{.seed = seed});
     },
+    .simulation = {.is_at_address = true,
+                   .models = kUrSimulationModels,
+                   .make = make_ur_simulation},
     .stop_channel = -1,
     .stop_connection = {&kTcpClientTransport, kUrStopPort},
     .command_count = kUrJoints,

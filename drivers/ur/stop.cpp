@@ -6,11 +6,10 @@
 #include <optional>
 #include <string_view>
 
+#include "drivers/ur/program.h"
+
 namespace instep {
 namespace {
-
-// The deceleration is that of UrSession's stop.
-constexpr std::string_view kProgram = "\ndef instep_stop():\n  stopj(4.0)\nend\n";
 
 constexpr std::size_t kHeadBytes = 5;  // size and type, of messages and of their parts
 constexpr std::uint8_t kRobotState = 16;
@@ -94,7 +93,7 @@ void UrStop::judge(std::span<const std::uint8_t> message, std::int64_t now_ns) {
 }
 
 std::int64_t UrStop::poll(std::int64_t now_ns) {
-  const bool is_written = written_ == kProgram.size();
+  const bool is_written = written_ == ur_stop_text().size();
   if (is_written && written_ns_ < 0) written_ns_ = now_ns;
   if (is_written && stillness_ != Stillness::kStands && now_ns - sent_ns_ >= kRepeatNs) {
     written_ = 0;
@@ -105,8 +104,8 @@ std::int64_t UrStop::poll(std::int64_t now_ns) {
 }
 
 std::span<const std::uint8_t> UrStop::output() const {
-  return {reinterpret_cast<const std::uint8_t*>(kProgram.data()) + written_,
-          kProgram.size() - written_};
+  return {reinterpret_cast<const std::uint8_t*>(ur_stop_text().data()) + written_,
+          ur_stop_text().size() - written_};
 }
 
 }  // namespace instep

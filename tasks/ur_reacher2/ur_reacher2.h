@@ -8,8 +8,10 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 
 #include "drivers/ur/kinematics.h"
+#include "runtime/environment.h"
 #include "runtime/robot.h"
 
 namespace instep {
@@ -85,6 +87,9 @@ class UrReacher2 final : public RobotTask {
   CommandLimits limits_;
   State state_;
 };
+
+// The task on a simulated UR5, through the bytes of its controller.
+std::unique_ptr<Environment> make_ur_reacher2();
 
 // What a person would write: the tip goes straight to the target, as fast as 8 times its distance a
 // second, at no more than 0.3 rad/s. observation: ur_reacher2's; overwrites action [2].

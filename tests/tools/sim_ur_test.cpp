@@ -20,6 +20,7 @@
 
 #include "command.h"
 #include "drivers/ur/rtde.h"
+#include "temporary_folder.h"
 
 namespace instep {
 namespace {
@@ -159,6 +160,37 @@ TEST(SimUrCommand, IsStoppedFromOutside) {
   let_it_turn(address);
   const CommandResult wrong = run_command({"stop", address, "--hard"});
   EXPECT_EQ(wrong.exit_code, 2) << wrong;
+  EXPECT_EQ(speed_at(address), 0.0);
+}
+
+TEST(SimUrCommand, IsOfOneRunAtATimeAndStandsWhenThatIsKilled) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  const auto train = [&](const char* name, const char* steps) {
+    return std::vector<std::string>{"train",   "ur_reacher2", "--time",   "real",
+                                    "--set",   "hidden=16",   "--device", address,
+                                    "--steps", steps,         "--out",    folder / name};
+  };
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  RunningCommand run(train("killed", "100000"));
+  for (int i = 0; i < 1500 && speed_at(address) == 0.0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GT(speed_at(address), 0.0);
+  const CommandResult other = run_command(train("other", "1"));
+  EXPECT_EQ(other.exit_code, 3) << other;
+  EXPECT_NE(other.error.find("another program of this machine has it: process " +
+                             std::to_string(run.process())),
+            std::string::npos)
+      << other;
+  run.send(SIGKILL);
+  EXPECT_EQ(run.wait().signal, SIGKILL);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(speed_at(address), 0.0);
+  // The next one waits for the guardian, and learns to its end.
+  const CommandResult next = run_command(train("next", "120"));
+  EXPECT_EQ(next.exit_code, 0) << next;
   EXPECT_EQ(speed_at(address), 0.0);
 }
 

@@ -241,11 +241,11 @@ void add_robot(CLI::App& app, RobotOptions& options, std::string& record, bool& 
 
 void add_sim(CLI::App& app, SimOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("sim", "Simulate a robot behind a port or sockets");
-  command->add_option("DEVICE", options.device, "create2 or ur")->required();
-  command->add_option("--link", options.link, "create2: where its port is to appear");
-  command->add_option("--address", options.address, "ur: IPv4 address of its controller");
-  command->add_option("--model", options.model, "ur: cb3 (UR5, default) or e-series (UR5e)")
-      ->check(CLI::IsMember({"cb3", "e-series"}));
+  command->add_option("DEVICE", options.device, "which: " + simulated_devices())->required();
+  command->add_option("--link", options.link, "of a device with a port: where that is to appear");
+  command->add_option("--address", options.address, "of a device with sockets: their IPv4 address");
+  command->add_option("--model", options.model,
+                      "which of several, as cb3 (UR5) or e-series (UR5e); default: the first");
   command->add_flag("--strict", options.is_strict,
                     "a port as a USB adapter's: 9600 baud at first, another name after a re-plug");
   command->add_option("--seed", options.seed, "of its arena, its place and its noise")

@@ -6,21 +6,18 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <sstream>
+#include <stdexcept>
 #include <vector>
 
-#include "drivers/create2/fault_schedule.h"
-#include "drivers/create2/simulator_on_port.h"
+#include "drivers/registry.h"
 #include "runtime/clock.h"
-#include "tools/instep/sim_ur.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -31,145 +28,62 @@ std::atomic<bool> must_stop{false};
 
 constexpr std::size_t kLineBytesMax = 512;
 
-using Numbers = std::vector<double>;
+// What every simulation knows.
+constexpr std::array<SimulationWord, 2> kOwnWords = {
+    {{"status", "", 0, 0, 0, 0, [](DeviceSimulation&, const Numbers&, std::int64_t) {}},
+     {"quit", "", 0, 0, 0, 0,
+      [](DeviceSimulation&, const Numbers&, std::int64_t) { must_stop = true; }}}};
 
-// A word that may stand on stdin: with how many numbers, of which range, and what it does.
-struct Word {
-  const char* name;
-  const char* numbers;  // for people
-  std::size_t count_min;
-  std::size_t count_max;
-  double least;
-  double most;
-  void (*act)(Create2OnPort& robot, const Numbers& numbers, std::int64_t now_ns);
-};
-
-constexpr std::array<Word, 19> kWords = {{
-    {"plug", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_plugged(true); }},
-    {"unplug", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_plugged(false); }},
-    {"lift", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_lifted(true); }},
-    {"put", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_lifted(false); }},
-    {"cliff", " BITS", 1, 1, 0, 15,
-     [](auto& r, auto& n, auto) { r.simulator().set_cliffs(static_cast<int>(n[0])); }},
-    {"battery", " MAH", 1, 1, 0, 65535,
-     [](auto& r, auto& n, auto) { r.simulator().set_charge_mah(n[0]); }},
-    {"capacity", " MAH", 1, 1, 1, 65535,
-     [](auto& r, auto& n, auto) { r.simulator().set_capacity_mah(n[0]); }},
-    {"text", "", 0, 0, 0, 0,
-     [](auto& r, auto&, auto) { r.simulator().say("Flash CRC successful: 0x0 (0x0)\r\n"); }},
-    {"reset", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().take_battery_out(); }},
-    {"silence", "", 0, 0, 0, 0,
-     [](auto& r, auto&, auto) { r.simulator().set_line_faults({.drop = 1.0}); }},
-    {"sound", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.simulator().set_line_faults({}); }},
-    {"drop", " SHARE", 1, 1, 0, 1,
-     [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.drop = n[0]}); }},
-    {"change", " SHARE", 1, 1, 0, 1,
-     [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.change = n[0]}); }},
-    {"forge", " SHARE", 1, 1, 0, 1,
-     [](auto& r, auto& n, auto) { r.simulator().set_line_faults({.forged = n[0]}); }},
-    {"place", " X Y (mm)", 2, 2, 180, kArenaWidthMm - 180.0,
-     [](auto& r, auto& n, auto) {
-       r.simulator().place(n[0], std::min(n[1], kArenaHeightMm - 180.0), 0.0);
-     }},
-    {"stty", "", 0, 0, 0, 0, [](auto& r, auto&, auto) { r.port().reset_settings(); }},
-    {"send", " BYTE...", 1, 64, 0, 255,
-     [](auto& r, auto& n, auto now_ns) {
-       std::vector<std::uint8_t> bytes;
-       for (const double number : n) bytes.push_back(static_cast<std::uint8_t>(number));
-       r.send_as_another_program(bytes, now_ns);
-     }},
-    {"status", "", 0, 0, 0, 0, [](auto&, auto&, auto) {}},
-    {"quit", "", 0, 0, 0, 0, [](auto&, auto&, auto) { must_stop = true; }},
-}};
-
-std::string all_words() {
-  std::string text;
-  for (const Word& word : kWords) {
-    text += std::string(text.empty() ? "" : ", ") + word.name + word.numbers;
-  }
-  return text;
-}
-
-class SimulatedCreate2 {
+// The words on stdin, a line each.
+class WordReader {
  public:
-  explicit SimulatedCreate2(const SimOptions& options)
-      : options_(options),
-        robot_({.path = options.link, .is_strict = options.is_strict, .seed = options.seed}),
-        faults_(options.fault_seed.value_or(0)) {
-    begin_ns_ = clock_.now_ns();
-    std::printf("create2: a simulated robot at %s; ready. On stdin: %s\n", options.link.c_str(),
-                all_words().c_str());
-    show_port();
+  explicit WordReader(DeviceSimulation& simulation) : simulation_(simulation) {
+    words_.assign(simulation.words().begin(), simulation.words().end());
+    words_.insert(words_.end(), kOwnWords.begin(), kOwnWords.end());
   }
 
-  // One round: waits for bytes, words or the robot.
-  void run_once() {
-    // A terminal that nobody has open would end every wait.
-    const SimulatedSerialPort& port = robot_.port();
-    pollfd events[2] = {{port.has_client() ? port.descriptor() : -1, POLLIN, 0},
-                        {is_stdin_open_ ? 0 : -1, POLLIN, 0}};
-    const std::int64_t wait_ns = std::clamp<std::int64_t>(next_ns_ - now_ns(), 0, 50'000'000);
-    const timespec wait = {0, static_cast<long>(wait_ns)};
-    if (ppoll(events, 2, &wait, nullptr) < 0 && errno != EINTR) {
-      throw IoError(std::string("poll: ") + std::strerror(errno));
+  std::string all_words() const {
+    std::string text;
+    for (const SimulationWord& word : words_) {
+      text += std::string(text.empty() ? "" : ", ") + word.name + word.numbers;
     }
-    if ((events[1].revents & (POLLIN | POLLHUP)) != 0) take_words();
-    if (options_.fault_seed) show_fault();
-    const bool was_plugged = port.is_plugged();
-    next_ns_ = robot_.advance(now_ns());
-    if (port.is_plugged() && !was_plugged) show_port();
+    return text;
   }
 
- private:
-  std::int64_t now_ns() const { return clock_.now_ns() - begin_ns_; }
+  // stdin, or -1.
+  int descriptor() const { return is_open_ ? 0 : -1; }
 
-  // The names of the port; that of one that was put in again may be another.
-  void show_port() const {
-    if (options_.is_strict) {
-      std::printf("port %s, always at %s\n", robot_.port().path().c_str(),
-                  robot_.port().stable_path().c_str());
-    }
-    std::fflush(stdout);
-  }
-
-  void show_fault() {
-    const Create2Fault before = faults_.fault();
-    faults_.advance(now_ns(), robot_.simulator());
-    if (faults_.fault() == before) return;
-    std::printf("%.3f s: %s\n", static_cast<double>(now_ns()) * 1e-9,
-                create2_fault_name(faults_.fault()));
-    std::fflush(stdout);
-  }
-
-  void take_words() {
+  // What can be read without waiting.
+  void read_words(std::int64_t now_ns) {
     std::array<char, kLineBytesMax> text;
     const ssize_t count = read(0, text.data(), text.size());
     if (count <= 0) {
-      is_stdin_open_ = false;
+      is_open_ = false;
       return;
     }
-    words_.append(text.data(), static_cast<std::size_t>(count));
-    for (std::size_t end = words_.find('\n'); end != std::string::npos && !must_stop;
-         end = words_.find('\n')) {
-      take_line(words_.substr(0, end));
-      words_.erase(0, end + 1);
+    waiting_.append(text.data(), static_cast<std::size_t>(count));
+    for (std::size_t end = waiting_.find('\n'); end != std::string::npos && !must_stop;
+         end = waiting_.find('\n')) {
+      take_line(waiting_.substr(0, end), now_ns);
+      waiting_.erase(0, end + 1);
     }
-    if (words_.size() < kLineBytesMax) return;
-    std::printf("stdin has lines of more than %zu bytes: it is not read any more\n",
-                kLineBytesMax - 1);
+    if (waiting_.size() >= kLineBytesMax) {
+      std::printf("stdin has lines of more than %zu bytes: it is not read any more\n",
+                  kLineBytesMax - 1);
+      is_open_ = false;
+    }
     std::fflush(stdout);
-    is_stdin_open_ = false;
   }
 
-  void take_line(const std::string& line) {
+ private:
+  void take_line(const std::string& line, std::int64_t now_ns) {
     std::istringstream in(line);
     std::string name;
     if (!(in >> name)) return;
-    const auto* word = std::find_if(kWords.begin(), kWords.end(),
-                                    [&name](const Word& one) { return name == one.name; });
-    if (word == kWords.end()) {
+    const auto word = std::find_if(words_.begin(), words_.end(),
+                                   [&name](const SimulationWord& one) { return name == one.name; });
+    if (word == words_.end()) {
       std::printf("unknown word '%s'; there are: %s\n", name.c_str(), all_words().c_str());
-      std::fflush(stdout);
       return;
     }
     Numbers numbers;
@@ -182,38 +96,51 @@ class SimulatedCreate2 {
           is_valid && *end == '\0' && numbers.back() >= word->least && numbers.back() <= word->most;
     }
     if (is_valid && numbers.size() >= word->count_min && numbers.size() <= word->count_max) {
-      word->act(robot_, numbers, now_ns());
-      show_status();
+      word->act(simulation_, numbers, now_ns);
+      std::fputs(simulation_.status().c_str(), stdout);
     } else if (word->count_max == 0) {
       std::printf("'%s': nothing may follow '%s'; ignored\n", line.c_str(), word->name);
     } else {
       std::printf("'%s': must be '%s%s', numbers from %g to %g; ignored\n", line.c_str(),
                   word->name, word->numbers, word->least, word->most);
     }
-    std::fflush(stdout);
   }
 
-  void show_status() const {
-    const Create2Simulator& robot = robot_.simulator();
-    const Arena& arena = robot.arena();
-    std::printf(
-        "%.3f s: mode %d%s, at %.0f %.0f mm, heading %.2f rad, wheels %.0f %.0f mm/s, "
-        "battery %.0f mAh, bumps %d, %lld commands\n",
-        static_cast<double>(now_ns()) * 1e-9, static_cast<int>(robot.mode()),
-        robot.is_asleep() ? " asleep" : "", arena.robot.x, arena.robot.y, arena.heading,
-        arena.left_mm_s, arena.right_mm_s, robot.charge_mah(), arena_bumps(arena),
-        static_cast<long long>(robot.counters().commands));
-  }
-
-  SimOptions options_;
-  Create2OnPort robot_;
-  Create2FaultSchedule faults_;
-  MonotonicClock clock_;
-  std::int64_t begin_ns_ = 0;
-  std::int64_t next_ns_ = 0;
-  bool is_stdin_open_ = true;
-  std::string words_;
+  DeviceSimulation& simulation_;
+  std::vector<SimulationWord> words_;
+  bool is_open_ = true;
+  std::string waiting_;  // of a line that is not whole
 };
+
+// Until Ctrl-C or `quit`.
+void serve(const std::string& name, DeviceSimulation& simulation) {
+  const MonotonicClock clock;
+  const std::int64_t begin_ns = clock.now_ns();
+  WordReader reader(simulation);
+  std::printf("%s: %s; ready. On stdin: %s\n", name.c_str(), simulation.title().c_str(),
+              reader.all_words().c_str());
+  std::fflush(stdout);
+  std::vector<pollfd> events;
+  std::string news;
+  for (std::int64_t next_ns = 0; !must_stop;) {
+    events.assign(1, {reader.descriptor(), POLLIN, 0});
+    simulation.add_events(events);
+    const std::int64_t wait_ns =
+        std::clamp<std::int64_t>(next_ns - (clock.now_ns() - begin_ns), 0, 50'000'000);
+    const timespec wait = {0, static_cast<long>(wait_ns)};
+    if (ppoll(events.data(), events.size(), &wait, nullptr) < 0 && errno != EINTR) {
+      throw IoError(std::string("poll: ") + std::strerror(errno));
+    }
+    const std::int64_t now_ns = clock.now_ns() - begin_ns;
+    if ((events[0].revents & (POLLIN | POLLHUP)) != 0) reader.read_words(now_ns);
+    next_ns = simulation.advance(std::span<const pollfd>(events).subspan(1), now_ns, news);
+    if (news.empty()) continue;
+    std::fputs(news.c_str(), stdout);
+    std::fflush(stdout);
+    news.clear();
+  }
+  std::fputs(simulation.last_words().c_str(), stdout);
+}
 
 // No wait is longer than 50 ms, so that a signal just before one is not missed for long.
 void catch_signals() {
@@ -223,31 +150,58 @@ void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+// Throws UsageError where the options are not those of the driver's simulation.
+void check_options(const SimOptions& options, const SimulationInfo& info) {
+  const std::string command = "sim " + options.device;
+  if (info.is_at_address && (options.address.empty() || !options.link.empty())) {
+    throw UsageError(command + " needs --address IP, as 127.0.0.1, and takes no --link");
+  }
+  if (!info.is_at_address && !options.address.empty()) {
+    throw UsageError(command + " takes --link PATH, not --address");
+  }
+  if (!info.is_at_address && options.link.empty()) {
+    throw UsageError(command + " needs --link PATH: where the robot's port is to appear");
+  }
+  if (options.is_strict && !info.may_be_strict) throw UsageError(command + " takes no --strict");
+  const auto is_model = [&](const char* model) { return options.model == model; };
+  if (!options.model.empty() && std::none_of(info.models.begin(), info.models.end(), is_model)) {
+    std::string models;
+    for (const char* model : info.models)
+      models += (models.empty() ? "" : ", ") + std::string(model);
+    throw UsageError("--model " + options.model + ": " + command +
+                     (models.empty() ? " has no models" : " has the models " + models));
+  }
+}
+
 }  // namespace
 
+std::string simulated_devices() {
+  std::string names;
+  for (const DriverInfo* driver : all_drivers()) {
+    names += (names.empty() ? "" : ", ") + std::string(driver->name);
+  }
+  return names;
+}
+
 int run_sim(const SimOptions& options) {
-  const bool is_ur = options.device == "ur";
-  if (!is_ur && options.device != "create2") {
-    throw UsageError("sim " + options.device + ": the simulated devices are create2 and ur");
+  const DriverInfo* const driver = find_driver(options.device);
+  if (driver == nullptr) {
+    throw UsageError("sim " + options.device + ": the simulated devices are " +
+                     simulated_devices());
   }
-  if (is_ur && (options.address.empty() || !options.link.empty() || options.is_strict)) {
-    throw UsageError("sim ur needs --address IP, as 127.0.0.1, and takes no --link or --strict");
-  }
-  if (!is_ur && !options.address.empty()) {
-    throw UsageError("sim create2 takes --link PATH, not --address");
-  }
-  if (is_ur) return run_ur_sim(options);
-  if (options.link.empty()) {
-    throw UsageError("sim create2 needs --link PATH: where the robot's port is to appear");
-  }
-  if (options.is_strict && std::isdigit(static_cast<unsigned char>(options.link.back())) == 0) {
-    throw UsageError("--link " + options.link +
-                     ": with --strict it must end in a number, as ttyUSB0 does");
-  }
+  const SimulationInfo& info = driver->simulation;
+  check_options(options, info);
   catch_signals();
   try {
-    SimulatedCreate2 robot(options);
-    while (!must_stop) robot.run_once();
+    const std::unique_ptr<DeviceSimulation> simulation =
+        info.make({.place = info.is_at_address ? options.address : options.link,
+                   .model = options.model,
+                   .is_strict = options.is_strict,
+                   .seed = options.seed,
+                   .fault_seed = options.fault_seed});
+    serve(options.device, *simulation);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
   } catch (const std::runtime_error& error) {
     throw IoError(error.what());
   }
