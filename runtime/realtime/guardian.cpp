@@ -96,8 +96,8 @@ void Watch::settle(int agents_end, int ready) {
   setsid();
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
-    const bool is_kept = i == port_.get() || i == lock_ || i == pipe_ || i == ready ||
-                         i == nudge_.descriptor();
+    const bool is_kept =
+        i == port_.get() || i == lock_ || i == pipe_ || i == ready || i == nudge_.descriptor();
     if (!is_kept) close(i);
   }
   close(agents_end);  // whatever its number: while it is open here, the pipe does not end
