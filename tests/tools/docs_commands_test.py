@@ -4,7 +4,7 @@
 # Commands of instep are run, in a scratch folder, one after the other as they stand on the page. Only these
 # things are changed: numbers of steps, updates, episodes and seconds are made small, several seeds become
 # two, places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here, and
-# DEVICE becomes the port of a simulated Create 2 that stands by. Commands that build, test or install (cmake,
+# DEVICE becomes the port of a simulated Create 2, 192.168.1.10 the address of a simulated UR5; both stand by. Commands that build, test or install (cmake,
 # ctest, tools/...) would take too long, and Python scripts need packages; of them it is checked that the
 # script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
 # The pages docs/adding_*.md have a test of their own, tutorial_test.sh, which runs their commands in a fresh tree.
@@ -21,6 +21,8 @@ import time
 
 command, source, scratch = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 STEPS_MAX = 3000
+# Addresses that nobody else uses: of the arm that stands by, and of one that a page starts.
+ARM, ANOTHER_ARM = (f"127.{net}.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}" for net in (120, 121))
 failures = []
 counts = {"run": 0, "looked up": 0}
 
@@ -87,6 +89,8 @@ def with_real_places(words):
             word = ("runs/robot" if is_on_robot else "runs/made") + word[3:]
         if word == "DEVICE" or word.startswith("/dev/"):
             word = "robot"
+        if word == "192.168.1.10":
+            word = ARM
         if word == "TASK":
             word = "hopper"
         if word.startswith("tests/"):
@@ -99,21 +103,20 @@ def with_real_places(words):
     return result
 
 
-def simulate_robot(link):
-    """Starts a simulated robot and waits until its port is there."""
-    simulator = subprocess.Popen([command, "sim", "create2", "--link", link], cwd=scratch, stdout=subprocess.PIPE)
+def simulate(words):
+    """Starts a simulated robot and waits until it is there."""
+    simulator = subprocess.Popen([command, "sim", *words], cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     simulator.stdout.readline()
     return simulator
 
 
 def run_simulator(words):
-    """It runs until Ctrl-C. A controller's ports are taken at an address that nobody else uses."""
+    """It runs until Ctrl-C."""
     if "--address" in words:
-        words[words.index("--address") + 1] = f"127.121.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}"
-        simulator = subprocess.Popen([command, *words], cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        simulator.stdout.readline()
+        words[words.index("--address") + 1] = ANOTHER_ARM
+        simulator = simulate(words[1:])
     else:
-        simulator = simulate_robot("another_robot")
+        simulator = simulate(["create2", "--link", "another_robot"])
     simulator.send_signal(signal.SIGINT)
     if simulator.wait(timeout=20) != 0:
         failures.append(f"instep {' '.join(words)}: exit code {simulator.returncode}")
@@ -198,12 +201,13 @@ assert call(["train", "hopper", "--steps", "1000", "--out", "runs/made"])[0] == 
 
 pages = [source / "README.md", source / "CONTRIBUTING.md", *sorted((source / "docs").glob("*.md"))]
 for page in pages:
-    robot = simulate_robot("robot")
+    robots = [simulate(["create2", "--link", "robot"]), simulate(["ur", "--address", ARM])]
     for line in code_lines(page):
         if not page.name.startswith("adding_"):
             run_line(line, page.name)
-    robot.terminate()
-    robot.wait(timeout=20)
+    for robot in robots:
+        robot.terminate()
+        robot.communicate(timeout=20)
     for words in inline_commands(page.read_text()):
         # In running text a command may be named without its operands.
         name = words.split()
