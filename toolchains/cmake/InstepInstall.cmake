@@ -3,14 +3,20 @@
 include(CMakePackageConfigHelpers)
 
 get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)
-# The tools are a program, not a library for others: their JSON and TOML are not to be asked for.
-list(REMOVE_ITEM layers tools)
 foreach(layer IN LISTS layers)
   install(TARGETS instep_${layer} EXPORT instep_targets)
+  # Of the tools, what others may use is <instep/instep.h>.
+  if(layer STREQUAL tools)
+    continue()
+  endif()
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${layer}/"
           DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep/${layer}"
           FILES_MATCHING PATTERN "*.h")
 endforeach()
+if(TARGET instep_instep)
+  install(TARGETS instep_instep EXPORT instep_targets)
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/library/instep.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep")
+endif()
 install(EXPORT instep_targets NAMESPACE instep::
         DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/instep")
 

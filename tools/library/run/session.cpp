@@ -23,11 +23,7 @@ std::uint64_t identity_hash(const RunConfig& config) {
 
 CheckpointIdentity identity_of(const RunConfig& config) {
   const TaskInfo& task = require_task(config.task);
-  const RunSettings& settings = config.settings;
-  const bool has_hidden = find_setting(settings.algorithm->settings, "hidden") != nullptr;
-  return {task.observation_dim, task.action_dim,
-          has_hidden ? static_cast<int>(value_of(settings, "hidden")) : 0,
-          settings.algorithm->number, identity_hash(config)};
+  return identity_of(config, task.observation_dim, task.action_dim);
 }
 
 // Episodes and summaries come with checkpoints: one that is not there beside them was there once.
@@ -106,9 +102,22 @@ void RunSession::load(const CheckpointFile& checkpoint, const std::string& path)
   }
 }
 
+CheckpointIdentity identity_of(const RunConfig& config, int observation_dim, int action_dim) {
+  const RunSettings& settings = config.settings;
+  const bool has_hidden = find_setting(settings.algorithm->settings, "hidden") != nullptr;
+  return {observation_dim, action_dim,
+          has_hidden ? static_cast<int>(value_of(settings, "hidden")) : 0,
+          settings.algorithm->number, identity_hash(config)};
+}
+
 void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
                       const RunConfig& config) {
-  if (checkpoint.identity() == identity_of(config)) return;
+  require_same_run(checkpoint, path, identity_of(config));
+}
+
+void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
+                      const CheckpointIdentity& identity) {
+  if (checkpoint.identity() == identity) return;
   throw DataError(path +
                   ": belongs to a run with another task, seed or settings than config.toml " +
                   "beside it says; restore the config.toml it was made with");

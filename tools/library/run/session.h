@@ -57,9 +57,14 @@ bool has_results(const std::string& folder);
 // The step of the newest whole checkpoint in that file; none where there is none.
 std::optional<std::int64_t> checkpoint_step(const std::string& path);
 
+// What a run of that configuration has in common with its checkpoints.
+CheckpointIdentity identity_of(const RunConfig& config, int observation_dim, int action_dim);
+
 // Throws DataError unless the checkpoint at `path` belongs to a run of that configuration.
 void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
                       const RunConfig& config);
+void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
+                      const CheckpointIdentity& identity);
 
 // Opens the checkpoint of a run folder. Prints a warning when the newer slot is damaged and the
 // older one is taken; throws DataError or IoError saying what is wrong and what to do.
