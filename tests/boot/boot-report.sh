@@ -6,7 +6,8 @@ report() {
   step=$(instep info /var/lib/instep/robot --json 2>/dev/null | tail -n 1 | grep -oE '"step":[0-9]+' | head -n 1 | cut -d: -f2)
   rights=
   if [ "${process:-0}" -gt 0 ]; then
-    rights="$(chrt --pid "$process" | grep -oE 'SCHED_[A-Z]+|priority: [0-9]+' | paste -s -d ' ') user $(stat -c %U "/proc/$process")"
+    # The threads that move the robot have it, the one that writes files has not.
+    rights="fifo_threads $(chrt --all-tasks --pid "$process" | grep -c SCHED_FIFO) user $(stat -c %U "/proc/$process")"
     rights="$rights locked $(awk '/^Max locked memory/ {print $4}' "/proc/$process/limits")"
   fi
   echo "boot-report: state $(field ActiveState) step ${step:-none} restarts $(field NRestarts) process ${process:-0} $rights"
