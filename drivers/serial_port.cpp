@@ -217,19 +217,23 @@ bool passes_bytes(const termios& settings) {
   return are_equal(settings, right);
 }
 
-// What no termios tells: who may use the port, and who interprets its bytes. Answers whether
-// somebody else did.
-bool mend_use(int descriptor) {
+// Who interprets the port's bytes: with another line discipline than the usual one a port is not
+// even a terminal to those who ask. Answers whether somebody else did.
+bool mend_discipline(int descriptor) {
+  int discipline = N_TTY;
+  const int right = N_TTY;
+  return ioctl(descriptor, TIOCGETD, &discipline) == 0 && discipline != N_TTY &&
+         ioctl(descriptor, TIOCSETD, &right) == 0;
+}
+
+// Who may use the port, which no termios tells.
+void mend_use(int descriptor) {
   int is_exclusive = 0;
   if (ioctl(descriptor, TIOCGEXCL, &is_exclusive) == 0 && is_exclusive != 0) {
     static_cast<void>(ioctl(descriptor, TIOCNXCL));
   }
   // Output that was halted goes on; nothing is lost of it.
   static_cast<void>(tcflow(descriptor, TCOON));
-  int discipline = N_TTY;
-  const int right = N_TTY;
-  return ioctl(descriptor, TIOCGETD, &discipline) == 0 && discipline != N_TTY &&
-         ioctl(descriptor, TIOCSETD, &right) == 0;
 }
 
 // A descriptor of the path where it leads to the device that was; else a negative errno value.
@@ -248,8 +252,6 @@ int open_same(const char* path, PortAddress* address, const SystemFolders& folde
     error = errno;
   } else if (status.st_rdev != device) {
     error = ENODEV;  // the name has come to mean something else just now
-  } else if (isatty(descriptor) == 0) {
-    error = ENOTTY;
   } else {
     error = std::max(0, -prepare_serial_port(descriptor));
   }
@@ -291,9 +293,10 @@ int claim_serial_port(int descriptor) {
 }
 
 int prepare_serial_port(int descriptor) {
+  const bool is_mended = mend_discipline(descriptor);
   termios settings{};
   if (tcgetattr(descriptor, &settings) != 0) return -errno;
-  const bool is_mended = mend_use(descriptor);
+  mend_use(descriptor);
   termios right = settings;
   if (!make_right(&right)) return -EINVAL;
   if (are_equal(settings, right)) return is_mended ? kPortMended : kPortUnchanged;

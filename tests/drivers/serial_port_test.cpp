@@ -208,6 +208,27 @@ TEST(SerialPort, IsPutRight) {
   close(port);
 }
 
+// slattach and its like: with such a line discipline the port does not even say that it is one.
+TEST(SerialPort, IsPutRightWhereSomebodyElseInterpretsItsBytes) {
+  const Pty pty;
+  const int port = open_port(pty.path());
+  ASSERT_GE(port, 0);
+  const int nobody = 27;  // N_NULL
+  ASSERT_EQ(ioctl(port, TIOCSETD, &nobody), 0);
+  ASSERT_EQ(isatty(port), 0);
+  EXPECT_EQ(prepare_serial_port(port), kPortMended);
+  EXPECT_EQ(write(port, "x", 1), 1);
+  EXPECT_EQ(prepare_serial_port(port), kPortUnchanged);
+  // And by who comes anew.
+  ASSERT_EQ(ioctl(port, TIOCSETD, &nobody), 0);
+  PortAddress address = make_port_address(pty.path());
+  const int other = open_serial_port(&address);
+  ASSERT_GE(other, 0);
+  EXPECT_EQ(write(other, "x", 1), 1);
+  close(other);
+  close(port);
+}
+
 TEST(SerialPort, SaysThatItIsDeadWhenItIsLookedAt) {
   Pty pty;
   const int port = open_port(pty.path());

@@ -22,6 +22,13 @@ inline constexpr const char* kWritingCheckpoint =
     "stopping: the robot was stopped; still writing the checkpoint";
 inline constexpr const char* kWritingResults =
     "stopping: the robot was stopped; still writing summary and report";
+// The same where nothing has shown that the robot stands.
+inline constexpr const char* kWritingCheckpointUnseen =
+    "stopping: nothing shows that the robot stands, keep away from it; still writing the "
+    "checkpoint";
+inline constexpr const char* kWritingResultsUnseen =
+    "stopping: nothing shows that the robot stands, keep away from it; still writing summary and "
+    "report";
 
 // A real-time thread that opens no file and writes to no terminal, so that nothing it depends on
 // can wait. Any key holds the robot, `c` goes on. A signal that asks for a stop (stop_request.h)

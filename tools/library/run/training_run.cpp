@@ -505,9 +505,10 @@ RunSummary TrainingRun::run() {
   end_ns_ = clock_.now_ns();
   progress_.finish(session_.loop().steps(), end_ns_);
   notice_.stopping();
-  if (hands) hands->is_at(kWritingCheckpoint);
+  const bool was_seen = device_ == nullptr || device_->link().stood().value_or(true);
+  if (hands) hands->is_at(was_seen ? kWritingCheckpoint : kWritingCheckpointUnseen);
   write_last_checkpoint();
-  if (hands) hands->is_at(kWritingResults);
+  if (hands) hands->is_at(was_seen ? kWritingResults : kWritingResultsUnseen);
   return write_results();
 }
 
