@@ -401,6 +401,25 @@ TEST_F(Command, TrainOfSeveralSeedsTellsEach) {
   EXPECT_EQ(episodes_without_time(out + "/s2"), episodes_without_time(run()));
 }
 
+TEST_F(Command, SeveralSeedsAreAskedForMoreStepsBeforeAnyOfThemGoesOn) {
+  const std::string out = *folder_ / "more";
+  const CommandResult begun = run_command({"train", "dot_reacher", "--steps", "2000", "--set",
+                                           "hidden=8", "--seeds", "0..1", "--out", out});
+  ASSERT_EQ(begun.exit_code, 0) << begun;
+  std::filesystem::remove_all(out + "/s1");  // begun later than the others
+  const auto before = folder_contents(out);
+  const CommandResult less = run_command({"train", "--resume", out, "--steps", "100"});
+  EXPECT_EQ(less.exit_code, 2) << less;
+  EXPECT_NE(less.error.find("seed 0 has already made 2000; --steps is the total"),
+            std::string::npos)
+      << less;
+  EXPECT_EQ(folder_contents(out), before);
+  // Of three that are done only those count in the mean that have one: an episode takes longer.
+  const CommandResult done = run_command({"train", "dot_reacher", "--steps", "30", "--set",
+                                          "hidden=8", "--seeds", "0..2", "--out", out + "2"});
+  EXPECT_NE(done.out.find("3 of 3 seeds done: no mean yet"), std::string::npos) << done;
+}
+
 TEST_F(Command, EvalTellsMeanAndDeviation) {
   const auto result = last_json({"eval", run(), "--episodes", "3", "--json"});
   expect_keys(result, {"episodes", "mean_return", "std_return"});

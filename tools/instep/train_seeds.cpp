@@ -85,12 +85,15 @@ void print_seed(const SeedState& seed, std::int64_t steps) {
   }
 }
 
-// "mean 76.5, 95 % interval +- 2.5", of the seeds that are done.
+// "mean 76.5, 95 % interval +- 2.5", of the seeds that are done and have one.
 std::string mean_text(const SeedsResult& result) {
-  if (result.done == 0) return "no mean yet";
+  if (result.with_mean == 0) return "no mean yet";
   std::string text = "mean " + number_text(result.mean);
-  if (result.half_width) return text + ", 95 % interval +- " + number_text(result.half_width);
-  return result.mean ? text + " of one run: no interval" : text;
+  if (result.with_mean == 1) return text + " of one run: no interval";
+  if (result.with_mean < result.done) {
+    text += " of the " + std::to_string(result.with_mean) + " that ended an episode in time";
+  }
+  return text + ", 95 % interval +- " + number_text(result.half_width);
 }
 
 // The exact commands that finish what is not finished.
@@ -225,6 +228,18 @@ int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t
           .run());
 }
 
+// Before anything is begun or written: a seed that has made more than `steps` could not go on.
+void require_more_steps(const std::string& parent, const SeedPlan& plan, std::int64_t steps) {
+  for (std::uint64_t seed = plan.first;; ++seed) {
+    const auto made = checkpoint_step(seed_folder(parent, seed) + "/checkpoint");
+    if (made && *made > steps) {
+      throw UsageError("--steps " + std::to_string(steps) + ": seed " + std::to_string(seed) +
+                       " has already made " + std::to_string(*made) + "; --steps is the total");
+    }
+    if (seed == plan.last) return;
+  }
+}
+
 }  // namespace
 
 int resume_seeds(const TrainOptions& options) {
@@ -237,6 +252,7 @@ int resume_seeds(const TrainOptions& options) {
                      options.task);
   }
   if (options.steps && *options.steps != plan.config.steps) {
+    require_more_steps(parent, plan, *options.steps);
     plan.config.steps = *options.steps;
     write_seed_plan(parent, plan);
   }

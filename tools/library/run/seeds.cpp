@@ -95,6 +95,7 @@ SeedsResult result_of(std::vector<SeedState> seeds) {
       returns.push_back(*seed.summary->mean_return_last_eighth);
     }
   }
+  result.with_mean = static_cast<std::int64_t>(returns.size());
   const std::optional<MeanInterval> interval = mean_interval_95(returns);
   if (interval) {
     result.mean = interval->mean;

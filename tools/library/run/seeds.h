@@ -56,6 +56,7 @@ std::vector<std::string> begun_seeds(const std::string& folder);
 struct SeedsResult {
   std::vector<SeedState> seeds;
   std::int64_t done = 0;
+  std::int64_t with_mean = 0;        // of the seeds that are done
   std::optional<double> mean;        // none where no seed is done, or none ended an episode
   std::optional<double> half_width;  // of the 95 % interval; none below two
 };
