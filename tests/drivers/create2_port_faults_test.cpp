@@ -164,6 +164,7 @@ int schedules() {
 TEST(Create2PortFaults, LeaveARobotThatMovesAgainAndStandsAtTheEnd) {
   const MonotonicClock clock;
   std::array<int, Others::kKinds> counts{};
+  std::uint64_t counted_resets = 0;
   for (int seed = 1; seed <= schedules(); ++seed) {
     SCOPED_TRACE("schedule " + std::to_string(seed));
     Create2OnPty robot;
@@ -188,11 +189,16 @@ TEST(Create2PortFaults, LeaveARobotThatMovesAgainAndStandsAtTheEnd) {
     agent.link().stop();
     EXPECT_EQ(agent.link().stood(), true) << what;
     EXPECT_FALSE(robot.is_moving()) << what;
-    EXPECT_EQ(agent.link().port_resets() > 0, others.resets() > 0) << what;
+    // One that falls on a lost port is put right by the opening, which is none to be counted.
+    if (others.resets() == 0) {
+      EXPECT_EQ(agent.link().port_resets(), 0U) << what;
+    }
+    counted_resets += agent.link().port_resets();
     for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += others.counts()[i];
   }
   if (schedules() >= 12) {
     EXPECT_GT(*std::min_element(counts.begin(), counts.end()), 0) << "every kind is drawn";
+    EXPECT_GT(counted_resets, 0U);
   }
 }
 
