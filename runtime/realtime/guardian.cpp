@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,6 +95,9 @@ void Watch::settle(int agents_end, int ready) {
     std::signal(name, SIG_IGN);
   }
   setsid();
+  // Stopped itself, it goes on when the agent dies.
+  const int unheard = prctl(PR_SET_PDEATHSIG, SIGCONT);
+  static_cast<void>(unheard);  // any kernel knows it
   // Nothing else of the agent's may live on in here: not its files, nor the pipe's other end.
   for (int i = 0; i < 1024; ++i) {
     const bool is_kept =
@@ -281,7 +285,26 @@ Guardian::~Guardian() {
   if (!is_left_) release();
   pipe_.reset();
   instep::release(shared_);
-  while (!is_left_ && waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
+  kill(process_, SIGCONT);  // it may have been stopped
+  if (!is_left_) see_it_end();
+}
+
+// The robot is released: it does no harm to kill what does not end.
+void Guardian::see_it_end() const {
+  constexpr std::int64_t kRoundNs = 2'000'000;
+  const MonotonicClock clock;
+  const std::int64_t end_ns = clock.now_ns() + kEndNsMax;
+  while (waitpid(process_, nullptr, WNOHANG) == 0) {
+    const std::int64_t now_ns = clock.now_ns();
+    if (now_ns >= end_ns) kill(process_, SIGKILL);
+    sleep_until(now_ns + kRoundNs);
+  }
+}
+
+bool Guardian::is_stopped() const {
+  siginfo_t seen{};  // WNOWAIT: and seen again the next time
+  constexpr int kHow = WSTOPPED | WNOHANG | WNOWAIT;
+  return waitid(P_PID, static_cast<id_t>(process_), &seen, kHow) == 0 && seen.si_pid == process_;
 }
 
 void Guardian::send(char message) const {

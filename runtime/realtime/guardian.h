@@ -33,6 +33,8 @@ struct GuardianShared {
 // nudge() has called it. A thread that waits for a processor, or in the kernel (reading a terminal
 // waits for a worker of ordinary priority), may be healthy: it has kSilenceNs.
 //
+// A guardian that was stopped itself goes on when this process dies.
+//
 // It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {
  public:
@@ -42,6 +44,7 @@ class Guardian {
   static constexpr std::int64_t kSilenceNs = 500'000'000;
   static constexpr std::int64_t kStopNsMax = 2'000'000'000;
   static constexpr std::int64_t kAwayNsMax = 30'000'000'000;
+  static constexpr std::int64_t kEndNsMax = 1'000'000'000;
 
   // `descriptor` is the port as opened at `address`, or -1: the guardian opens it when it has to
   // stop the device. `lock`: a descriptor, or -1, that holds the right to the device and that the
@@ -50,7 +53,8 @@ class Guardian {
   // SIGPIPE.
   Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop& stop,
            int lock = -1);
-  // Lets it go without touching the robot, and waits for its end; after leave() neither.
+  // Lets it go without touching the robot, and waits for its end, for which it has kEndNsMax; after
+  // leave() neither. A process that somebody has stopped goes on first.
   ~Guardian();
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
@@ -63,6 +67,8 @@ class Guardian {
   // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
   // guardian does not live to hear it.
   [[nodiscard]] bool beat() const;
+  // Whether somebody has stopped its process (SIGSTOP), which hears nothing then. Any thread.
+  bool is_stopped() const;
   // The port is lost: the guardian closes it, so that its name can be given out again.
   void lose() const;
   // The port has been opened anew at address.node: the guardian does the same.
@@ -82,6 +88,7 @@ class Guardian {
 
  private:
   void send(char message) const;
+  void see_it_end() const;
 
   Descriptor pipe_;
   WakeUp nudge_;

@@ -151,7 +151,9 @@ void RealtimeLink::follow_channel(int number, std::int64_t now_ns) {
 void RealtimeLink::beat(std::int64_t now_ns) {
   if (guardian_ == nullptr) return;
   if (now_ns >= beat_ns_) {
-    has_lost_guardian_ = !guardian_->beat() || has_lost_guardian_;
+    stopped_looks_ = guardian_->is_stopped() ? stopped_looks_ + 1 : 0;
+    const bool is_lost = !guardian_->beat() || stopped_looks_ >= kStoppedLooksMax;
+    has_lost_guardian_ = is_lost || has_lost_guardian_;
     beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
   }
   note_guardian_stops(now_ns);

@@ -59,12 +59,15 @@ struct LinkEnd {
 // and an eventfd. The I/O thread waits for all channels at once, and opens and closes them as the
 // session wants. It looks at the ports' settings in every round, at least every kLookNs; where
 // somebody had changed them it puts them right, and the session begins anew. A lost channel is
-// opened again, under a new name if it has one, every kReopenNs. Without its guardian the link
-// fails for good: nothing may move that nobody would stop.
+// opened again, under a new name if it has one, every kReopenNs. Without its guardian, or when that
+// was found stopped kStoppedLooksMax times in a row, one look a beat, the link fails for good:
+// nothing may move that nobody would stop.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   static constexpr std::int64_t kLookNs = 50'000'000;
   static constexpr std::int64_t kReopenNs = PortStop::kOpenPeriodNs;
+  static constexpr int kStoppedLooksMax =
+      50;  // not a time: this process may have been stopped, too
 
   // Borrows the session, the guardian (may be null) and what `end` points to. As many channels as
   // the session has; the link closes them.
@@ -180,6 +183,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool is_halted_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool has_lost_guardian_ = false;
+  int stopped_looks_ = 0;
   bool has_moved_ = false;  // a command of motion was posted
   std::array<std::uint8_t, kInputBytesMax> input_{};
   Posted awaited_;

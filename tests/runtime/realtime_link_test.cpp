@@ -213,6 +213,65 @@ TEST(Guardian, NoticesWhenItHasDied) {
   EXPECT_TRUE(wait_for([&] { return !guardian.beat(); }));
 }
 
+// The agent's death wakes it.
+TEST(Guardian, StopsTheRobotOfAProcessThatWasKilledThoughItWasStoppedItself) {
+  LoopbackDevice device(5 * kMs);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const GuardedPort guarded(device.path());
+    const Guardian& guardian = guarded.guardian;
+    if (guardian.is_stopped()) _exit(1);
+    kill(guardian.process(), SIGSTOP);
+    if (!wait_for([&] { return guardian.is_stopped(); }) || !guardian.is_stopped()) _exit(1);
+    const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
+    while (write(guarded.port.descriptor.get(), command, sizeof command) < 0) continue;
+    while (true) pause();
+  }
+  ASSERT_TRUE(wait_for([&] { return device.velocity() == 1.0F; }));
+  kill(agent, SIGKILL);
+  EXPECT_TRUE(wait_for([&] { return device.velocity() == 0.0F; }));
+  wait_for_guardians();
+}
+
+TEST(Guardian, EndsWhenItIsLetGoThoughItWasStopped) {
+  LoopbackDevice device(5 * kMs);
+  const MonotonicClock clock;
+  std::int64_t begin_ns = 0;
+  {
+    const GuardedPort guarded(device.path());
+    const Guardian& guardian = guarded.guardian;
+    kill(guardian.process(), SIGSTOP);
+    ASSERT_TRUE(wait_for([&] { return guardian.is_stopped(); }));
+    begin_ns = clock.now_ns();
+  }
+  EXPECT_LT(clock.now_ns() - begin_ns, 10'000 * kMs);
+  EXPECT_EQ(device.commands(), 0U);
+}
+
+// Not one that was stopped for a moment.
+TEST(RealtimeLink, StopsTheRobotWhenItsGuardianIsStopped) {
+  LoopbackDevice device(5 * kMs);
+  LoopbackSession session(100'000 * kMs);
+  GuardedPort guarded(device.path());
+  const pid_t guardian = guarded.guardian.process();
+  RealtimeLink link(session, std::move(guarded.port.descriptor), guarded.port.address,
+                    kLoopbackPort, &guarded.guardian, {.stop = &guarded.stop});
+  link.start();
+  ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
+  kill(guardian, SIGSTOP);
+  ASSERT_TRUE(wait_for([&] { return guarded.guardian.is_stopped(); }));
+  kill(guardian, SIGCONT);
+  EXPECT_TRUE(wait_for([&] { return !guarded.guardian.is_stopped(); }));
+  EXPECT_EQ(link.state(), LinkState::kReady);
+  link.post(move(0.5));
+  ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.5F; }));
+  kill(guardian, SIGSTOP);
+  EXPECT_TRUE(wait_for([&] { return link.state() == LinkState::kFailed; }));
+  link.stop();
+  EXPECT_TRUE(link.has_lost_guardian());
+  EXPECT_EQ(device.velocity(), 0.0F);
+}
+
 TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {
   LoopbackDevice device(5 * kMs);
   const pid_t agent = fork();

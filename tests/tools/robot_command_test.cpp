@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -124,6 +125,33 @@ TEST(RobotCommand, FrozenAtSpeedLeavesARobotThatStands) {
   EXPECT_EQ(result.exit_code, 0) << result;
   EXPECT_GE(real_time_of(folder).at("guardian_stops"), 1);
   EXPECT_EQ(real_time_of(folder).at("holds").at("taken_over"), 0);
+}
+
+// The only child of an agent.
+pid_t guardian_of(pid_t agent) {
+  const std::string number = std::to_string(agent);
+  pid_t guardian = -1;
+  std::ifstream("/proc/" + number + "/task/" + number + "/children") >> guardian;
+  return guardian;
+}
+
+TEST(RobotCommand, EndsWhenItsGuardianIsStopped) {
+  const TemporaryFolder folder;
+  for (const bool is_asked : {false, true}) {
+    Create2OnPty robot;
+    RunningCommand run(train(robot, folder / ("run" + std::to_string(is_asked)), "100000"));
+    ASSERT_TRUE(starts_to_move(robot));
+    const pid_t guardian = guardian_of(run.process());
+    ASSERT_GT(guardian, 0);
+    ASSERT_EQ(kill(guardian, SIGSTOP), 0);
+    if (is_asked) run.send(SIGINT);
+    const CommandResult result = run.wait();
+    EXPECT_FALSE(robot.is_moving());
+    EXPECT_TRUE(result.exit_code == 3 || (is_asked && result.exit_code == 0)) << result;
+    EXPECT_EQ(result.error.find("halted itself") != std::string::npos, result.exit_code == 3)
+        << result;
+    EXPECT_NE(kill(guardian, 0), 0) << "it has ended, too";
+  }
 }
 
 bool echoes(int terminal) {

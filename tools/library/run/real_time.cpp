@@ -237,8 +237,9 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
     case RobotEnd::kLinkFailed: {
       if (device.link().has_lost_guardian()) {
         return where +
-               "the guardian process, which stops the robot when this program dies, has died "
-               "itself; the robot was stopped: start again (train goes on with --resume)";
+               "the guardian process, which stops the robot when this program dies, has died or "
+               "was halted itself; the robot was stopped: start again (train goes on with "
+               "--resume)";
       }
       const std::string error = session.error();
       return where + (error.empty() ? "the robot does not answer; is it switched on and connected?"
