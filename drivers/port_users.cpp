@@ -174,7 +174,9 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
   const Port port = find_port(path, root);
   const std::set<pid_t> lockers = lock_holders(port, root);
   return processes_that(root, [&](const fs::path& process, PortUser& user) {
-    const auto names_it = [&](const std::string& word) { return port.names.contains(word); };
+    const auto names_it = [&](const std::string& word) {
+      return port.names.contains(word.substr(word.find('=') + 1));  // npos + 1 is 0
+    };
     const auto& words = user.command;
     if (has_it_open(process, port.file)) {
       user.how = How::kHasItOpen;

@@ -427,6 +427,27 @@ TEST(RobotCommand, GoesOnUnderTheSameNameWhenTheCableIsBack) {
   EXPECT_FALSE(robot.is_moving());
 }
 
+// The run would home when the cable is back.
+TEST(RobotCommand, StopsTheRunWhoseCableIsOut) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run({"train", "create_mover", "--time", "real", "--device=" + robot.path(),
+                      "--out", folder / "run", "--steps", "100000"});
+  ASSERT_TRUE(starts_to_move(robot));
+  robot.unplug();
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 300 * kMs);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 3) << stop;
+  EXPECT_NE(stop.out.find("asking process " + std::to_string(run.process())), std::string::npos)
+      << stop;
+  EXPECT_NE(stop.error.find("was asked to end"), std::string::npos) << stop;
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 3) << result;
+  robot.plug();
+  EXPECT_TRUE(comes_to_stand(robot)) << "its guardian has waited";
+}
+
 // Somebody else does keep it open.
 TEST(RobotCommand, FindsTheRobotUnderANewName) {
   const TemporaryFolder folder;

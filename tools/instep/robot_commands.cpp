@@ -54,13 +54,15 @@ const DriverInfo& driver_of(const RobotOptions& options) {
                    ": which robot is it? Say --robot and one of: " + names_of(found));
 }
 
-// Whether it drives a robot. Its guardian has the same command line, and must outlive it.
-bool is_driving(const PortUser& user) {
+// Whether it drives a robot. Its guardian has the same command line, and must outlive it. Of a port
+// that is away nobody has more than the name.
+bool is_driving(const PortUser& user, bool is_away) {
   if (user.name == kGuardianName || user.command.size() < 2) return false;
   const std::string program = std::filesystem::path(user.command[0]).filename();
   return program.starts_with("instep") &&
          (user.command[1] == "train" || user.command[1] == "eval") &&
-         (user.how == PortUser::How::kHasItOpen || user.how == PortUser::How::kHasTheLock);
+         (user.how == PortUser::How::kHasItOpen || user.how == PortUser::How::kHasTheLock ||
+          (is_away && user.how == PortUser::How::kNamesIt));
 }
 
 // Who has the device.
@@ -69,10 +71,11 @@ std::vector<PortUser> users_of(const DriverInfo& driver, const std::string& devi
 }
 
 // Ends the runs that have the device, as Ctrl-C would; answers those that may be asked.
-std::vector<PortUser> ask_runs_to_end(const DriverInfo& driver, const std::string& device) {
+std::vector<PortUser> ask_runs_to_end(const DriverInfo& driver, const std::string& device,
+                                      bool is_away) {
   std::vector<PortUser> asked;
   for (PortUser& user : users_of(driver, device)) {
-    if (!is_driving(user) || kill(user.process, SIGTERM) != 0) continue;
+    if (!is_driving(user, is_away) || kill(user.process, SIGTERM) != 0) continue;
     std::printf("asking process %d to stop its run\n", user.process);
     asked.push_back(std::move(user));
   }
@@ -210,11 +213,13 @@ void Stopping::tell() const {
 void Stopping::stop() {
   const MonotonicClock clock;
   work_.step(clock.now_ns(), -1, false);
-  if (!descriptor_.is_open() && work_.error() != 0) {
+  const bool is_away = !descriptor_.is_open() && work_.error() != 0;
+  asked_ = ask_runs_to_end(driver_, device_, is_away);
+  if (is_away) {
     throw IoError(
-        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
+        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()) +
+        (asked_.empty() ? "" : "; its run was asked to end, but nothing shows that it stands"));
   }
-  asked_ = ask_runs_to_end(driver_, device_);
   see_it_stand();
   tell();
 }
@@ -323,7 +328,7 @@ void stop(const RobotOptions& options) {
     driver = &driver_of(options);
   } catch (const UsageError&) {
     for (const DriverInfo* one : drivers_of_device(options.device)) {
-      if (!ask_runs_to_end(*one, options.device).empty()) break;
+      if (!ask_runs_to_end(*one, options.device, false).empty()) break;
     }
     throw;
   }
