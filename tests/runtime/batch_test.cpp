@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "batch_agents.h"
 #include "kernels/matrix.h"
 #include "kernels/philox.h"
 #include "runtime/algorithm.h"
@@ -42,76 +43,23 @@ AgentConfig make_config(const AlgorithmInfo& info, std::string_view path = "") {
   return config;
 }
 
-std::vector<double> observation_at(std::uint64_t step) {
-  std::vector<double> observation(kObservations);
-  Random{3, static_cast<std::uint32_t>(Stream::kTaskEvents)}.normal(step, observation.data(),
-                                                                    kObservations);
-  return observation;
-}
-
-double reward_at(std::uint64_t step) {
-  return std::sin(static_cast<double>(step));
-}
-
-// Makes the steps after `first` up to `last`; an episode ends every fifth one.
+// An episode ends every fifth step.
 void run(Agent& agent, std::uint64_t first, std::uint64_t last) {
-  for (std::uint64_t step = first + 1; step <= last; ++step) {
-    if (agent.open_action() == nullptr) {
-      ASSERT_NE(agent.begin_episode(observation_at(1000 + step).data()), nullptr);
-      agent.update();
-    }
-    agent.sense(observation_at(step).data(), reward_at(step), step % 5 == 0, false);
-    agent.update();
-  }
+  run_steps(agent, first, last, [](std::uint64_t step) {
+    return MadeUpStep{.reward = std::sin(static_cast<double>(step)), .terminated = step % 5 == 0};
+  });
 }
 
-// The state's arrays by name.
-class Snapshot {
- public:
-  explicit Snapshot(Agent& agent) : parts_(agent.memory_parts()), bytes_(agent.state_bytes()) {
-    agent.save_state(bytes_);
-  }
-
-  std::vector<double> floats(std::string_view name) const {
-    for (const MemoryPart& part : parts_) {
-      if (part.name != name) continue;
-      std::vector<float> values((part.bytes - part.padding_bytes) / sizeof(float));
-      std::memcpy(values.data(), bytes_.data() + part.offset, values.size() * sizeof(float));
-      return {values.begin(), values.end()};
-    }
-    ADD_FAILURE() << "no part " << name;
-    return {};
-  }
-  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
-
- private:
-  std::vector<MemoryPart> parts_;
-  std::vector<std::uint8_t> bytes_;
-};
-
-// A network as loops. Weights: columns of [outputs, inputs], then biases, layer after layer.
-std::vector<double> run_layers(const double* w, int inputs, int outputs, std::vector<double> x) {
-  const int sizes[] = {inputs, kHidden, kHidden, outputs};
-  for (int layer = 0; layer < 3; ++layer) {
-    const int in = sizes[layer];
-    const int out = sizes[layer + 1];
-    std::vector<double> y(static_cast<std::size_t>(out));
-    for (int i = 0; i < out; ++i) {
-      double sum = w[in * out + i];
-      for (int j = 0; j < in; ++j) sum += w[j * out + i] * x[static_cast<std::size_t>(j)];
-      y[static_cast<std::size_t>(i)] = layer < 2 ? std::max(sum, 0.0) : sum;
-    }
-    w += (in + 1) * out;
-    x = std::move(y);
-  }
-  return x;
+std::vector<double> run_relu(const double* w, int inputs, int outputs, std::vector<double> x) {
+  return run_layers(w, inputs, kHidden, outputs, std::move(x),
+                    [](double sum) { return std::max(sum, 0.0); });
 }
 
 double q_value(const double* w, const std::vector<double>& observation,
                const std::vector<double>& action) {
   std::vector<double> input = observation;
   input.insert(input.end(), action.begin(), action.end());
-  return run_layers(w, kObservations + kActions, 1, std::move(input))[0];
+  return run_relu(w, kObservations + kActions, 1, std::move(input))[0];
 }
 
 struct Drawn {
@@ -121,7 +69,7 @@ struct Drawn {
 
 // SAC's policy: the head's second half gives the log standard deviation, stretched to [-5, 2].
 Drawn draw_sac(const double* w, const std::vector<double>& observation, const double* noise) {
-  const auto output = run_layers(w, kObservations, 2 * kActions, observation);
+  const auto output = run_relu(w, kObservations, 2 * kActions, observation);
   Drawn drawn;
   for (std::size_t j = 0; j < kActions; ++j) {
     const double log_std = -5.0 + 3.5 * (std::tanh(output[kActions + j]) + 1.0);
@@ -134,7 +82,7 @@ Drawn draw_sac(const double* w, const std::vector<double>& observation, const do
 }
 
 std::vector<double> act_td3(const double* w, const std::vector<double>& observation) {
-  auto action = run_layers(w, kObservations, kActions, observation);
+  auto action = run_relu(w, kObservations, kActions, observation);
   for (double& value : action) value = std::tanh(value);
   return action;
 }
@@ -162,12 +110,13 @@ struct Transition {
   double reward, continues;
 };
 
-std::vector<Transition> drawn_batch(const Snapshot& state, const Draws& draws, std::size_t stored) {
-  const auto observations = state.floats("replay observations");
-  const auto next_observations = state.floats("replay next observations");
-  const auto actions = state.floats("replay actions");
-  const auto rewards = state.floats("replay rewards");
-  const auto terminations = state.floats("replay terminations");
+std::vector<Transition> drawn_batch(const StateArrays& state, const Draws& draws,
+                                    std::size_t stored) {
+  const auto observations = state.numbers("replay observations");
+  const auto next_observations = state.numbers("replay next observations");
+  const auto actions = state.numbers("replay actions");
+  const auto rewards = state.numbers("replay rewards");
+  const auto terminations = state.numbers("replay terminations");
   const auto rows = [](const std::vector<double>& all, std::size_t slot, std::size_t size) {
     const auto first = all.begin() + static_cast<std::ptrdiff_t>(slot * size);
     return std::vector<double>(first, first + static_cast<std::ptrdiff_t>(size));
@@ -236,13 +185,13 @@ TEST_P(Batch, CriticsFollowTheGradientOfTheirLoss) {
   const auto agent = info().make(make_config(info()));
   run(*agent, 0, kUpdates - 1);
   const double coef = coef_of(*agent);
-  const Snapshot before(*agent);
+  const StateArrays before(*agent);
   run(*agent, kUpdates - 1, kUpdates);
-  const Snapshot after(*agent);
+  const StateArrays after(*agent);
   const Draws draws(kUpdates);
   const auto batch = drawn_batch(after, draws, kBuffer);
-  const auto targets = before.floats("target critics");
-  const auto actor = before.floats(is_sac() ? "actor weights" : "target actor");
+  const auto targets = before.numbers("target critics");
+  const auto actor = before.numbers(is_sac() ? "actor weights" : "target actor");
   std::vector<double> goals;
   for (std::size_t i = 0; i < kBatch; ++i) {
     Drawn next;
@@ -261,10 +210,10 @@ TEST_P(Batch, CriticsFollowTheGradientOfTheirLoss) {
     goals.push_back(batch[i].reward +
                     batch[i].continues * kDiscount * (worth - coef * next.log_prob));
   }
-  const auto critics = before.floats("critic weights");
-  const auto critics_after = after.floats("critic weights");
-  const auto moments = before.floats("critic moments");
-  const auto moments_after = after.floats("critic moments");
+  const auto critics = before.numbers("critic weights");
+  const auto critics_after = after.numbers("critic weights");
+  const auto moments = before.numbers("critic moments");
+  const auto moments_after = after.numbers("critic moments");
   for (std::size_t k = 0; k < 2; ++k) {
     const auto weights = half(critics, k);
     const auto loss = [&](const std::vector<double>& w) {
@@ -280,7 +229,7 @@ TEST_P(Batch, CriticsFollowTheGradientOfTheirLoss) {
     expect_adam(weights, half(critics_after, k), &moments_after[first],
                 &moments_after[first + weights.size()], is_sac() ? 1e-3 : 3e-4, kUpdates);
   }
-  const auto targets_after = after.floats("target critics");
+  const auto targets_after = after.numbers("target critics");
   for (std::size_t i = 0; i < targets.size(); ++i) {
     ASSERT_NEAR(targets_after[i], targets[i] + kShare * (critics_after[i] - targets[i]), 1e-6);
   }
@@ -290,12 +239,12 @@ TEST_P(Batch, TheActorFollowsTheGradientOfItsLoss) {
   const auto agent = info().make(make_config(info()));
   run(*agent, 0, kUpdates - 1);
   const double coef = coef_of(*agent);
-  const Snapshot before(*agent);
+  const StateArrays before(*agent);
   run(*agent, kUpdates - 1, kUpdates);
-  const Snapshot after(*agent);
+  const StateArrays after(*agent);
   const Draws draws(kUpdates);
   const auto batch = drawn_batch(after, draws, kBuffer);
-  const auto critics = after.floats("critic weights");  // they have learnt first
+  const auto critics = after.numbers("critic weights");  // they have learnt first
   const auto loss = [&](const std::vector<double>& w) {
     double sum = 0.0;
     for (std::size_t i = 0; i < kBatch; ++i) {
@@ -311,11 +260,11 @@ TEST_P(Batch, TheActorFollowsTheGradientOfItsLoss) {
     }
     return sum / kBatch;
   };
-  const auto weights = before.floats("actor weights");
-  const auto moments = before.floats("actor moments");
-  const auto moments_after = after.floats("actor moments");
+  const auto weights = before.numbers("actor weights");
+  const auto moments = before.numbers("actor moments");
+  const auto moments_after = after.numbers("actor moments");
   expect_gradient(loss, weights, moments.data(), moments_after.data());
-  expect_adam(weights, after.floats("actor weights"), moments_after.data(),
+  expect_adam(weights, after.numbers("actor weights"), moments_after.data(),
               &moments_after[weights.size()], 3e-4, kUpdates);
 }
 
@@ -325,10 +274,10 @@ TEST(Sac, TheEntropyWeightFallsWhileThePolicyHasMoreThanItsTarget) {
   run(*agent, 0, kUpdates - 1);
   const double coef = coef_of(*agent);
   run(*agent, kUpdates - 1, kUpdates);
-  const Snapshot after(*agent);
+  const StateArrays after(*agent);
   const Draws draws(kUpdates);
   const auto batch = drawn_batch(after, draws, kBuffer);
-  const auto actor = after.floats("actor weights");
+  const auto actor = after.numbers("actor weights");
   double log_prob = 0.0;
   for (std::size_t i = 0; i < kBatch; ++i) {
     log_prob += draw_sac(actor.data(), batch[i].observation, &draws.entropy[i * kActions]).log_prob;
@@ -349,7 +298,7 @@ TEST_P(Batch, GoesOnFromASavedStateBitForBit) {
   const auto second = info().make(make_config(info()));
   ASSERT_TRUE(second->load_state(state, first->step()));
   run(*second, 33, 60);
-  EXPECT_EQ(Snapshot(*whole).bytes(), Snapshot(*second).bytes());
+  EXPECT_EQ(StateArrays(*whole).bytes(), StateArrays(*second).bytes());
 }
 
 TEST_P(Batch, EveryPathFindsTheSameWithinRounding) {
@@ -358,7 +307,7 @@ TEST_P(Batch, EveryPathFindsTheSameWithinRounding) {
   for (const MatrixPath* path : matrix_paths()) {
     const auto agent = info().make(make_config(info(), path->name));
     run(*agent, 0, 30);
-    const auto weights = Snapshot(*agent).floats("critic weights");
+    const auto weights = StateArrays(*agent).numbers("critic weights");
     if (reference.empty()) reference = weights;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       ASSERT_NEAR(weights[i], reference[i], 1e-4) << path->name;

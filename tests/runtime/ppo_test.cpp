@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/philox.h"
+#include "batch_agents.h"
 #include "runtime/algorithm.h"
 
 namespace instep {
@@ -40,13 +40,6 @@ std::unique_ptr<Agent> make_agent(int epochs, double lr = 0.05, int minibatches 
   return info.make(config);
 }
 
-std::vector<double> observation_at(std::uint64_t step) {
-  std::vector<double> observation(kObservations);
-  Random{3, static_cast<std::uint32_t>(Stream::kTaskEvents)}.normal(step, observation.data(),
-                                                                    kObservations);
-  return observation;
-}
-
 double reward_at(std::uint64_t step) {
   return 3.0 * std::sin(static_cast<double>(step));
 }
@@ -58,57 +51,16 @@ bool is_truncated(std::uint64_t step) {
 }
 
 void run(Agent& agent, std::uint64_t first, std::uint64_t last) {
-  for (std::uint64_t step = first + 1; step <= last; ++step) {
-    if (agent.open_action() == nullptr) {
-      ASSERT_NE(agent.begin_episode(observation_at(1000 + step).data()), nullptr);
-      agent.update();
-    }
-    agent.sense(observation_at(step).data(), reward_at(step), is_terminated(step),
-                is_truncated(step));
-    agent.update();
-  }
+  run_steps(agent, first, last, [](std::uint64_t step) {
+    return MadeUpStep{reward_at(step), is_terminated(step), is_truncated(step)};
+  });
 }
 
-class Snapshot {
- public:
-  explicit Snapshot(Agent& agent) : parts_(agent.memory_parts()), bytes_(agent.state_bytes()) {
-    agent.save_state(bytes_);
-  }
-  template <typename T = float>
-  std::vector<double> numbers(std::string_view name) const {
-    for (const MemoryPart& part : parts_) {
-      if (part.name != name) continue;
-      std::vector<T> values((part.bytes - part.padding_bytes) / sizeof(T));
-      std::memcpy(values.data(), bytes_.data() + part.offset, values.size() * sizeof(T));
-      return {values.begin(), values.end()};
-    }
-    ADD_FAILURE() << "no part " << name;
-    return {};
-  }
-  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
-
- private:
-  std::vector<MemoryPart> parts_;
-  std::vector<std::uint8_t> bytes_;
-};
-
-// A network as loops. Weights: columns of [outputs, inputs], then biases, layer after layer.
-std::vector<double> run_layers(const double* w, int outputs, std::vector<double> x) {
-  const int sizes[] = {kObservations, kHidden, kHidden, outputs};
-  for (int layer = 0; layer < 3; ++layer) {
-    const int in = sizes[layer];
-    const int out = sizes[layer + 1];
-    std::vector<double> y(static_cast<std::size_t>(out));
-    for (int i = 0; i < out; ++i) {
-      double sum = w[in * out + i];
-      for (int j = 0; j < in; ++j) sum += w[j * out + i] * x[static_cast<std::size_t>(j)];
-      y[static_cast<std::size_t>(i)] = layer < 2 ? std::tanh(sum) : sum;
-    }
-    w += (in + 1) * out;
-    x = std::move(y);
-  }
-  return x;
+std::vector<double> run_tanh(const double* w, int outputs, std::vector<double> x) {
+  return run_layers(w, kObservations, kHidden, outputs, std::move(x),
+                    [](double sum) { return std::tanh(sum); });
 }
+
 constexpr std::size_t weights_of(std::size_t outputs) {
   return (kObservations + 1) * kHidden + (kHidden + 1) * kHidden + (kHidden + 1) * outputs;
 }
@@ -117,7 +69,7 @@ constexpr std::size_t kCritic = kSpread + kActions;
 
 // A rollout as the state holds it once it has been learnt from.
 struct Rollout {
-  explicit Rollout(const Snapshot& state)
+  explicit Rollout(const StateArrays& state)
       : observations(state.numbers("rollout observations")),
         actions(state.numbers("rollout actions")),
         log_probs(state.numbers("rollout log probabilities")),
@@ -152,7 +104,7 @@ struct Rollout {
     for (std::size_t t = 0; t < kRollout; ++t) {
       const auto first = observations.begin() + static_cast<std::ptrdiff_t>(t * kObservations);
       const std::vector<double> x(first, first + kObservations);
-      const auto mean_action = run_layers(w.data(), kActions, x);
+      const auto mean_action = run_tanh(w.data(), kActions, x);
       double log_prob = 0.0;
       for (std::size_t j = 0; j < kActions; ++j) {
         const double log_std = w[kSpread + j];
@@ -162,7 +114,7 @@ struct Rollout {
       const double ratio = std::exp(log_prob - log_probs[t]);
       const double advantage = (advantages[t] - mean) / (std::sqrt(variance) + 1e-8);
       sum += std::max(-advantage * ratio, -advantage * std::clamp(ratio, 1.0 - kClip, 1.0 + kClip));
-      const double value = run_layers(w.data() + kCritic, 1, x)[0];
+      const double value = run_tanh(w.data() + kCritic, 1, x)[0];
       const double near = values[t] + std::clamp(value - values[t], -kClip, kClip);
       sum += 0.25 * std::max((value - goals[t]) * (value - goals[t]),
                              (near - goals[t]) * (near - goals[t]));
@@ -199,14 +151,14 @@ void expect_gradient_of_epoch(int epochs) {
   if (epochs > 1) {
     const auto before = make_agent(epochs - 1);
     run(*before, 0, kRollout);
-    weights = Snapshot(*before).numbers("weights");
-    moments = Snapshot(*before).numbers("moments");
+    weights = StateArrays(*before).numbers("weights");
+    moments = StateArrays(*before).numbers("moments");
   } else {
-    weights = Snapshot(*make_agent(1)).numbers("weights");
+    weights = StateArrays(*make_agent(1)).numbers("weights");
   }
   const auto agent = make_agent(epochs);
   run(*agent, 0, kRollout);
-  const Snapshot after(*agent);
+  const StateArrays after(*agent);
   const auto moments_after = after.numbers("moments");
   const auto expected = gradient_of(Rollout(after), weights);
   double largest = 0.0;
@@ -231,7 +183,7 @@ TEST(Ppo, LetsNoEpochMoveWhatIsClippedAlready) {
 TEST(Ppo, ScalesRewardsByTheSpreadOfTheirDiscountedReturn) {
   const auto agent = make_agent(1);
   run(*agent, 0, kRollout);
-  const Rollout rollout{Snapshot(*agent)};
+  const Rollout rollout{StateArrays(*agent)};
   double discounted = 0.0;
   std::vector<double> returns;
   for (std::uint64_t step = 1; step <= kRollout; ++step) {
@@ -251,10 +203,10 @@ TEST(Ppo, AnEpisodeWhoseStepIsLostEndsWithWhatWasExpected) {
   const auto agent = make_agent(1);
   run(*agent, 0, 4);
   ASSERT_NE(agent->open_action(), nullptr);
-  const double before = Snapshot(*agent).numbers("rollout rewards")[3];
-  const double value = Snapshot(*agent).numbers<double>("counters")[5];
+  const double before = StateArrays(*agent).numbers("rollout rewards")[3];
+  const double value = StateArrays(*agent).numbers<double>("counters")[5];
   agent->interrupt();
-  const Snapshot after(*agent);
+  const StateArrays after(*agent);
   EXPECT_EQ(after.numbers("rollout ends")[3], 1.0);
   EXPECT_NEAR(after.numbers("rollout rewards")[3], before + kDiscount * value, 1e-6);
   EXPECT_EQ(agent->drop_counts().transitions, 1);
@@ -270,7 +222,7 @@ TEST(Ppo, GoesOnFromASavedStateBitForBit) {
   const auto second = make_agent(3, 1e-3, 4);
   ASSERT_TRUE(second->load_state(state, first->step()));
   run(*second, 53, 100);
-  EXPECT_EQ(Snapshot(*whole).bytes(), Snapshot(*second).bytes());
+  EXPECT_EQ(StateArrays(*whole).bytes(), StateArrays(*second).bytes());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "runtime/algorithms/actor_critic/initial_weights.h"
 #include "runtime/algorithms/actor_critic/timed_executor.h"
 #include "runtime/algorithms/actor_critic/update_work.h"
+#include "runtime/algorithms/finite.h"
 #include "runtime/plain_state.h"
 
 namespace instep {
@@ -26,19 +27,6 @@ Layout layout_of(const ActorCriticConfig& config) {
   INSTEP_CHECK(is_valid(config.shape) && config.executor != nullptr &&
                config.settings.hidden == config.shape.hidden_dim);
   return make_layout(config.shape, config.settings.algorithm, adam_arrays(config.settings));
-}
-
-// Finite also as a float. A larger double is, squared, infinite in a running variance for good.
-bool is_finite(double value) {
-  return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
-}
-
-template <typename Real>
-bool all_finite(const Real* values, int count) {
-  for (int i = 0; i < count; ++i) {
-    if (!is_finite(static_cast<double>(values[i]))) return false;
-  }
-  return true;
 }
 
 void fill_from_philox(void* self, Stream stream, std::uint64_t step, float* out, int count) {
@@ -83,7 +71,7 @@ void ActorCriticAgent::begin_call() {
 }
 
 bool ActorCriticAgent::is_usable(const double* observation, double reward) const {
-  return is_finite(reward) && all_finite(observation, config_.shape.observation_dim);
+  return all_finite(&reward, 1) && all_finite(observation, config_.shape.observation_dim);
 }
 
 // An infinite mean gives a finite action, but its log probability would enter the statistics.

@@ -1,22 +1,14 @@
 #include "runtime/algorithms/batch/batch_agent.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "kernels/check.h"
+#include "runtime/algorithms/finite.h"
 
 namespace instep {
 namespace {
-
-// Finite also as a float.
-bool all_finite(const double* values, int count) {
-  return std::all_of(values, values + count, [](double value) {
-    return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
-  });
-}
 
 const MatrixPath* find_matrix_path(std::string_view name, Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kPortable) return matrix_paths().back();
@@ -61,8 +53,7 @@ BatchAgent::BatchAgent(const AgentConfig& config, int hidden)
 const float* BatchAgent::open_next(const double* observation) {
   open(observation, action());
   // A network whose weights are no numbers must not move anything.
-  was_dropped_ = !std::all_of(action(), action() + action_dim_,
-                              [](float value) { return std::isfinite(value); });
+  was_dropped_ = !all_finite(action(), action_dim_);
   tick().is_open = was_dropped_ ? 0 : 1;
   return was_dropped_ ? nullptr : action();
 }

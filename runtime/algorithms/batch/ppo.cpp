@@ -161,6 +161,8 @@ class Ppo final : public BatchAgent {
   }
 
   void normalize(const double* observation, float* out) const;
+  // The action before it is clipped: overwrites drawn [action_dim].
+  void draw(const float* normalized_observation, const float* noise, float* drawn);
   double value_of(const float* normalized_observation);
   double scaled_reward(double reward, bool terminated);
   void find_advantages();
@@ -258,10 +260,14 @@ double Ppo::value_of(const float* normalized_observation) {
 void Ppo::act(const double* observation, const float* noise, float* action) {
   float* const input = at<float>(acting_at_);
   normalize(observation, input);
-  run_network(path(), actor_shape(), weights(), 1, input, acting_tape_);
+  draw(input, noise, action);
+  for (int i = 0; i < action_dim(); ++i) action[i] = std::clamp(action[i], -1.0F, 1.0F);
+}
+
+void Ppo::draw(const float* normalized_observation, const float* noise, float* drawn) {
+  run_network(path(), actor_shape(), weights(), 1, normalized_observation, acting_tape_);
   for (int i = 0; i < action_dim(); ++i) {
-    const float drawn = acting_tape_.output[i] + exp_float(spread()[i]) * noise[i];
-    action[i] = std::clamp(drawn, -1.0F, 1.0F);
+    drawn[i] = acting_tape_.output[i] + exp_float(spread()[i]) * noise[i];
   }
 }
 
@@ -275,14 +281,13 @@ void Ppo::open(const double* observation, float* action) {
   now.observations += 1.0;
   float* const input = at<float>(open_observation_at_);
   normalize(observation, input);
-  run_network(path(), actor_shape(), weights(), 1, input, acting_tape_);
   float noise[kActionDimMax];
   random(Stream::kExploration).normal(step(), noise, action_dim());
+  float* const drawn = at<float>(open_drawn_at_);
+  draw(input, noise, drawn);
   now.open_log_prob = 0.0;
   for (int i = 0; i < action_dim(); ++i) {
-    const float drawn = acting_tape_.output[i] + exp_float(spread()[i]) * noise[i];
-    at<float>(open_drawn_at_)[i] = drawn;
-    action[i] = std::clamp(drawn, -1.0F, 1.0F);
+    action[i] = std::clamp(drawn[i], -1.0F, 1.0F);
     const auto e = static_cast<double>(noise[i]);
     now.open_log_prob -= 0.5 * e * e + static_cast<double>(spread()[i]) + 0.5 * kLog2Pi;
   }
