@@ -23,13 +23,39 @@ const char* ur_fault_name(UrFault fault) {
                                                          "safety fault",
                                                          "restart",
                                                          "slider",
+                                                         "slider at 0",
+                                                         "field bus",
+                                                         "field bus without scanner",
                                                          "foreign program",
-                                                         "stop by the dashboard"};
+                                                         "line of another client",
+                                                         "stop by the dashboard",
+                                                         "pause by the dashboard",
+                                                         "local control"};
   return kNames[static_cast<std::size_t>(fault)];
+}
+
+bool is_by_hand(UrFault fault) {
+  switch (fault) {
+    case UrFault::kEmergencyStop:
+    case UrFault::kSafetyFault:
+    case UrFault::kRestart:
+    case UrFault::kForeignProgram:
+    case UrFault::kForeignLine:
+    case UrFault::kDashboardStop:
+    case UrFault::kPause:
+    case UrFault::kLocalControl:
+      return true;
+    default:
+      return false;
+  }
 }
 
 const char* ur_foreign_program() {
   return "def foreign():\n  while True:\n    sync()\n  end\nend\n";
+}
+
+const char* ur_foreign_line() {
+  return "set_digital_out(0, True)\n";
 }
 
 void ur_help_up(UrSimulator& simulator) {
@@ -96,10 +122,23 @@ void UrFaultSchedule::begin(UrSimulator& simulator) {
       return simulator.restart_controller();
     case UrFault::kSlider:
       return controller.set_slider(0.5);
+    case UrFault::kSliderAtZero:
+      return controller.set_slider(0.0);
+    case UrFault::kFieldBus:
+    case UrFault::kNoScanner:
+      controller.set_fieldbus(true, fault_ == UrFault::kFieldBus);
+      return simulator.reset_connections(kUrRtdePort);
     case UrFault::kForeignProgram:
       return controller.run_script(ur_foreign_program());
+    case UrFault::kForeignLine:
+      return controller.run_script(ur_foreign_line());
     case UrFault::kDashboardStop:
       return controller.stop_program("somebody has pressed stop");
+    case UrFault::kPause:
+      return controller.pause_program("somebody has pressed pause");
+    case UrFault::kLocalControl:
+      controller.set_remote_control(false);
+      return controller.stop_program("somebody works at the teach pendant");
     case UrFault::kNone:
       return;
   }
@@ -111,7 +150,9 @@ void UrFaultSchedule::end(UrSimulator& simulator) {
   simulator.set_clock_drift(0.0);
   if (fault_ == UrFault::kSafeguard) controller.safeguard_stop(false);
   if (fault_ == UrFault::kEmergencyStop) controller.emergency_stop(false);
-  if (fault_ == UrFault::kSlider) controller.set_slider(1.0);
+  if (fault_ == UrFault::kSlider || fault_ == UrFault::kSliderAtZero) controller.set_slider(1.0);
+  controller.set_fieldbus(false, false);
+  controller.set_remote_control(true);
   if (fault_ == UrFault::kForeignProgram && controller.program_name() == "foreign") {
     controller.stop_program("its owner has ended it");
   }

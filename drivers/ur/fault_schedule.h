@@ -24,12 +24,20 @@ enum class UrFault : std::uint8_t {
   kSafetyFault,
   kRestart,         // the controller is switched off and boots
   kSlider,          // somebody moves the speed slider
+  kSliderAtZero,    // down to 0, and up again
+  kFieldBus,        // EtherNet/IP takes the slider, and every client must connect anew
+  kNoScanner,       // the same, but its scanner is missing: programs that start are stopped
   kForeignProgram,  // another program replaces the one that runs
+  kForeignLine,     // a line from another client does, and is done
   kDashboardStop,   // somebody presses stop
+  kPause,           // or pause
+  kLocalControl,    // somebody stops the program and goes on by hand
 };
-inline constexpr int kUrFaults = 17;
+inline constexpr int kUrFaults = 23;
 
 const char* ur_fault_name(UrFault fault);
+// Whether it is somebody's doing, after which the arm is to stand until a key says that it goes on.
+bool is_by_hand(UrFault fault);
 
 // One fault at a time, of 0.1 to 3 s, with 1 to 8 s between two. Plain data.
 class UrFaultSchedule {
@@ -63,5 +71,7 @@ void ur_help_up(UrSimulator& simulator);
 
 // A program of somebody else's that does nothing.
 const char* ur_foreign_program();
+// A line of somebody else's that is over at once.
+const char* ur_foreign_line();
 
 }  // namespace instep

@@ -19,7 +19,7 @@ inline constexpr int kUrSpeedRegister = 24;     // input, double: six from here,
 inline constexpr int kUrAccelRegister = 30;     // input, double: rad/s2
 inline constexpr int kUrEchoRegister = 24;      // output, integer: the sequence number seen last
 inline constexpr int kUrBeatRegister = 25;      // output, integer: counts the program's rounds
-inline constexpr int kUrProgramRegister = 26;   // output, integer: which program it is
+inline constexpr int kUrProgramRegister = 26;   // output, integer: which program it is, or was
 
 // In SI units. Fields that the controller does not have are 0.
 struct UrReadings {

@@ -10,7 +10,8 @@ namespace {
 
 // Every way through the loop instructs the robot for one period, which is what it waits for. The
 // limit leaves out two periods: the one in which the last command was not seen yet, and the one in
-// which its end is noticed.
+// which its end is noticed. Before it ends by itself it says so; one that somebody else ends
+// cannot.
 constexpr const char* kText = R"(def instep():
   write_output_integer_register(%d, 0)
   age_max = floor(%.6f / get_steptime() + 0.001) - 2
@@ -46,7 +47,7 @@ constexpr const char* kText = R"(def instep():
       runs = False
     end
   end
-  write_output_integer_register(%d, 0)
+  write_output_integer_register(%d, %d)
   stopj(%.6f)
 end
 )";
@@ -61,7 +62,7 @@ void UrProgramText::make(const UrProgramOptions& options) {
       kUrProgramRegister, options.number, kUrModeRegister, static_cast<int>(UrCommandMode::kIdle),
       stop, static_cast<int>(UrCommandMode::kSpeed), kUrSpeedRegister, kUrSpeedRegister + 1,
       kUrSpeedRegister + 2, kUrSpeedRegister + 3, kUrSpeedRegister + 4, kUrSpeedRegister + 5,
-      kUrAccelRegister, kUrProgramRegister, stop);
+      kUrAccelRegister, kUrProgramRegister, -options.number, stop);
   INSTEP_CHECK(size > 0 && static_cast<std::size_t>(size) < text_.size());
   size_ = static_cast<std::size_t>(size);
 }

@@ -17,7 +17,9 @@ enum class UrCommandMode : std::int32_t {
 };
 
 struct UrProgramOptions {
-  std::int32_t number = 1;   // written to kUrProgramRegister while it runs; not 0
+  // Written to kUrProgramRegister while it runs; above 0. With the other sign when it ends because
+  // commands stay away or because it was told to.
+  std::int32_t number = 1;
   double watchdog_s = 0.04;  // from the last command that arrived to the beginning of the stop
   double stop_decel_rad_s2 = 4.0;
 };

@@ -21,6 +21,10 @@ constexpr std::int64_t kRefusedPauseNs = 10 * kSecondNs;
 // How long no other program must play before ours is sent again.
 constexpr std::int64_t kQuietNs = 200 * kMillisecondNs;
 constexpr std::int64_t kStopAtStartNs = kSecondNs;
+// Why a program has ended may show only in the packages after that.
+constexpr std::int64_t kOpenNs = 200 * kMillisecondNs;
+// How long a program that ends by itself may still be seen to play: it brakes.
+constexpr std::int64_t kBrakesNs = 1'500 * kMillisecondNs;
 // A protective stop may be unlocked after five seconds, as the controller counts them.
 constexpr std::int64_t kUnlockAfterNs = 5'200 * kMillisecondNs;
 constexpr std::int64_t kUnlockWindowNs = 600 * kSecondNs;
@@ -31,6 +35,7 @@ constexpr std::int32_t kPaused = 4;
 constexpr std::int32_t kNormal = 1;
 constexpr std::int32_t kReduced = 2;
 constexpr std::int32_t kProtectiveStop = 3;
+constexpr std::int32_t kSafeguardStop = 5;
 
 }  // namespace
 
@@ -77,7 +82,10 @@ void UrSession::on_disconnect(int channel, std::int64_t now_ns) {
 
 void UrSession::on_interruption(int channel, std::int64_t now_ns) {
   now_ns_ = now_ns;
-  if (channel == UrChannel::kRtde) lose_program();
+  if (channel != UrChannel::kRtde) return;
+  lose_program();
+  must_explain_ = false;
+  own_end_ns_ = now_ns;
 }
 
 std::int64_t UrSession::retry_pause_ns(std::int64_t attempt) const {
@@ -161,8 +169,13 @@ bool UrSession::arm_runs() const {
 }
 
 void UrSession::take_readings(const UrReadings& readings, std::int64_t now_ns) {
-  if (!has_readings_) list_missing();
-  if (!has_readings_ || readings.beat != newest_.beat) beat_ns_ = now_ns;
+  if (!has_readings_) {
+    list_missing();
+    open_ns_ = now_ns;
+    beat_ns_ = kLongAgo;
+  } else if (readings.beat != newest_.beat) {
+    beat_ns_ = now_ns;
+  }
   if (readings.runtime_state == kPlaying) ended_ns_ = now_ns;
   newest_ = readings;
   has_readings_ = true;
@@ -192,21 +205,24 @@ void UrSession::follow_safety() {
     ++ur_counters_.protective_stops;
   }
   if (arm_runs()) {
-    const bool was_of_the_arm =
-        trouble_ != Trouble::kForeignProgram && trouble_ != Trouble::kProgramEnded &&
-        trouble_ != Trouble::kProgramPaused && trouble_ != Trouble::kProgramRefused;
-    if (was_of_the_arm) trouble_ = Trouble::kNone;
+    if (trouble_ < Trouble::kSlider) trouble_ = Trouble::kNone;
     return;
   }
   if (program_ != Program::kNone) lose_program();
   is_move_ = false;
+  const bool is_for_safety =
+      newest_.safety_mode == kProtectiveStop || newest_.safety_mode == kSafeguardStop;
+  if (must_explain_ && !(is_for_safety && newest_.robot_mode == kRobotRunning)) {
+    become_taken_over(Trouble::kSwitchedOff);
+  }
+  must_explain_ = false;
   switch (newest_.safety_mode) {
     case kProtectiveStop:
       if (trouble_ == Trouble::kStopAtStart || trouble_ == Trouble::kTooManyStops) return;
       trouble_ =
           now_ns_ - started_ns_ < kStopAtStartNs ? Trouble::kStopAtStart : Trouble::kProtectiveStop;
       return;
-    case 5:
+    case kSafeguardStop:
       trouble_ = Trouble::kSafeguard;
       return;
     case 6:
@@ -222,42 +238,91 @@ void UrSession::follow_safety() {
   }
 }
 
+bool UrSession::is_our_program() const {
+  return program_number_ != 0 && newest_.program == program_number_;
+}
+
+bool UrSession::beats() const {
+  return now_ns_ - beat_ns_ < kBeatNs;
+}
+
+// Of ours, of this life or of an earlier one.
+bool UrSession::counts_rounds() const {
+  return beats() && newest_.program > 0;
+}
+
+// Some program plays, and it is none of ours: neither one of an earlier life that counts its rounds
+// nor one that brakes, as it or our guardian has been told to.
+bool UrSession::has_other_program() const {
+  return newest_.runtime_state == kPlaying && !counts_rounds() &&
+         now_ns_ - own_end_ns_ >= kBrakesNs;
+}
+
 // The program says who it is and counts its rounds. One that says nothing any more has ended, or
 // another has taken its place; that one is left alone.
 void UrSession::follow_program() {
   if (!arm_runs() || options_.is_listener) return;
-  const bool is_ours = newest_.program == program_number_ && program_number_ != 0;
-  const bool beats = now_ns_ - beat_ns_ < kBeatNs;
   switch (program_) {
     case Program::kAlive:
-      if (is_ours && beats) return;
-      if (newest_.runtime_state == kPlaying && beats == false) {
+      if (is_our_program() && beats()) return;
+      lose_program();
+      [[fallthrough]];
+    case Program::kNone:
+      if (is_end_open()) return;
+      if (has_other_program()) {
         trouble_ = Trouble::kForeignProgram;
-        ++ur_counters_.takeovers;
-      } else {
-        trouble_ =
-            newest_.runtime_state == kPaused ? Trouble::kProgramPaused : Trouble::kProgramEnded;
+        if (was_ready_) become_taken_over(trouble_);
       }
-      return lose_program();
+      if (is_taken_over_) {
+        trouble_ = end_;
+        return;
+      }
+      if (newest_.speed_fraction <= 0.0) {
+        trouble_ = Trouble::kSlider;
+        return;
+      }
+      if (newest_.runtime_state != kPlaying && (is_released_ || now_ns_ - ended_ns_ < kQuietNs)) {
+        return;
+      }
+      if (newest_.runtime_state == kPlaying && !counts_rounds()) return;
+      return start_program();
     case Program::kSent:
-      if (!is_ours || newest_.beat == beat_) return;
+      if (!is_our_program() || newest_.beat == beat_) return;
       program_ = Program::kAlive;
       program_attempts_ = 0;
-      was_ready_ = true;
+      was_ready_ = must_explain_ = true;
       trouble_ = Trouble::kNone;
       return;
-    case Program::kNone: {
-      // Another one plays: it is not replaced. One of ours, of an earlier life, is.
-      const bool is_foreign = newest_.runtime_state == kPlaying && !(beats && newest_.program != 0);
-      if (is_foreign) trouble_ = Trouble::kForeignProgram;
-      if (is_foreign || is_released_ || now_ns_ - ended_ns_ < kQuietNs) {
-        if (is_foreign || newest_.runtime_state != kPlaying) return;
-      }
-      return start_program();
-    }
     default:
       return;
   }
+}
+
+// Whether the program has ended and it is not known yet why. A program that ends by itself has said
+// so; what no safety mode explains either, somebody else has done.
+bool UrSession::is_end_open() {
+  if (!must_explain_) return false;
+  const bool is_own_end = newest_.program == -program_number_;
+  const bool lives = is_our_program() && beats();
+  if (is_own_end || lives) {
+    must_explain_ = false;
+    if (is_own_end) own_end_ns_ = now_ns_;
+    trouble_ = is_own_end && !is_released_ ? Trouble::kProgramEnded : Trouble::kNone;
+    return false;
+  }
+  trouble_ = newest_.runtime_state == kPaused    ? Trouble::kProgramPaused
+             : newest_.runtime_state == kPlaying ? Trouble::kForeignProgram
+                                                 : Trouble::kProgramStopped;
+  if (now_ns_ - open_ns_ < kOpenNs) return true;
+  become_taken_over(trouble_);
+  return false;
+}
+
+void UrSession::become_taken_over(Trouble how) {
+  if (!is_taken_over_) ++ur_counters_.takeovers;
+  is_taken_over_ = true;
+  must_explain_ = false;
+  end_ = how;
 }
 
 void UrSession::start_program() {
@@ -282,7 +347,7 @@ void UrSession::lose_program() {
   program_ = Program::kNone;
   program_attempts_ = 0;
   is_move_ = false;
-  ended_ns_ = now_ns_;
+  ended_ns_ = open_ns_ = now_ns_;
 }
 
 // The connection is gone: what the arm does now its program decides.
@@ -306,6 +371,10 @@ void UrSession::on_command(const Command& command, std::int64_t now_ns) {
     speeds[i] = std::clamp(command.values[i], -kUrJointSpeedMaxRadS, kUrJointSpeedMaxRadS);
   }
   command_ns_ = now_ns;
+  if (command.acknowledged > acknowledged_) {
+    acknowledged_ = command.acknowledged;
+    is_taken_over_ = false;
+  }
   if (command.kind == kUrSetSlider && command.count >= 1) slider_ = command.values[0];
   if (command.kind == kUrRelease) is_released_ = true;
   if (is_move) is_released_ = false;
@@ -321,7 +390,7 @@ bool UrSession::may_move() const {
 }
 
 bool UrSession::moves() const {
-  return is_move_ && may_move();
+  return is_move_ && may_move() && newest_.speed_fraction > 0.0;
 }
 
 void UrSession::send_registers() {
@@ -329,7 +398,8 @@ void UrSession::send_registers() {
     slider_ = -1.0;
     return;
   }
-  const bool ends = is_released_ && program_ == Program::kAlive;
+  const bool must_end = is_released_ || newest_.speed_fraction <= 0.0;
+  const bool ends = must_end && program_ == Program::kAlive;
   const UrCommandMode mode = ends      ? UrCommandMode::kEnd
                              : moves() ? UrCommandMode::kSpeed
                                        : UrCommandMode::kIdle;
@@ -420,6 +490,9 @@ LinkState UrSession::state() const {
   if (!rtde_.may_try_again()) return LinkState::kFailed;
   if (options_.is_listener && has_readings_) return LinkState::kReady;
   if (may_move()) return LinkState::kReady;
+  const bool could_move =
+      arm_runs() && rtde_.is_flowing() && rtde_.trouble() == UrRtdeTrouble::kNone;
+  if (is_taken_over_ && could_move) return LinkState::kTakenOver;
   return was_ready_ ? LinkState::kLost : LinkState::kConnecting;
 }
 
@@ -501,14 +574,23 @@ const char* UrSession::arm_error() const {
     case Trouble::kFault:
       return "safety fault or violation: restart the safety system at the teach "
              "pendant";
+    case Trouble::kSlider:
+      return "the speed slider stands at 0: move it up at the teach pendant";
     case Trouble::kForeignProgram:
-      return "another program runs on the controller: it is left alone. Stop it, "
-             "and this one goes "
-             "on";
+      return "another program runs on the controller: it is left alone. Stop it, then say that "
+             "this one may go on";
     case Trouble::kProgramEnded:
-      return "the program on the controller was ended; it is started again";
+      return "the program on the controller has ended because no command reached it; it is "
+             "started again";
+    case Trouble::kProgramStopped:
+      return "somebody else has ended the program on the controller: the arm stands until you say "
+             "that it may go on";
     case Trouble::kProgramPaused:
-      return "the program on the controller was paused; it is started again";
+      return "somebody else has paused the program on the controller: the arm stands until you "
+             "say that it may go on";
+    case Trouble::kSwitchedOff:
+      return "the arm had been stopped by hand or switched off: it stands until you say that it "
+             "may go on";
     case Trouble::kProgramRefused:
       return "the program was sent but does not run: is the robot in remote "
              "control? The "

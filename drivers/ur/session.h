@@ -6,6 +6,11 @@
 // dead_man_ns later, by this session. One whose packages stay away is told to stand after 100 ms.
 // One that nothing reaches stops by its own program: it begins to brake watchdog_s after the last
 // bytes. Whatever was lost, the arm moves again only by a command that came after.
+//
+// Where somebody else ends or pauses the program, puts another in its place, presses the emergency
+// stop or switches the arm off, state() is kTakenOver as soon as the arm could be moved again, and
+// no program is sent until a command acknowledges it. What the program says when it ends by itself
+// tells a loss of commands from that; protective and safeguard stops are the safety system's.
 #pragma once
 
 #include <array>
@@ -58,7 +63,7 @@ struct UrSessionCounters {
   std::uint64_t programs_lost = 0;
   std::uint64_t protective_stops = 0;
   std::uint64_t unlocks = 0;
-  std::uint64_t takeovers = 0;  // by another program
+  std::uint64_t takeovers = 0;  // by other hands or programs
 };
 
 class UrSession final : public Session {
@@ -98,6 +103,8 @@ class UrSession final : public Session {
   std::size_t write_report(std::span<char> out) const;
 
  private:
+  static constexpr std::int64_t kLongAgo = INT64_MIN / 2;
+
   enum class Trouble : std::int64_t {
     kNone,
     kLink,     // see rtde_.trouble()
@@ -107,10 +114,13 @@ class UrSession final : public Session {
     kTooManyStops,
     kSafeguard,
     kEmergencyStop,
-    kFault,  // safety violation or fault
+    kFault,   // safety violation or fault
+    kSlider,  // at 0: nothing moves, and leaving 0 would be a protective stop
     kForeignProgram,
-    kProgramEnded,
+    kProgramEnded,    // by itself
+    kProgramStopped,  // by somebody else
     kProgramPaused,
+    kSwitchedOff,
     kProgramRefused,  // it was sent, but does not say anything
   };
   enum class Program : std::int64_t { kNone, kPausing, kSending, kSent, kAlive };
@@ -118,6 +128,12 @@ class UrSession final : public Session {
   void take_readings(const UrReadings& readings, std::int64_t now_ns);
   void follow_safety();
   void follow_program();
+  bool is_our_program() const;
+  bool beats() const;
+  bool counts_rounds() const;
+  bool has_other_program() const;
+  bool is_end_open();
+  void become_taken_over(Trouble how);
   void lose_program();
   void note_echo();
   void start_program();
@@ -168,10 +184,18 @@ class UrSession final : public Session {
   std::int64_t program_attempts_ = 0;
   std::int32_t program_number_ = 0;
   std::int32_t beat_ = 0;
-  std::int64_t beat_ns_ = 0;                 // when it changed last
-  std::int64_t started_ns_ = INT64_MIN / 2;  // when the program was sent last
-  std::int64_t stopped_ns_ = -1;             // since when it is stopped protectively; -1: it is not
-  std::int64_t ended_ns_ = 0;                // since when no program plays
+  std::int64_t beat_ns_ = kLongAgo;     // when it changed last
+  std::int64_t started_ns_ = kLongAgo;  // when the program was sent last
+  std::int64_t stopped_ns_ = -1;        // since when it is stopped protectively; -1: it is not
+  std::int64_t ended_ns_ = 0;           // since when no program plays
+
+  // Other hands
+  bool must_explain_ = false;           // our program lives, or why it has ended is not known
+  std::int64_t open_ns_ = 0;            // since when that is not known
+  std::int64_t own_end_ns_ = kLongAgo;  // when our program, or our guardian's, has ended it
+  Trouble end_ = Trouble::kNone;        // how the arm was taken over
+  bool is_taken_over_ = false;
+  std::int32_t acknowledged_ = 0;  // by the newest command
 
   // Unlocking
   std::int64_t unlock_ns_ = 0;  // when the next step is due

@@ -64,6 +64,7 @@ class Life {
     command.kind = Command::kMove;
     command.count = kUrJoints;
     command.values[5] = kSpeed;
+    host_.acknowledged = acknowledged_;
     host_.keep_posting(command, 1000);
     EXPECT_NEAR(host_.speed(), kSpeed, 1e-9);
     EXPECT_EQ(host_.robot().counters().limit_violations, 0);
@@ -79,12 +80,33 @@ class Life {
       return;
     }
     if (draw < 0.005) quiet_ = 25;
-    const Command command = random_move(random_, step_ / 25);
+    Command command = random_move(random_, step_ / 25);
+    command.acknowledged = acknowledged_;
     if (command.kind == Command::kMove) moved_ns_ = host_.now_ns();
     host_.session->on_command(command, host_.now_ns());
   }
 
+  // Somebody's doing holds the arm until a key is pressed, and nothing else does.
+  void press_key() {
+    if (is_by_hand(faults_.fault())) touched_ns_ = host_.now_ns();
+    const std::uint64_t takeovers = host_.session->ur_counters().takeovers;
+    if (takeovers != takeovers_) {
+      EXPECT_LT(host_.now_ns() - touched_ns_, 8'000'000'000) << "nobody has touched the robot";
+    }
+    takeovers_ = takeovers;
+    if (host_.session->state() != LinkState::kTakenOver) {
+      taken_ns_ = -1;
+    } else if (taken_ns_ < 0) {
+      taken_ns_ = host_.now_ns();
+    } else if (host_.now_ns() - taken_ns_ > 1'500'000'000) {
+      EXPECT_FALSE(ur_moves(host_.robot().arm()));
+      ++acknowledged_;
+      taken_ns_ = -1;
+    }
+  }
+
   void look() {
+    press_key();
     const UrController& robot = host_.robot();
     if (!ur_moves(robot.arm()) || !host_.simulator->is_listening()) return;
     EXPECT_LE(host_.now_ns() - moved_ns_, kStandsAfterNs) << host_.now_s();
@@ -99,6 +121,10 @@ class Life {
   UrOnSimulator host_;
   std::uint64_t step_ = 0;
   int quiet_ = 0;
+  std::int32_t acknowledged_ = 0;
+  std::uint64_t takeovers_ = 0;
+  std::int64_t taken_ns_ = -1;
+  std::int64_t touched_ns_ = -kStandsAfterNs;
   std::int64_t moved_ns_ = -kStandsAfterNs;
 };
 

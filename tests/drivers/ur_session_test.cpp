@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "drivers/ur/fault_schedule.h"
 #include "ur_client.h"
 #include "ur_on_simulator.h"
 
@@ -376,7 +377,12 @@ TEST(UrSessionTest, ScriptPortIsDeadAfterASafetyRestart) {
   host.robot().power_on();
   host.run(1500);
   host.robot().release_brakes();
-  EXPECT_TRUE(host.becomes_ready());
+  host.keep_posting(kMoving, 3000);
+  EXPECT_EQ(host.session->state(), LinkState::kTakenOver)
+      << "whoever resets a fault starts nothing";
+  ++host.acknowledged;
+  host.keep_posting(kMoving, 1000);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
 }
 
 TEST(UrSessionTest, TheProgramNeverStartsAfterAReleasedProtectiveStop) {
@@ -446,13 +452,23 @@ TEST(UrSessionTest, AForeignProgramIsNamedAndNotFought) {
   begin_to_move(host);
   host.robot().run_script(kForeign);
   host.keep_posting(kMoving, 3000);
-  EXPECT_EQ(host.session->state(), LinkState::kLost);
+  EXPECT_EQ(host.session->state(), LinkState::kTakenOver);
   EXPECT_TRUE(says(host, "another program")) << host.session->error();
   EXPECT_EQ(host.robot().program_name(), "foreign");
   EXPECT_EQ(host.session->ur_counters().takeovers, 1U);
   EXPECT_EQ(host.speed(), 0.0);
+  // A key does not make it fight, either.
+  ++host.acknowledged;
+  host.keep_posting(kMoving, 3000);
+  EXPECT_EQ(host.session->state(), LinkState::kTakenOver);
+  EXPECT_EQ(host.robot().program_name(), "foreign");
   host.robot().stop_program("the test");
-  EXPECT_TRUE(host.becomes_ready());
+  host.keep_posting(kMoving, 3000);
+  EXPECT_EQ(host.session->state(), LinkState::kTakenOver);
+  EXPECT_EQ(host.speed(), 0.0);
+  ++host.acknowledged;
+  host.keep_posting(kMoving, 1000);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
 }
 
 TEST(UrSessionTest, AForeignProgramIsLeftAloneFromTheBeginning) {
@@ -543,6 +559,192 @@ TEST(UrSessionTest, ALossLeavesItsGapsAndMessages) {
   EXPECT_NEAR(static_cast<double>(host.session->rtde().gap(100).gap_ns), 8e6, 1e6);
   std::array<char, 50> small{};
   EXPECT_EQ(host.session->write_report(small), 50U);
+}
+
+// ----- other hands
+
+// What somebody does to an arm that moves.
+struct Hand {
+  const char* name;
+  void (*act)(UrOnSimulator& host);
+  void (*undo)(UrOnSimulator& host) = [](UrOnSimulator&) {};
+};
+
+void say_to_dashboard(UrOnSimulator& host, const std::string& line) {
+  const int client = host.simulator->connect(29999);
+  host.simulator->on_bytes(
+      client, {reinterpret_cast<const std::uint8_t*>(line.data()), line.size()}, host.now_ns());
+  host.simulator->disconnect(client);
+}
+
+void say_to_script(UrOnSimulator& host, const std::string& text) {
+  UrClient other(*host.simulator, 30001);
+  other.send(text);
+}
+
+void help_up(UrOnSimulator& host) {
+  for (int i = 0; i < 500; ++i) {
+    ur_help_up(*host.simulator);
+    host.run(20);
+  }
+}
+
+const Hand kHands[] = {
+    {"stop on the dashboard", [](UrOnSimulator& host) { say_to_dashboard(host, "stop\n"); }},
+    {"pause on the dashboard", [](UrOnSimulator& host) { say_to_dashboard(host, "pause\n"); }},
+    {"stop on the teach pendant", [](UrOnSimulator& host) { host.robot().stop_program("a hand"); }},
+    {"`instep stop`, or a line of another client",
+     [](UrOnSimulator& host) { say_to_script(host, std::string(ur_stop_text())); }},
+    {"a line that moves nothing",
+     [](UrOnSimulator& host) { say_to_script(host, ur_foreign_line()); }},
+    {"a program of another client that does not compile",
+     [](UrOnSimulator& host) { say_to_script(host, "def nonsense(:\nend\n"); }},
+    {"a program of another client that ends soon",
+     [](UrOnSimulator& host) { say_to_script(host, "def soon():\n  sleep(0.05)\nend\n"); }},
+    {"local control, and stop",
+     [](UrOnSimulator& host) {
+       host.robot().set_remote_control(false);
+       host.robot().stop_program("a hand");
+     },
+     [](UrOnSimulator& host) { host.robot().set_remote_control(true); }},
+    {"emergency stop", [](UrOnSimulator& host) { host.robot().emergency_stop(true); },
+     [](UrOnSimulator& host) {
+       host.robot().emergency_stop(false);
+       help_up(host);
+     }},
+    {"power off", [](UrOnSimulator& host) { say_to_dashboard(host, "power off\n"); }, help_up},
+    {"the controller is switched off and on",
+     [](UrOnSimulator& host) { host.simulator->restart_controller(); }, help_up},
+    {"stop, with the link lost at the same time",
+     [](UrOnSimulator& host) {
+       host.robot().stop_program("a hand");
+       host.simulator->reset_connections(0);
+     }},
+};
+
+TEST(UrTakenOver, HoldsUntilAKeyWhateverAHandHasDone) {
+  for (const Hand& hand : kHands) {
+    for (const auto model : {UrModel::kCb3, UrModel::kESeries}) {
+      for (int after_ms = 1; after_ms < 40; after_ms += 9) {
+        SCOPED_TRACE(std::string(hand.name) + " after " + std::to_string(after_ms));
+        UrOnSimulator host({}, {.model = model});
+        begin_to_move(host);
+        host.keep_posting(kMoving, after_ms);
+        hand.act(host);
+        host.keep_posting(kMoving, 1000);
+        hand.undo(host);
+        for (int i = 0; i < 100; ++i) {
+          host.keep_posting(kMoving, 100);
+          ASSERT_EQ(host.speed(), 0.0) << host.now_s();
+        }
+        ASSERT_EQ(host.session->state(), LinkState::kTakenOver) << host.session->error();
+        EXPECT_EQ(host.session->ur_counters().takeovers, 1U);
+        EXPECT_NE(*host.session->error(), '\0');
+        EXPECT_EQ(host.session->ur_counters().programs_sent, 1U);
+        ++host.acknowledged;
+        host.keep_posting(kMoving, 1000);
+        ASSERT_EQ(host.session->state(), LinkState::kReady) << host.session->error();
+        EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+      }
+    }
+  }
+}
+
+// What is nobody's doing, and what this process has done itself.
+const Hand kNoHands[] = {
+    {"commands stay away", [](UrOnSimulator& host) { host.takes_output = false; },
+     [](UrOnSimulator& host) { host.takes_output = true; }},
+    {"nothing passes",
+     [](UrOnSimulator& host) { host.simulator->set_link_faults({.is_stalled = true}); },
+     [](UrOnSimulator& host) { host.simulator->set_link_faults({}); }},
+    {"connections break", [](UrOnSimulator& host) { host.simulator->reset_connections(0); }},
+    {"the process stands still", [](UrOnSimulator& host) { host.is_host_alive = false; },
+     [](UrOnSimulator& host) { host.is_host_alive = true; }},
+    {"the guardian stops the arm meanwhile",
+     [](UrOnSimulator& host) {
+       host.is_host_alive = false;
+       say_to_script(host, std::string(ur_stop_text()));
+     },
+     [](UrOnSimulator& host) {
+       host.is_host_alive = true;
+       say_to_script(host, std::string(ur_stop_text()));
+       for (const int channel : {UrChannel::kRtde, UrChannel::kScript}) {
+         host.session->on_interruption(channel, host.now_ns());
+       }
+     }},
+    {"protective stop", [](UrOnSimulator& host) { host.robot().protective_stop("the test"); },
+     [](UrOnSimulator& host) {
+       host.run(5000);
+       host.robot().unlock_protective_stop();
+     }},
+    {"safeguard stop", [](UrOnSimulator& host) { host.robot().safeguard_stop(true); },
+     [](UrOnSimulator& host) { host.robot().safeguard_stop(false); }},
+    {"slider at 0", [](UrOnSimulator& host) { host.robot().set_slider(0.0); },
+     [](UrOnSimulator& host) { host.robot().set_slider(1.0); }},
+    {"the field bus takes the slider",
+     [](UrOnSimulator& host) {
+       host.robot().set_fieldbus(true, true);
+       host.simulator->reset_connections(kUrRtdePort);
+     }},
+};
+
+TEST(UrTakenOver, IsNothingThatNobodyHasDone) {
+  for (const Hand& fault : kNoHands) {
+    for (int after_ms = 1; after_ms < 40; after_ms += 9) {
+      SCOPED_TRACE(std::string(fault.name) + " after " + std::to_string(after_ms));
+      UrOnSimulator host;
+      begin_to_move(host);
+      host.keep_posting(kMoving, after_ms);
+      fault.act(host);
+      host.keep_posting(kMoving, 1000);
+      fault.undo(host);
+      host.keep_posting(kMoving, 3000);
+      EXPECT_EQ(host.session->ur_counters().takeovers, 0U);
+      ASSERT_EQ(host.session->state(), LinkState::kReady) << host.session->error();
+      EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+      EXPECT_LE(host.robot().counters().protective_stops, 1);
+    }
+  }
+}
+
+TEST(UrTakenOver, ASliderAtZeroEndsTheProgramSoThatItCanBeRaised) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.robot().set_slider(0.0);
+  host.keep_posting(kMoving, 1000);
+  EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+  EXPECT_TRUE(says(host, "slider stands at 0")) << host.session->error();
+  host.robot().set_slider(0.7);
+  host.keep_posting(kMoving, 1000);
+  EXPECT_EQ(host.robot().counters().protective_stops, 0);
+  EXPECT_EQ(host.session->state(), LinkState::kReady);
+}
+
+TEST(UrTakenOver, APausedProgramThatIsPlayedAgainStandsUntilAKey) {
+  UrOnSimulator host;
+  begin_to_move(host);
+  say_to_dashboard(host, "pause\n");
+  host.keep_posting(kMoving, 1000);
+  say_to_dashboard(host, "play\n");
+  host.keep_posting(kMoving, 3000);
+  EXPECT_EQ(host.session->state(), LinkState::kTakenOver);
+  EXPECT_EQ(host.speed(), 0.0);
+  ++host.acknowledged;
+  host.keep_posting(kMoving, 1000);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+// A number that an earlier run's program has left behind does not make another program ours.
+TEST(UrTakenOver, AForeignProgramBehindAnEarlierRunIsLeftAlone) {
+  UrOnSimulator first;
+  begin_to_move(first);
+  first.kill_host();
+  first.robot().run_script(kForeign);
+  UrOnSimulator second;
+  second.simulator = std::move(first.simulator);
+  second.run(3000);
+  EXPECT_EQ(second.robot().program_name(), "foreign");
+  EXPECT_TRUE(says(second, "another program")) << second.session->error();
 }
 
 // ----- more

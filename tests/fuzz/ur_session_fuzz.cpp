@@ -105,6 +105,7 @@ class Life {
   void command() {
     instep::Command command;
     command.kind = byte() % 20;
+    command.acknowledged = acknowledged_ += byte() % 2;
     command.count = byte() % 8;
     for (double& value : command.values) {
       std::uint64_t bits = 0;
@@ -157,10 +158,10 @@ class Life {
     readings.robot_mode = byte() % 2 == 0 ? 7 : 3;
     readings.safety_mode = 1 + byte() % 12 / 4;
     readings.runtime_state = byte() % 6;
-    readings.speed_fraction = 1.0;
+    readings.speed_fraction = byte() % 4 == 0 ? 0.0 : 1.0;
     readings.echo = byte();
     readings.beat = byte();
-    readings.program = byte() % 4;
+    readings.program = byte() % 8 - 4;
     std::array<std::uint8_t, instep::kUrPacketBytes> bytes{};
     instep::encode_ur_packet(readings, bytes);
     instep::RtdeWriter writer;
@@ -213,6 +214,7 @@ class Life {
   std::size_t size_;
   std::int64_t now_ns_ = 0;
   double timestamp_s_ = 0.0;
+  std::int32_t acknowledged_ = 0;
   std::unique_ptr<instep::UrSession> session_;
   Sink sink_;
   instep::RtdeParser robot_;

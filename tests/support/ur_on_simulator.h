@@ -31,7 +31,8 @@ class UrOnSimulator final : private PacketSink {
     }
   }
   // The same, with a command every `period_ms`, as a control loop posts them.
-  void keep_posting(const Command& command, int ms, int period_ms = 40) {
+  void keep_posting(Command command, int ms, int period_ms = 40) {
+    command.acknowledged = acknowledged;
     for (int i = 0; i < ms; ++i) {
       if (i % period_ms == 0 && is_host_alive) session->on_command(command, now_ns_);
       run(1);
@@ -63,7 +64,8 @@ class UrOnSimulator final : private PacketSink {
   std::vector<Packet> packets;
   bool keeps_packets = false;
   bool is_host_alive = true;
-  bool takes_output = true;  // false: the host's sockets are full
+  bool takes_output = true;       // false: the host's sockets are full
+  std::int32_t acknowledged = 0;  // by the commands that are posted
 
  private:
   void take(const Packet& packet) override {
