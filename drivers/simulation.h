@@ -13,8 +13,9 @@
 namespace instep {
 
 struct SimulationOptions {
-  std::string place;       // the path or the IPv4 address at which it is found
-  std::string model;       // one of SimulationInfo::models; empty: the first
+  std::string path{};      // of the port of a device that has one
+  std::string address{};   // the IPv4 address of the sockets of one that has such
+  std::string model{};     // one of SimulationInfo::models; empty: the first
   bool is_strict = false;  // forgives nothing that a robot and its adapter would not
   std::uint64_t seed = 0;
   std::optional<std::uint64_t> fault_seed{};  // a schedule of faults, without end
@@ -61,10 +62,10 @@ class DeviceSimulation {
 
 // What is known of a driver's simulation before it is made.
 struct SimulationInfo {
-  bool is_at_address = false;  // and not at a path
   bool may_be_strict = false;
   std::span<const char* const> models{};
-  // Throws std::runtime_error, or std::invalid_argument where the place is none.
+  // Throws std::runtime_error, or std::invalid_argument where path or address are none. Null:
+  // DriverInfo::make_simulator behind its channels (channel_simulation.h).
   std::unique_ptr<DeviceSimulation> (*make)(const SimulationOptions& options) = nullptr;
 };
 

@@ -48,7 +48,8 @@ std::vector<std::string> no_warnings(const std::string&) {
   return {};
 }
 
-constexpr Transport tcp_transport(std::string_view what, const PortOperations& port) {
+constexpr Transport tcp_transport(std::string_view what, const PortOperations& port,
+                                  decltype(Transport::make_far_end) make_far_end) {
   return {.what = what,
           .port = port,
           .fits = is_host,
@@ -57,7 +58,8 @@ constexpr Transport tcp_transport(std::string_view what, const PortOperations& p
           .lock = lock_host,
           .users = host_users,
           .trouble = host_trouble,
-          .warnings = no_warnings};
+          .warnings = no_warnings,
+          .make_far_end = make_far_end};
 }
 
 }  // namespace
@@ -76,11 +78,13 @@ const Transport kSerialTransport = {
     .users = [](const std::string& name) { return port_users(name); },
     .trouble = serial_port_trouble,
     .warnings = serial_port_warnings,
-    .has_one_reader = true};
+    .has_one_reader = true,
+    .is_at_path = true,
+    .make_far_end = make_serial_far_end};
 
-const Transport kTcpClientTransport =
-    tcp_transport("the IP address of its controller, as 192.168.1.10", kTcpClient);
-const Transport kTcpServerTransport =
-    tcp_transport("the IP address of this machine, as 192.168.1.2", kTcpServer);
+const Transport kTcpClientTransport = tcp_transport(
+    "the IP address of its controller, as 192.168.1.10", kTcpClient, make_tcp_client_far_end);
+const Transport kTcpServerTransport = tcp_transport(
+    "the IP address of this machine, as 192.168.1.2", kTcpServer, make_tcp_server_far_end);
 
 }  // namespace instep

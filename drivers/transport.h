@@ -2,10 +2,12 @@
 // that fails.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "drivers/far_end.h"
 #include "drivers/port_users.h"
 #include "runtime/realtime/port.h"
 
@@ -31,6 +33,10 @@ struct Transport {
   std::vector<std::string> (*warnings)(const std::string& name);
   // Who reads takes the bytes away from all others who have it open.
   bool has_one_reader = false;
+  // The name is a path of this machine, and not an address.
+  bool is_at_path = false;
+  // The device's end of such a channel, `number` is its TCP port, for simulations on real time.
+  std::unique_ptr<FarEnd> (*make_far_end)(const SimulationOptions& options, int number) = nullptr;
 };
 
 extern const Transport kSerialTransport;

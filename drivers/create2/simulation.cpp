@@ -86,12 +86,12 @@ constexpr std::array<SimulationWord, 17> kWords = {{
 
 const std::string& checked_path(const SimulationOptions& options) {
   const bool has_number =
-      !options.place.empty() && std::isdigit(static_cast<unsigned char>(options.place.back())) != 0;
+      !options.path.empty() && std::isdigit(static_cast<unsigned char>(options.path.back())) != 0;
   if (options.is_strict && !has_number) {
-    throw std::invalid_argument("--link " + options.place +
+    throw std::invalid_argument("--link " + options.path +
                                 ": with --strict it must end in a number, as ttyUSB0 does");
   }
-  return options.place;
+  return options.path;
 }
 
 }  // namespace
@@ -102,7 +102,7 @@ Create2Simulation::Create2Simulation(const SimulationOptions& options)
       faults_(options.fault_seed.value_or(0)) {}
 
 std::string Create2Simulation::title() const {
-  return "a simulated robot at " + options_.place;
+  return "a simulated robot at " + options_.path;
 }
 
 std::span<const SimulationWord> Create2Simulation::words() const {

@@ -1,5 +1,6 @@
 #include "drivers/loopback/driver.h"
 
+#include <array>
 #include <cstring>
 
 #include "drivers/loopback/loopback.h"
@@ -20,17 +21,42 @@ const Transport kLoopbackTransport = {
     .warnings = [](const std::string&) { return std::vector<std::string>(); },
     .has_one_reader = true};
 
+constexpr std::array<PacketField, 2> kFields = {{{"number", ""}, {"speed", ""}}};
+
+bool decode(const Packet& packet, std::span<double> values) {
+  std::uint32_t number = 0;
+  float velocity = 0.0F;
+  if (!read_loopback_packet(packet.view(), &number, &velocity)) return false;
+  values[0] = static_cast<double>(number);
+  values[1] = static_cast<double>(velocity);
+  return true;
+}
+
+constexpr DriverInfo loopback(std::unique_ptr<Session> (*make_session)(std::int64_t period_ns)) {
+  return {
+      .name = "loopback",
+      .summary = "a thread of this program",
+      .channel_count = 1,
+      .channels = {{{.transport = &kLoopbackTransport}}},
+      .make_session = make_session,
+      .make_stop = []() -> std::unique_ptr<DeviceStop> { return std::make_unique<LoopbackStop>(); },
+      .make_simulator = [](std::uint64_t seed) -> std::unique_ptr<DeviceSimulator> {
+        return std::make_unique<LoopbackSimulator>(seed);
+      },
+      .command_count = 2,
+      .command_max = 1.0,
+      .fields = kFields,
+      .decode = decode};
+}
+
 }  // namespace
 
-// A machine that is measured may stand still for a while.
-const DriverInfo kLoopbackDriver = {
-    .name = "loopback",
-    .summary = "a thread of this program",
-    .channel_count = 1,
-    .channels = {{{.transport = &kLoopbackTransport}}},
-    .make_session = [](std::int64_t) -> std::unique_ptr<Session> {
-      return std::make_unique<LoopbackSession>(10'000'000'000);
-    },
-    .make_stop = []() -> std::unique_ptr<DeviceStop> { return std::make_unique<LoopbackStop>(); }};
+const DriverInfo kLoopbackDriver = loopback([](std::int64_t period_ns) -> std::unique_ptr<Session> {
+  return std::make_unique<LoopbackSession>(2 * period_ns);
+});
+
+const DriverInfo kPatientLoopbackDriver = loopback([](std::int64_t) -> std::unique_ptr<Session> {
+  return std::make_unique<LoopbackSession>(10'000'000'000);
+});
 
 }  // namespace instep

@@ -1,4 +1,4 @@
-// The loopback device as a driver. It measures this machine and is in no table.
+// The loopback device as a driver. It measures this machine, and no table for people has it.
 #pragma once
 
 #include "drivers/driver_info.h"
@@ -6,5 +6,8 @@
 namespace instep {
 
 extern const DriverInfo kLoopbackDriver;
+// The same for a machine that is measured, which may stand still for a while: its dead man waits
+// ten seconds.
+extern const DriverInfo kPatientLoopbackDriver;
 
 }  // namespace instep

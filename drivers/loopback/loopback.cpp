@@ -44,6 +44,15 @@ std::uint8_t sum(std::span<const std::uint8_t> bytes) {
   return total;
 }
 
+std::array<std::uint8_t, kPacketBytes> make_packet(std::uint32_t number, float velocity) {
+  std::array<std::uint8_t, kPacketBytes> packet{};
+  packet[0] = kPacketMark;
+  std::memcpy(packet.data() + 4, &number, sizeof number);
+  std::memcpy(packet.data() + 8, &velocity, sizeof velocity);
+  packet[kPacketBytes - 1] = static_cast<std::uint8_t>(-sum({packet.data(), kPacketBytes - 1}));
+  return packet;
+}
+
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
 }
@@ -95,13 +104,8 @@ void LoopbackDevice::receive() {
   std::array<std::uint8_t, 256> bytes;
   const ssize_t count = read(far_.get(), bytes.data(), bytes.size());
   for (ssize_t i = 0; i < count; ++i) {
-    const std::uint8_t byte = bytes[static_cast<std::size_t>(i)];
-    if (command_size_ == 0 && byte != kCommandMark) continue;
-    command_[command_size_++] = byte;
-    if (command_size_ < kCommandBytes) continue;
-    command_size_ = 0;
-    float velocity = 0.0F;
-    std::memcpy(&velocity, command_.data() + 1, sizeof velocity);
+    if (!parser_.take(bytes[static_cast<std::size_t>(i)])) continue;
+    const float velocity = parser_.velocity();
     if (velocity == 0.0F && velocity_ != 0.0F) stopped_ns_ = clock.now_ns();
     velocity_ = velocity;
     ++commands_;
@@ -128,12 +132,7 @@ void LoopbackDevice::run() {
     next_ns += period_ns_;
     ++sequence;
     if (is_silent_) continue;
-    std::array<std::uint8_t, kPacketBytes> packet{};
-    const float velocity = velocity_;
-    packet[0] = kPacketMark;
-    std::memcpy(packet.data() + 4, &sequence, sizeof sequence);
-    std::memcpy(packet.data() + 8, &velocity, sizeof velocity);
-    packet[kPacketBytes - 1] = static_cast<std::uint8_t>(-sum({packet.data(), kPacketBytes - 1}));
+    const auto packet = make_packet(sequence, velocity_);
     if (write(far_.get(), packet.data(), packet.size()) <= 0) continue;
     sent_ns_ = clock.now_ns();
     ++packets_;
@@ -169,7 +168,54 @@ int prepare_loopback(int descriptor) {
 }
 
 // ---------------------------------------------------------------------------------------------------
+// The same on simulated time
+
+bool LoopbackCommands::take(std::uint8_t byte) {
+  if (size_ == 0 && byte != kCommandMark) return false;
+  bytes_[size_++] = byte;
+  if (size_ < kCommandBytes) return false;
+  size_ = 0;
+  std::memcpy(&velocity_, bytes_.data() + 1, sizeof velocity_);
+  return true;
+}
+
+bool LoopbackSimulator::open(int channel) {
+  return channel == 0;
+}
+
+void LoopbackSimulator::on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t) {
+  for (const std::uint8_t byte : bytes) static_cast<void>(parser_.take(byte));
+}
+
+std::int64_t LoopbackSimulator::advance(std::int64_t now_ns) {
+  constexpr std::int64_t kPeriodNs = 1'000'000;
+  for (; next_ns_ <= now_ns; next_ns_ += kPeriodNs) {
+    const auto packet = make_packet(++number_, parser_.velocity());
+    if (size_ + packet.size() > bytes_.size()) continue;
+    std::copy(packet.begin(), packet.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += packet.size();
+  }
+  return next_ns_;
+}
+
+std::size_t LoopbackSimulator::read(int, std::span<std::uint8_t> out) {
+  const std::size_t count = std::min(size_, out.size());
+  std::copy_n(bytes_.begin(), count, out.begin());
+  size_ -= count;
+  std::memmove(bytes_.data(), bytes_.data() + count, size_);
+  return count;
+}
+
+// ---------------------------------------------------------------------------------------------------
 // Packets, and what shows that it stands
+
+bool read_loopback_packet(std::span<const std::uint8_t> bytes, std::uint32_t* number,
+                          float* velocity) {
+  if (bytes.size() != kPacketBytes || bytes[0] != kPacketMark || sum(bytes) != 0) return false;
+  std::memcpy(number, bytes.data() + 4, sizeof *number);
+  std::memcpy(velocity, bytes.data() + 8, sizeof *velocity);
+  return true;
+}
 
 bool LoopbackFrames::take(std::uint8_t byte) {
   if (size_ == 0 && byte != kPacketMark) {
@@ -231,8 +277,11 @@ std::span<const std::uint8_t> LoopbackStop::output() const {
 void LoopbackSession::on_connect(int, std::int64_t now_ns) {
   if (state_ == LinkState::kLost) ++counters_.reconnects;
   frames_.clear();
-  output_size_ = 0;
   packet_ns_ = now_ns;
+  // What it was told last it may go on with.
+  output_size_ = is_moved_ ? kStopBytes.size() : 0;
+  std::copy_n(kStopBytes.begin(), output_size_, output_.begin());
+  is_moving_ = false;
 }
 
 void LoopbackSession::on_disconnect(int, std::int64_t) {
@@ -259,22 +308,28 @@ void LoopbackSession::on_bytes(int, std::span<const std::uint8_t> bytes, std::in
   }
 }
 
-void LoopbackSession::send(float first, float second) {
+void LoopbackSession::send(double first_wanted, double second_wanted) {
   if (output_size_ + kCommandBytes > output_.size()) return;
+  const auto allowed = [](double value) {
+    return std::isnan(value) ? 0.0F : static_cast<float>(std::clamp(value, -1.0, 1.0));
+  };
+  const float first = allowed(first_wanted);
+  const float second = allowed(second_wanted);
   output_[output_size_] = kCommandMark;
   std::memcpy(output_.data() + output_size_ + 1, &first, sizeof first);
   std::memcpy(output_.data() + output_size_ + 5, &second, sizeof second);
   output_size_ += kCommandBytes;
   is_moving_ = first != 0.0F || second != 0.0F;
+  is_moved_ = is_moved_ || is_moving_;
   ++counters_.commands_sent;
 }
 
 void LoopbackSession::on_command(const Command& command, std::int64_t now_ns) {
   command_ns_ = now_ns;
   if (command.kind == Command::kMove) {
-    send(static_cast<float>(command.values[0]), static_cast<float>(command.values[1]));
+    send(command.values[0], command.values[1]);
   } else {
-    send(0.0F, 0.0F);
+    send(0.0, 0.0);
   }
 }
 
@@ -282,7 +337,7 @@ std::int64_t LoopbackSession::poll(std::int64_t now_ns) {
   constexpr std::int64_t kSilenceNs = 1'000'000'000;
   if (state_ == LinkState::kReady && now_ns - packet_ns_ > kSilenceNs) state_ = LinkState::kLost;
   if (is_moving_ && now_ns - command_ns_ >= dead_man_ns_) {
-    send(0.0F, 0.0F);
+    send(0.0, 0.0);
     ++counters_.dead_man_stops;
   }
   return is_moving_ ? command_ns_ + dead_man_ns_ : now_ns + kSilenceNs;

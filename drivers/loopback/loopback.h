@@ -23,8 +23,21 @@ namespace instep {
 // of a local socket the sender carries itself; its near end passes from this process to the driver.
 enum class LoopbackLine { kTerminal, kSocket };
 
-// The far end, in a thread of its own. Like many a real device it has no checksum on commands: one
-// that is cut off swallows the bytes of the next.
+// Finds commands in bytes. Like many a real device it has no checksum on them: one that is cut off
+// swallows the bytes of the next.
+class LoopbackCommands {
+ public:
+  // Takes one byte; true when it completes a command.
+  bool take(std::uint8_t byte);
+  float velocity() const { return velocity_; }  // of the last whole one
+
+ private:
+  std::array<std::uint8_t, 16> bytes_{};
+  std::size_t size_ = 0;
+  float velocity_ = 0.0F;
+};
+
+// The far end, in a thread of its own.
 class LoopbackDevice {
  public:
   // Opens the line and starts sending. Throws std::system_error.
@@ -60,9 +73,30 @@ class LoopbackDevice {
   std::atomic<std::uint64_t> commands_{0};
   std::atomic<std::uint64_t> packets_{0};
   std::atomic<std::int64_t> sent_ns_{0};
-  std::array<std::uint8_t, 16> command_{};
-  std::size_t command_size_ = 0;
+  LoopbackCommands parser_;
   std::thread thread_;
+};
+
+// The same on simulated time: a packet every millisecond, whose numbers begin as the seed says. It
+// has its speed at once.
+class LoopbackSimulator final : public DeviceSimulator {
+ public:
+  explicit LoopbackSimulator(std::uint64_t seed)
+      : number_(static_cast<std::uint32_t>(seed) << 20) {}
+
+  bool open(int channel) override;
+  void close(int) override { size_ = 0; }
+  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns) override;
+  std::int64_t advance(std::int64_t now_ns) override;
+  std::size_t read(int channel, std::span<std::uint8_t> out) override;
+  bool moves() const override { return parser_.velocity() != 0.0F; }
+
+ private:
+  LoopbackCommands parser_;
+  std::uint32_t number_;
+  std::int64_t next_ns_ = 0;
+  std::array<std::uint8_t, 1024> bytes_{};  // that wait to be read; beyond them packets are lost
+  std::size_t size_ = 0;
 };
 
 int open_loopback(PortAddress* address);
@@ -71,6 +105,10 @@ int prepare_loopback(int descriptor);
 
 inline constexpr PortOperations kLoopbackPort = {
     .open = open_loopback, .claim = claim_loopback, .prepare = prepare_loopback};
+
+// What a packet says; false: it is none.
+bool read_loopback_packet(std::span<const std::uint8_t> bytes, std::uint32_t* number,
+                          float* velocity);
 
 // Finds packets in bytes.
 class LoopbackFrames {
@@ -129,7 +167,7 @@ class LoopbackSession final : public Session {
   const char* error() const override { return ""; }
 
  private:
-  void send(float first, float second);
+  void send(double first_wanted, double second_wanted);
 
   std::int64_t dead_man_ns_;
   LinkState state_ = LinkState::kConnecting;
@@ -141,6 +179,7 @@ class LoopbackSession final : public Session {
   std::int64_t packet_ns_ = 0;
   std::int64_t command_ns_ = 0;
   bool is_moving_ = false;
+  bool is_moved_ = false;  // at any time
 };
 
 // Observations of any size that are a function of the packet; 1,000 steps an episode. Homing is one

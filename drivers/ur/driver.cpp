@@ -85,9 +85,7 @@ const DriverInfo kUrDriver = {
     .make_simulator = [](std::uint64_t seed) -> std::unique_ptr<DeviceSimulator> {
       return std::make_unique<UrSimulatedDevice>(UrControllerOptions{.seed = seed});
     },
-    .simulation = {.is_at_address = true,
-                   .models = kUrSimulationModels,
-                   .make = make_ur_simulation},
+    .simulation = {.models = kUrSimulationModels, .make = make_ur_simulation},
     .stop_channel = -1,
     .stop_connection = {&kTcpClientTransport, kUrStopPort},
     .command_count = kUrJoints,

@@ -226,7 +226,7 @@ class UrSimulation final : public DeviceSimulation {
             .model = is_e_series_ ? UrModel::kESeries : UrModel::kCb3, .seed = options.seed})),
         faults_(options.fault_seed.value_or(0)) {
     for (const int port : kUrPorts) {
-      listeners_.push_back(std::make_unique<Listener>(options.place, port));
+      listeners_.push_back(std::make_unique<Listener>(options.address, port));
       listeners_.back()->open_port();
     }
   }
@@ -235,7 +235,7 @@ class UrSimulation final : public DeviceSimulation {
     const UrVersion& version = simulator_->controller().version();
     return formatted("a simulated %s (software %u.%u.%u) at ", is_e_series_ ? "UR5e" : "UR5",
                      version.major, version.minor, version.bugfix) +
-           options_.place;
+           options_.address;
   }
   std::span<const SimulationWord> words() const override { return kWords; }
 

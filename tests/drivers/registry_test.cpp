@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <set>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "allocation_count.h"
+#include "drivers/loopback/driver.h"
+#include "faulty_device.h"
 #include "kernels/philox.h"
 #include "runtime/simulated_link.h"
 
@@ -19,37 +22,13 @@ namespace {
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kPeriodNs = 40 * kMs;
 
-// Passes everything on, but while `is_cut` no channel is open.
-class CuttableDevice final : public DeviceSimulator {
- public:
-  explicit CuttableDevice(std::unique_ptr<DeviceSimulator> device) : device_(std::move(device)) {}
-
-  bool open(int channel) override { return !is_cut && device_->open(channel); }
-  void close(int channel) override { device_->close(channel); }
-  void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns) override {
-    device_->on_bytes(channel, bytes, now_ns);
-  }
-  std::int64_t advance(std::int64_t now_ns) override { return device_->advance(now_ns); }
-  std::size_t read(int channel, std::span<std::uint8_t> out) override {
-    return device_->read(channel, out);
-  }
-  void set_wake_line(bool is_low, std::int64_t now_ns) override {
-    device_->set_wake_line(is_low, now_ns);
-  }
-  bool moves() const override { return device_->moves(); }
-
-  bool is_cut = false;
-
- private:
-  std::unique_ptr<DeviceSimulator> device_;
-};
-
 // A driver's session on its simulated device.
 struct Rig {
-  explicit Rig(const DriverInfo& of, std::uint64_t seed = 1)
+  explicit Rig(const DriverInfo& of, std::uint64_t seed = 1, std::int64_t control_ns = kPeriodNs)
       : driver(of),
+        period_ns(control_ns),
         device(driver.make_simulator(seed)),
-        session(driver.make_session(kPeriodNs)),
+        session(driver.make_session(period_ns)),
         link(*session, device) {}
 
   void run(std::int64_t ns) { link.wait_until(link.now_ns() + ns); }
@@ -57,7 +36,7 @@ struct Rig {
   void keep_posting(const Command& command, int periods) {
     for (int i = 0; i < periods; ++i) {
       link.post(command);
-      run(kPeriodNs);
+      run(period_ns);
     }
   }
   // A tenth of what is possible, so that nothing hits anything soon.
@@ -80,8 +59,18 @@ struct Rig {
     return link.now_ns() - begin_ns;
   }
 
+  // All that have come.
+  void check_packets() {
+    std::vector<double> values(driver.fields.size());
+    for (Packet packet; link.next_packet(&packet);) {
+      ASSERT_TRUE(driver.decode(packet, values));
+      for (const double value : values) ASSERT_TRUE(std::isfinite(value));
+    }
+  }
+
   const DriverInfo& driver;
-  CuttableDevice device;
+  const std::int64_t period_ns;
+  FaultyDevice device;
   std::unique_ptr<Session> session;
   SimulatedLink link;
 };
@@ -94,7 +83,8 @@ class EveryDriver : public testing::TestWithParam<const DriverInfo*> {
 TEST_P(EveryDriver, SaysWhatItIs) {
   std::set<std::string_view> names;
   for (const DriverInfo* one : all_drivers()) EXPECT_TRUE(names.insert(one->name).second);
-  EXPECT_EQ(find_driver(driver().name), &driver());
+  const bool is_for_people = &driver() != &kLoopbackDriver;
+  EXPECT_EQ(find_driver(driver().name), is_for_people ? &driver() : nullptr);
   EXPECT_FALSE(driver().summary.empty());
   EXPECT_EQ(driver().make_session(kPeriodNs)->channel_count(), driver().channel_count);
   ASSERT_LE(driver().channel_count, kChannelsMax);
@@ -134,7 +124,7 @@ TEST_P(EveryDriver, ReadsWhatTheDeviceSays) {
 }
 
 TEST_P(EveryDriver, ListensWithoutMovingAnything) {
-  CuttableDevice device(driver().make_simulator(1));
+  FaultyDevice device(driver().make_simulator(1));
   const std::unique_ptr<Session> session = driver().make_session(0);
   SimulatedLink link(*session, device);
   Packet packet;
@@ -160,8 +150,28 @@ TEST_P(EveryDriver, StandsWhenCommandsStayAway) {
   EXPECT_FALSE(rig.device.moves());
 }
 
+// The dead man follows from the control period.
+TEST_P(EveryDriver, GoesOnUntilItsOwnDeadManStopsIt) {
+  for (const std::int64_t period_ns : {20 * kMs, 200 * kMs, 400 * kMs}) {
+    Rig rig(driver(), 1, period_ns);
+    ASSERT_TRUE(rig.is_brought_to_move()) << period_ns;
+    rig.keep_posting(rig.slow_move(), 10);
+    ASSERT_TRUE(rig.device.moves()) << period_ns;
+    const std::int64_t standstill_ns = rig.standstill_ns();
+    // One period has passed since the last command.
+    EXPECT_GE(standstill_ns, period_ns - 2 * kMs) << period_ns;
+    EXPECT_LE(standstill_ns, period_ns + 500 * kMs) << period_ns;
+  }
+}
+
 TEST_P(EveryDriver, IsCommandedWithinItsLimits) {
   Rig rig(driver());
+  Command no_number = rig.slow_move();
+  no_number.values.fill(std::nan(""));
+  for (int i = 0; i < 200; ++i) {
+    rig.keep_posting(no_number, 1);
+    ASSERT_FALSE(rig.device.moves());
+  }
   ASSERT_TRUE(rig.is_brought_to_move());
   for (const double value : {1e300, -1e300, HUGE_VAL, std::nan("")}) {
     Command command = rig.slow_move();
@@ -187,13 +197,76 @@ TEST_P(EveryDriver, ComesBackAfterEveryLoss) {
   EXPECT_TRUE(rig.is_brought_to_move());
 }
 
+TEST_P(EveryDriver, ComesBackAfterTheLossOfEachChannel) {
+  for (int channel = 0; channel < driver().channel_count; ++channel) {
+    Rig rig(driver());
+    for (int round = 1; round < 4; ++round) {
+      ASSERT_TRUE(rig.is_brought_to_move()) << channel << ' ' << round;
+      rig.device.cut_channel = channel;
+      rig.keep_posting(rig.slow_move(), 15 * round);
+      rig.device.cut_channel = -1;
+      rig.run(3'000 * kMs);
+      EXPECT_FALSE(rig.device.moves()) << channel << ' ' << round;
+      rig.check_packets();
+    }
+    EXPECT_TRUE(rig.is_brought_to_move()) << channel;
+  }
+}
+
+// What a bad line makes of the device's bytes is no packet, and does not keep it from standing. TCP
+// changes and loses none.
+TEST_P(EveryDriver, BearsNoise) {
+  for (const double noise : {0.001, 0.01, 0.1}) {
+    Rig rig(driver());
+    ASSERT_TRUE(rig.is_brought_to_move());
+    for (int i = 0; i < driver().channel_count; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const Transport* const transport = driver().channels[at].transport;
+      const bool is_tcp = transport == &kTcpClientTransport || transport == &kTcpServerTransport;
+      rig.device.noises[at] = is_tcp ? 0.0 : noise;
+    }
+    for (int i = 0; i < 200; ++i) {
+      rig.keep_posting(i % 50 < 25 ? rig.slow_move() : Command{}, 1);
+      rig.check_packets();
+    }
+    rig.device.noises.fill(0.0);
+    rig.run(3'000 * kMs);
+    EXPECT_FALSE(rig.device.moves()) << noise;
+    EXPECT_TRUE(rig.is_brought_to_move()) << noise;
+  }
+}
+
+// Somebody else had the device in between.
+TEST_P(EveryDriver, BearsInterruptions) {
+  for (int channel = 0; channel < driver().channel_count; ++channel) {
+    Rig rig(driver());
+    ASSERT_TRUE(rig.is_brought_to_move()) << channel;
+    if (!rig.session->wants(channel)) continue;
+    for (int i = 0; i < 20; ++i) {
+      rig.session->on_interruption(channel, rig.link.now_ns());
+      rig.keep_posting(rig.slow_move(), 1);
+    }
+    rig.run(3'000 * kMs);
+    EXPECT_FALSE(rig.device.moves()) << channel;
+    EXPECT_TRUE(rig.is_brought_to_move()) << channel;
+  }
+}
+
 // As the guardian does it: the host's other connections are gone, and nothing is known.
 TEST_P(EveryDriver, IsStoppedAndSeenToStandWithoutTheSession) {
   for (std::uint64_t seed = 1; seed < 6; ++seed) {
     Rig rig(driver(), seed);
     ASSERT_TRUE(rig.is_brought_to_move());
     rig.keep_posting(rig.slow_move(), 3 + static_cast<int>(seed));
-    for (int i = 0; i < driver().channel_count; ++i) rig.device.close(i);
+    // A command that was cut off is the last that it has heard.
+    const std::size_t shares = seed % 4;
+    rig.session->on_command(rig.slow_move(), rig.link.now_ns());
+    for (int i = 0; i < driver().channel_count; ++i) {
+      const auto output = rig.session->output(i);
+      const auto part = output.first(output.size() * shares / 4);
+      if (!part.empty()) rig.device.on_bytes(i, part, rig.link.now_ns());
+      rig.device.close(i);
+    }
     const std::unique_ptr<DeviceStop> stop = driver().make_stop();
     const int channel = driver().stop_channel < 0 ? driver().channel_count : driver().stop_channel;
     ASSERT_TRUE(rig.device.open(channel));
@@ -260,7 +333,13 @@ TEST_P(EveryDriver, AllocatesNothingAfterConstruction) {
 #endif
 }
 
-INSTANTIATE_TEST_SUITE_P(Drivers, EveryDriver, testing::ValuesIn(all_drivers()),
+std::vector<const DriverInfo*> drivers_and_loopback() {
+  std::vector<const DriverInfo*> drivers(all_drivers().begin(), all_drivers().end());
+  drivers.push_back(&kLoopbackDriver);
+  return drivers;
+}
+
+INSTANTIATE_TEST_SUITE_P(Drivers, EveryDriver, testing::ValuesIn(drivers_and_loopback()),
                          [](const auto& one) { return std::string(one.param->name); });
 
 TEST(DriverTable, FindsTheDriverByTheDevicesName) {

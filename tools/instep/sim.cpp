@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "drivers/channel_simulation.h"
 #include "drivers/registry.h"
 #include "runtime/clock.h"
 #include "tools/library/error.h"
@@ -151,18 +152,25 @@ void catch_signals() {
 }
 
 // Throws UsageError where the options are not those of the driver's simulation.
-void check_options(const SimOptions& options, const SimulationInfo& info) {
+void check_options(const SimOptions& options, const DriverInfo& driver) {
+  const SimulationInfo& info = driver.simulation;
   const std::string command = "sim " + options.device;
-  if (info.is_at_address && (options.address.empty() || !options.link.empty())) {
-    throw UsageError(command + " needs --address IP, as 127.0.0.1, and takes no --link");
-  }
-  if (!info.is_at_address && !options.address.empty()) {
-    throw UsageError(command + " takes --link PATH, not --address");
-  }
-  if (!info.is_at_address && options.link.empty()) {
+  const auto end = driver.channels.begin() + driver.channel_count;
+  const auto is_at_path = [](const DriverChannel& one) { return one.transport->is_at_path; };
+  const bool has_port = std::any_of(driver.channels.begin(), end, is_at_path);
+  const bool has_sockets = !std::all_of(driver.channels.begin(), end, is_at_path);
+  if (has_port && options.link.empty()) {
     throw UsageError(command + " needs --link PATH: where the robot's port is to appear");
   }
+  if (has_sockets && options.address.empty()) {
+    throw UsageError(command + " needs --address IP: where its sockets are to be, as 127.0.0.1");
+  }
+  if (!has_port && !options.link.empty()) throw UsageError(command + " takes no --link");
+  if (!has_sockets && !options.address.empty()) throw UsageError(command + " takes no --address");
   if (options.is_strict && !info.may_be_strict) throw UsageError(command + " takes no --strict");
+  if (options.fault_seed && info.make == nullptr) {
+    throw UsageError(command + " takes no --faults");
+  }
   const auto is_model = [&](const char* model) { return options.model == model; };
   if (!options.model.empty() && std::none_of(info.models.begin(), info.models.end(), is_model)) {
     std::string models;
@@ -190,15 +198,17 @@ int run_sim(const SimOptions& options) {
                      simulated_devices());
   }
   const SimulationInfo& info = driver->simulation;
-  check_options(options, info);
+  check_options(options, *driver);
   catch_signals();
   try {
+    const SimulationOptions chosen = {.path = options.link,
+                                      .address = options.address,
+                                      .model = options.model,
+                                      .is_strict = options.is_strict,
+                                      .seed = options.seed,
+                                      .fault_seed = options.fault_seed};
     const std::unique_ptr<DeviceSimulation> simulation =
-        info.make({.place = info.is_at_address ? options.address : options.link,
-                   .model = options.model,
-                   .is_strict = options.is_strict,
-                   .seed = options.seed,
-                   .fault_seed = options.fault_seed});
+        info.make != nullptr ? info.make(chosen) : make_channel_simulation(*driver, chosen);
     serve(options.device, *simulation);
   } catch (const std::invalid_argument& error) {
     throw UsageError(error.what());

@@ -36,7 +36,7 @@ struct Window {
 
 RealTimeTask loopback_task(const TaskInfo& task, std::int64_t period_ns) {
   RealTimeTask result;
-  result.driver = &kLoopbackDriver;
+  result.driver = &kPatientLoopbackDriver;
   result.robot_task = std::make_unique<LoopbackTask>(
       task.observation_dim, task.action_dim, std::max<std::int64_t>(20 * period_ns, 500'000'000));
   result.observation_dim = task.observation_dim;

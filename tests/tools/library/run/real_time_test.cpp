@@ -45,7 +45,7 @@ RunConfig run_config(std::int64_t steps) {
 
 RealTimeTask loopback_task() {
   RealTimeTask task;
-  task.driver = &kLoopbackDriver;
+  task.driver = &kPatientLoopbackDriver;
   task.robot_task = std::make_unique<LoopbackTask>(8, 2, 1000 * kMs);
   task.observation_dim = 8;
   task.action_dim = 2;

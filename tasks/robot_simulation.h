@@ -1,0 +1,122 @@
+// A task on its simulated robot, through the robot's bytes, as a world on simulated time.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "kernels/check.h"
+#include "runtime/environment.h"
+#include "runtime/plain_state.h"
+#include "runtime/robot_world.h"
+#include "runtime/simulated_link.h"
+
+namespace instep {
+
+// `Robot` has the constants kObservationDim, kActionDim, kStepsMax (control steps of an episode)
+// and kPeriodNs, is made from a seed (std::uint64_t), and has the members device (a
+// DeviceSimulator), session (a Session) and task (a RobotTask). It is made anew for every episode,
+// so that an episode is a function of seed and step alone; making it must not allocate.
+//
+// A world's state is how its episode began, and its actions: the episode is repeated from them. So
+// neither device nor session need a state that can be saved.
+template <class Robot>
+class RobotSimulation final : public Environment {
+ public:
+  RobotSimulation() { parts_.emplace(0); }
+
+  void reset(const Random& random, std::uint64_t step, double* observation) override {
+    state_ = {.seed = random.seed, .stream = random.stream, .step = step, .has_begun = 1};
+    begin(observation);
+  }
+
+  void send(const float* action) override {
+    note(action);
+    state_.is_sent = 1;
+    parts_->world.send(action);
+  }
+
+  Outcome step(const float* action, double* observation) override {
+    if (state_.is_sent == 0) note(action);
+    state_.is_sent = 0;
+    ++state_.steps;
+    const Outcome outcome = parts_->world.step(action, observation);
+    if (outcome.carries_no_step) {
+      std::fill_n(observation, Robot::kObservationDim, std::numeric_limits<double>::quiet_NaN());
+    }
+    return outcome;
+  }
+
+  std::size_t state_bytes() const override { return sizeof state_; }
+
+  void save_state(std::span<std::uint8_t> out) const override { save_plain(state_, out); }
+
+  bool load_state(std::span<const std::uint8_t> in) override {
+    const bool is_taken = load_plain(in, state_, [](const State& state) {
+      return state.has_begun == 1 && state.stream <= UINT32_MAX && state.steps >= 0 &&
+             state.steps < static_cast<std::int64_t>(kActionsMax) && state.is_sent >= 0 &&
+             state.is_sent <= 1;
+    });
+    if (is_taken) repeat();
+    return is_taken;
+  }
+
+ private:
+  static constexpr std::size_t kActionsMax = Robot::kStepsMax + 1;
+  static constexpr std::uint32_t kRobotBlock = 1U << 20;  // of the draws at a step: behind a task's
+
+  // Members of eight bytes or multiples of them, so that no padding makes equal states differ.
+  struct State {
+    std::uint64_t seed = 0;
+    std::uint64_t stream = 0;
+    std::uint64_t step = 0;  // when it began
+    std::int64_t has_begun = 0;
+    std::int64_t steps = 0;
+    std::int64_t is_sent = 0;  // the action of the step to come
+    std::array<float, (Robot::kActionDim * kActionsMax + 1) / 2 * 2> actions{};
+  };
+
+  // A robot at rest, and everything up to the loop.
+  struct Parts {
+    explicit Parts(std::uint64_t seed) : robot(seed) {}
+
+    Robot robot;
+    SimulatedLink link{robot.session, robot.device};
+    RobotSignals signals;
+    RobotWorld world{robot.task,
+                     link,
+                     signals,
+                     {.period_ns = Robot::kPeriodNs, .observation_dim = Robot::kObservationDim}};
+  };
+
+  Random random() const { return {state_.seed, static_cast<std::uint32_t>(state_.stream)}; }
+
+  void begin(double* observation) {
+    const PhiloxBlock draw = random().bits(state_.step, kRobotBlock);
+    parts_.emplace(std::uint64_t{draw[0]} << 32 | draw[1]);
+    parts_->world.reset(random(), state_.step, observation);
+  }
+
+  float* action_of(std::int64_t step) { return state_.actions.data() + step * Robot::kActionDim; }
+
+  void note(const float* action) {
+    INSTEP_CHECK(state_.steps < static_cast<std::int64_t>(kActionsMax));
+    std::copy_n(action, Robot::kActionDim, action_of(state_.steps));
+  }
+
+  void repeat() {
+    std::array<double, Robot::kObservationDim> observation;
+    begin(observation.data());
+    for (std::int64_t i = 0; i < state_.steps; ++i) {
+      parts_->world.step(action_of(i), observation.data());
+    }
+    if (state_.is_sent == 1) parts_->world.send(action_of(state_.steps));
+  }
+
+  State state_;
+  std::optional<Parts> parts_;
+};
+
+}  // namespace instep
