@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "kernels/philox.h"
 
@@ -18,6 +19,14 @@ struct Outcome {
   bool truncated = false;        // a time limit cut it: the target still bootstraps
   bool carries_no_step = false;  // held, homing or faulted: the transition is dropped, the episode
                                  // closed as truncated
+};
+
+// A part of a body as a rod with round ends, in metres of the world (x forward, z up); a ball has
+// equal ends.
+struct Limb {
+  double from[3] = {0.0, 0.0, 0.0};
+  double to[3] = {0.0, 0.0, 0.0};
+  double radius = 0.0;
 };
 
 // A simulated world. All memory is taken by the constructor: reset() and step() allocate nothing.
@@ -48,6 +57,10 @@ class Environment {
   // there is to change, and what the values mean, is the task's. False, and nothing is changed:
   // this task knows no such thing, or not that value.
   [[nodiscard]] virtual bool change(std::string_view /*what*/, double /*value*/) { return false; }
+
+  // Every part of the body as it stands now, for pictures: overwrites limbs, in the same order
+  // every time, the trunk first; none where there is no body.
+  virtual void get_limbs(std::vector<Limb>& limbs) const { limbs.clear(); }
 
   // The state of a running episode, for checkpoints: a fixed number of bytes, from which
   // load_state() goes on bit for bit. save_state overwrites out, load_state reads the same layout;

@@ -91,6 +91,8 @@ constexpr std::array kTasks = {
         .default_steps = 400'000,
         .defaults = kUrReacher2,
         .make = make_ur_reacher2,
+        .changes = "joint_gain (of shoulder and elbow, 0 to 1), joint_sign (-1, 1), sensor_swap "
+                   "(0, 1) and delay (0 to 6 steps)",
         .make_robot = []() -> std::unique_ptr<RobotTask> { return std::make_unique<UrReacher2>(); },
         .driver = "ur"},
     robot_task<Robot::kHopper>({.name = "hopper",

@@ -5,7 +5,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "runtime/environment.h"
 
@@ -13,14 +12,6 @@ namespace instep {
 
 // The time limit of all five, in control steps.
 inline constexpr int kMujocoStepsMax = 1000;
-
-// A part of a robot as a rod with round ends, in metres of the world (x forward, z up); a ball has
-// equal ends.
-struct Limb {
-  double from[3] = {0.0, 0.0, 0.0};
-  double to[3] = {0.0, 0.0, 0.0};
-  double radius = 0.0;
-};
 
 // One simulated robot. Beside what the loop needs it lets a check enter a recorded start and apply
 // recorded controls. When MuJoCo finds a number it cannot go on from (a NaN in the action
@@ -47,10 +38,6 @@ class MujocoTask : public Environment {
   // call.
   virtual std::span<const double> qpos() const = 0;
   virtual std::span<const double> qvel() const = 0;
-
-  // Every part of the robot as it stands now, for pictures: overwrites limbs, in the same order
-  // every time, the trunk first.
-  virtual void get_limbs(std::vector<Limb>& limbs) const = 0;
 };
 
 // The task of Gymnasium's name without its version ("Hopper", "HalfCheetah", "Walker2d", "Ant",

@@ -97,6 +97,14 @@ double ur_reacher2_reward(double distance) {
   return kStepsPaid * (-distance + std::exp(-distance * distance / 0.01));
 }
 
+bool UrReacher2Changes::is_valid() const {
+  const auto is_gain = [](double value) { return value >= 0.0 && value <= 1.0; };
+  const auto is_sign = [](double value) { return value == 1.0 || value == -1.0; };
+  return std::all_of(gain.begin(), gain.end(), is_gain) &&
+         std::all_of(sign.begin(), sign.end(), is_sign) && are_sensors_swapped >= 0 &&
+         are_sensors_swapped <= 1 && delay >= 0 && delay <= kDelayMax;
+}
+
 UrReacher2::UrReacher2() {
   limits_.count = kUrJoints;
   for (std::size_t i = 0; i < kUrJoints; ++i) {
@@ -170,10 +178,13 @@ Homing UrReacher2::home(std::int64_t now_ns, Command* command) {
 
 void UrReacher2::observe(double* observation) const {
   const UrPlace place = tip();
-  observation[0] = state_.q[kShoulder];
-  observation[1] = state_.q[kElbow];
-  observation[2] = state_.qd[kShoulder] / kUrReacher2SpeedRadS;
-  observation[3] = state_.qd[kElbow] / kUrReacher2SpeedRadS;
+  const bool is_swapped = state_.changes.are_sensors_swapped != 0;
+  const std::size_t first = is_swapped ? kElbow : kShoulder;
+  const std::size_t second = is_swapped ? kShoulder : kElbow;
+  observation[0] = state_.q[first];
+  observation[1] = state_.q[second];
+  observation[2] = state_.qd[first] / kUrReacher2SpeedRadS;
+  observation[3] = state_.qd[second] / kUrReacher2SpeedRadS;
   observation[4] = place[0] - state_.target[0];
   observation[5] = place[1] - state_.target[1];
   observation[6] = state_.previous_action[0];
@@ -182,15 +193,26 @@ void UrReacher2::observe(double* observation) const {
 
 void UrReacher2::first_observation(double* observation) {
   state_.steps = 0;
+  state_.actions = {};
   observe(observation);
 }
 
 void UrReacher2::to_command(const float* action, Command* command) {
   UrVector speeds{};
   const std::array<std::size_t, 2> joints = {kShoulder, kElbow};
+  const UrReacher2Changes& changes = state_.changes;
+  const auto place = [this](std::int64_t step) -> std::array<double, 2>& {
+    const auto count = static_cast<std::int64_t>(state_.actions.size());
+    return state_.actions[static_cast<std::size_t>((step + count) % count)];
+  };
   for (std::size_t i = 0; i < joints.size(); ++i) {
     state_.previous_action[i] = static_cast<double>(action[i]);
-    speeds[joints[i]] = kUrReacher2SpeedRadS * std::clamp(state_.previous_action[i], -1.0, 1.0);
+  }
+  place(state_.steps) = state_.previous_action;
+  for (std::size_t i = 0; i < joints.size(); ++i) {
+    const double acting = place(state_.steps - changes.delay)[i];
+    speeds[joints[i]] =
+        changes.gain[i] * changes.sign[i] * kUrReacher2SpeedRadS * std::clamp(acting, -1.0, 1.0);
   }
   const double most = std::max(std::fabs(speeds[kShoulder]), std::fabs(speeds[kElbow]));
   if (!ur_reacher2_is_inside(state_.q[kShoulder], state_.q[kElbow], 0.0)) {
@@ -255,7 +277,9 @@ bool UrReacher2::load_state(std::span<const std::uint8_t> in) {
            all_within(state.target, 2.0) && all_within(state.previous_action, 1.0) &&
            is_flag(state.has_packet) && is_flag(state.is_normal) && state.steps >= 0 &&
            state.steps < kUrReacher2StepsMax && state.homing_ns >= 0 && state.standing_ticks >= 0 &&
-           state.packets >= 0;
+           state.packets >= 0 && state.changes.is_valid() &&
+           std::all_of(state.actions.begin(), state.actions.end(),
+                       [&](const auto& action) { return all_within(action, 1.0); });
   });
 }
 

@@ -22,6 +22,21 @@ inline constexpr double kUrReacher2PeriodS = 0.04;
 inline constexpr int kUrReacher2StepsMax = 100;
 inline constexpr double kUrReacher2SpeedRadS = 0.3;
 
+// What can change about the world, so that one can see how a learner adapts: between the learner
+// and the arm. Homing and limits go on knowing the arm as it is. Members of eight bytes, so that no
+// padding makes equal states differ.
+struct UrReacher2Changes {
+  static constexpr std::int64_t kDelayMax = 6;
+
+  std::array<double, 2> gain{1.0, 1.0};  // the share of its speed that a joint reaches, 0 .. 1
+  std::array<double, 2> sign{1.0, 1.0};  // -1: it turns the other way
+  std::int64_t are_sensors_swapped = 0;  // 1: shoulder and elbow are taken for each other
+  std::int64_t delay = 0;                // steps from an action to the arm, 0 .. kDelayMax
+
+  // Written so that a NaN fails.
+  bool is_valid() const;
+};
+
 // y and z of a place, SenseAct's frame, m.
 using UrPlace = std::array<double, 2>;
 
@@ -48,8 +63,8 @@ class UrReacher2 final : public RobotTask {
  public:
   UrReacher2();
 
-  // As made.
-  void restart() { state_ = State{}; }
+  // From the next action and observation on.
+  void set_changes(const UrReacher2Changes& changes) { state_.changes = changes; }
 
   const CommandLimits& limits() const override { return limits_; }
   void take(const Packet& packet) override;
@@ -80,6 +95,9 @@ class UrReacher2 final : public RobotTask {
     std::int64_t homing_ns = 0;
     std::int64_t standing_ticks = 0;  // at the start, by packets of different ticks
     std::int64_t packets = 0;         // since the last tick of homing
+    UrReacher2Changes changes;
+    // The last actions, where the delay finds them: that of step i is at i modulo their number.
+    std::array<std::array<double, 2>, UrReacher2Changes::kDelayMax + 1> actions{};
   };
 
   void observe(double* observation) const;

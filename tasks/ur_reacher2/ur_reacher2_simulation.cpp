@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "drivers/ur/session.h"
 #include "drivers/ur/simulated_device.h"
@@ -38,7 +40,12 @@ class UrReacher2Simulation final : public Environment {
   UrReacher2Simulation() { arm_.emplace(0); }
 
   void reset(const Random& random, std::uint64_t step, double* observation) override {
-    state_ = {.seed = random.seed, .stream = random.stream, .step = step, .has_begun = 1};
+    state_ = {.seed = random.seed,
+              .stream = random.stream,
+              .step = step,
+              .has_begun = 1,
+              .before = state_.changes,
+              .changes = state_.changes};
     begin(observation);
   }
 
@@ -59,6 +66,45 @@ class UrReacher2Simulation final : public Environment {
     return outcome;
   }
 
+  // joint_gain: the share of its speed that a joint reaches, 0 .. 1; joint_sign: -1 turns it round;
+  // both of shoulder (_1), elbow (_2), or, without a number, of both; sensor_swap: 1 has shoulder
+  // and elbow taken for each other; delay: steps from an action to the arm, 0 .. 6.
+  bool change(std::string_view what, double value) override {
+    UrReacher2Changes changes = state_.changes;
+    const bool is_count = value >= 0.0 && value <= 100.0 && value == std::floor(value);
+    if (what == "sensor_swap" && is_count) {
+      changes.are_sensors_swapped = std::lround(value);
+    } else if (what == "delay" && is_count) {
+      changes.delay = std::lround(value);
+    } else if (!set_joints(what, "joint_gain", value, changes.gain) &&
+               !set_joints(what, "joint_sign", value, changes.sign)) {
+      return false;
+    }
+    if (!changes.is_valid()) return false;
+    if (state_.changed_at != moment()) state_.before = state_.changes;
+    state_.changed_at = moment();
+    state_.changes = changes;
+    arm_->task.set_changes(changes);
+    return true;
+  }
+
+  // The arm from its side, in SenseAct's frame, and the target behind it.
+  void get_limbs(std::vector<Limb>& limbs) const override {
+    constexpr std::array<double, kUrJoints> kRadii = {0.06, 0.055, 0.05, 0.04, 0.035, 0.03};
+    constexpr double kTargetRadius = 0.03;
+    limbs.assign(kRadii.size() + 1, {});
+    const auto frames =
+        ur_link_frames(UrModel::kCb3, arm_->device.simulator().controller().arm().q);
+    std::array<double, 3> from{};
+    for (std::size_t i = 0; i < kRadii.size(); ++i) {
+      const auto& to = frames[i].position;
+      limbs[i] = {{-from[1], from[0], from[2]}, {-to[1], to[0], to[2]}, kRadii[i]};
+      from = to;
+    }
+    const UrPlace target = arm_->task.target();
+    limbs.back() = {{target[0], 1.0, target[1]}, {target[0], 1.0, target[1]}, kTargetRadius};
+  }
+
   std::size_t state_bytes() const override { return sizeof state_; }
 
   void save_state(std::span<std::uint8_t> out) const override { save_plain(state_, out); }
@@ -67,7 +113,8 @@ class UrReacher2Simulation final : public Environment {
     const bool is_taken = load_plain(in, state_, [](const State& state) {
       return state.has_begun == 1 && state.stream <= UINT32_MAX && state.steps >= 0 &&
              state.steps < static_cast<std::int64_t>(kActionsMax) && state.is_sent >= 0 &&
-             state.is_sent <= 1;
+             state.is_sent <= 1 && state.changed_at >= -1 && state.before.is_valid() &&
+             state.changes.is_valid();
     });
     if (is_taken) repeat();
     return is_taken;
@@ -85,15 +132,32 @@ class UrReacher2Simulation final : public Environment {
     std::uint64_t step = 0;  // when it began
     std::int64_t has_begun = 0;
     std::int64_t steps = 0;
-    std::int64_t is_sent = 0;  // the action of the step to come
+    std::int64_t is_sent = 0;      // the action of the step to come
+    std::int64_t changed_at = -1;  // the moment() of this episode when the world changed last
+    UrReacher2Changes before;      // until then
+    UrReacher2Changes changes;
     std::array<std::array<float, kUrReacher2ActionDim>, kActionsMax> actions{};
   };
+
+  // The value of the joint that `what` names behind `name`, or of both. False: it is another name.
+  static bool set_joints(std::string_view what, std::string_view name, double value,
+                         std::array<double, 2>& values) {
+    if (!what.starts_with(name)) return false;
+    const std::string_view joint = what.substr(name.size());
+    if (joint.empty() || joint == "_1") values[0] = value;
+    if (joint.empty() || joint == "_2") values[1] = value;
+    return joint.empty() || joint == "_1" || joint == "_2";
+  }
+
+  // Twice the steps of the episode, and one more when the next action has been sent.
+  std::int64_t moment() const { return 2 * state_.steps + state_.is_sent; }
 
   Random random() const { return {state_.seed, static_cast<std::uint32_t>(state_.stream)}; }
 
   void begin(double* observation) {
     const PhiloxBlock draw = random().bits(state_.step, kArmBlock);
     arm_.emplace(std::uint64_t{draw[0]} << 32 | draw[1]);
+    arm_->task.set_changes(state_.before);
     arm_->world.reset(random(), state_.step, observation);
   }
 
@@ -106,11 +170,16 @@ class UrReacher2Simulation final : public Environment {
   void repeat() {
     std::array<double, kUrReacher2ObservationDim> observation;
     begin(observation.data());
-    for (std::int64_t i = 0; i < state_.steps; ++i) {
-      arm_->world.step(state_.actions[static_cast<std::size_t>(i)].data(), observation.data());
-    }
-    if (state_.is_sent == 1) {
-      arm_->world.send(state_.actions[static_cast<std::size_t>(state_.steps)].data());
+    const std::int64_t end = moment();
+    for (std::int64_t at = 0; at <= end; ++at) {
+      if (at == state_.changed_at) arm_->task.set_changes(state_.changes);
+      if (at == end) break;
+      const auto i = static_cast<std::size_t>(at / 2);
+      if (at % 2 == 0) {
+        arm_->world.send(state_.actions[i].data());
+      } else {
+        arm_->world.step(state_.actions[i].data(), observation.data());
+      }
     }
   }
 

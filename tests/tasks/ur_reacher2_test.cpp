@@ -151,6 +151,60 @@ TEST(UrReacher2Test, ObservationHoldsWhatItSays) {
   EXPECT_DOUBLE_EQ(sensed.reward, ur_reacher2_reward(std::hypot(observation[4], observation[5])));
 }
 
+TEST(UrReacher2Test, ChangesLieBetweenTheLearnerAndTheArm) {
+  UrReacher2 task;
+  task.begin_homing(Random{5, 1}, 7, 0);
+  UrVector qd{};
+  qd[1] = 0.15;
+  task.take(packet_of(at(-2.2, 1.3), qd));
+  std::array<double, 8> observation{};
+  task.first_observation(observation.data());
+  const std::array<float, 2> action = {0.5F, -0.25F};
+  const std::array<float, 2> next = {1.0F, 1.0F};
+  Command command;
+  task.set_changes({.gain = {0.5, 1.0}, .sign = {-1.0, 1.0}});
+  task.to_command(action.data(), &command);
+  EXPECT_DOUBLE_EQ(command.values[1], -0.075);
+  EXPECT_DOUBLE_EQ(command.values[2], -0.075);
+  task.set_changes({.are_sensors_swapped = 1});
+  task.sense(observation.data());
+  EXPECT_EQ(observation[0], 1.3);
+  EXPECT_EQ(observation[1], -2.2);
+  EXPECT_DOUBLE_EQ(observation[2], 0.0);
+  EXPECT_DOUBLE_EQ(observation[3], 0.5);
+  EXPECT_EQ(observation[6], 0.5) << "the learner's own action, whatever became of it";
+  // With a delay of two an episode begins with two steps of standing.
+  task.set_changes({.delay = 2});
+  task.first_observation(observation.data());
+  const std::array<double, 5> expected = {0.0, 0.0, 0.15, 0.3, 0.3};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    task.to_command(i == 0 ? action.data() : next.data(), &command);
+    EXPECT_DOUBLE_EQ(command.values[1], expected[i]) << i;
+    task.sense(observation.data());
+  }
+  // The way back into the box is as it was.
+  task.set_changes({.gain = {0.0, 0.0}, .sign = {-1.0, -1.0}});
+  task.take(packet_of(at(-1.2, 0.2)));
+  task.to_command(action.data(), &command);
+  EXPECT_NEAR(std::hypot(command.values[1], command.values[2]), 0.1, 1e-12);
+  EXPECT_LT(command.values[1], 0.0);
+}
+
+TEST(UrReacher2Test, IsSeenAsAnArmAndItsTarget) {
+  const auto world = make_ur_reacher2();
+  std::array<double, 8> observation{};
+  world->reset(Random{1, 2}, 3, observation.data());
+  std::vector<Limb> limbs;
+  world->get_limbs(limbs);
+  ASSERT_EQ(limbs.size(), 7U);
+  EXPECT_EQ(limbs[0].from[0], 0.0);
+  const Limb& flange = limbs[5];
+  EXPECT_NEAR(flange.to[0], 0.01940, 2e-3);
+  EXPECT_NEAR(flange.to[2], 0.76998, 2e-3);
+  EXPECT_NEAR(flange.to[0] - limbs[6].to[0], observation[4], 1e-3);
+  EXPECT_NEAR(flange.to[2] - limbs[6].to[2], observation[5], 1e-3);
+}
+
 TEST(UrReacher2Test, NothingIsLearntFromASlowedOrStoppedArm) {
   UrReacher2 task;
   std::array<double, 8> observation{};

@@ -350,6 +350,34 @@ std::string best_text(const ReportedRun& run) {
        "episodes: the two may differ much"});
 }
 
+// What learning on gained, in four figures; of an earlier version's file what it has of them.
+std::string adaptation_table(const ReportedRun& run) {
+  if (!run.record->adaptation) return "";
+  const Adaptation& a = *run.record->adaptation;
+  using Figures = std::array<std::optional<double>, 4>;
+  const std::array<std::pair<std::string_view, Figures>, 3> kinds{
+      {{"Goes on learning",
+        {a.learning_peak, a.learning_mean, a.learning_end, a.learning_old_world}},
+       {"Weights frozen",
+        {a.frozen_weights_peak, a.frozen_weights_mean, a.frozen_weights_end,
+         a.frozen_weights_old_world}},
+       {"All frozen", {a.frozen_peak, a.frozen_mean, a.frozen_end, a.frozen_old_world}}}};
+  constexpr std::array<std::string_view, 4> kNames{"peak ", "mean ", "last tenth ",
+                                                   "in the old world again "};
+  std::string rows = row("Before the change", optional_text(a.before));
+  for (const auto& [name, figures] : kinds) {
+    std::string text;
+    for (std::size_t i = 0; i < figures.size(); ++i) {
+      const std::string value = optional_text(usable(figures[i]));
+      if (value.empty()) continue;
+      text += concat({text.empty() ? "" : ", ", kNames[i], value});
+    }
+    rows += row(name, text);
+  }
+  return concat({"<section>\n<h2>Adaptation: mean returns</h2>\n<table class=\"facts\">\n", rows,
+                 "</table>\n</section>\n"});
+}
+
 std::string facts_table(const ReportedRun& run) {
   std::string rows = row("Ended", ended_text(run.summary().ended));
   rows += row("Warnings", warnings_text(run.summary()));
@@ -547,9 +575,9 @@ std::string problems_note(const ReportedRun& run) {
 std::string one_run_body(const ReportedRun& run) {
   const std::string config = settings_block(run);
   return concat({"<h1>", headline(run), "</h1>\n", problems_note(run), episode_figure(run),
-                 learning_curve(run), adaptation_chart(run), speed_chart(run),
-                 update_histogram(run), facts_table(run), real_time_table(run), memory_table(run),
-                 config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
+                 learning_curve(run), adaptation_chart(run), adaptation_table(run),
+                 speed_chart(run), update_histogram(run), facts_table(run), real_time_table(run),
+                 memory_table(run), config.empty() ? "" : "<section>\n<h2>Settings</h2>\n", config,
                  config.empty() ? "" : "</section>\n"});
 }
 

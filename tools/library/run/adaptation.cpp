@@ -1,5 +1,6 @@
 #include "tools/library/run/adaptation.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <optional>
@@ -27,10 +28,52 @@ std::optional<Number> parse_number(std::string_view text) {
   return number;
 }
 
-// The episodes of a copy that does not learn, as the run's own episodes.csv would have them.
-std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string& folder,
-                                     const WorldChange& change, std::int64_t steps,
-                                     bool adapts_normalizer) {
+// One number, or several with commas between them: those of what_1, what_2 and so on.
+void add_values(WorldChange& change, const std::string& what, const std::string& text,
+                const std::string& word) {
+  const bool is_list = text.find(',') != std::string::npos;
+  int count = 0;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto number = parse_number<double>(std::string_view(text).substr(begin, end - begin));
+    if (!number) {
+      throw UsageError("--change: " + word +
+                       ": must be a name, = and a number, or numbers with commas between them");
+    }
+    change.values.emplace_back(is_list ? what + '_' + std::to_string(++count) : what, *number);
+    begin = end + 1;
+  }
+}
+
+// The mean return of a policy in the world as it was, over as many steps.
+std::optional<double> return_in_old_world(const RunConfig& config, Policy& policy,
+                                          std::int64_t steps) {
+  const TaskInfo& task = require_task(config.task);
+  const auto world = task.make();
+  const auto actor = [&](const double* observation, std::uint64_t at) {
+    return draw_action(policy, task.action_dim, config.seed, at, observation);
+  };
+  double sum = 0.0;
+  std::uint64_t number = 0;
+  int episodes = 0;
+  for (std::int64_t step = 0; step < steps; ++episodes) {
+    const auto result = run_whole_episode(*world, config.seed, number, actor);
+    if (!result || result->length == 0) return std::nullopt;
+    sum += result->episode_return;
+    step += result->length;
+  }
+  return sum / episodes;
+}
+
+// A copy that does not learn: its episodes, as the run's own episodes.csv would have them, and what
+// it earns when the old world comes back.
+struct FrozenCopy {
+  std::vector<Episode> episodes;
+  std::optional<double> old_world;
+};
+
+FrozenCopy run_frozen(const RunConfig& config, const std::string& folder, const WorldChange& change,
+                      std::int64_t steps, bool adapts_normalizer) {
   const std::string before = folder + '/' + WorldChange::kFolder;
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, before, false);
@@ -38,7 +81,7 @@ std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string&
   session.load(checkpoint, before + "/checkpoint");
   apply_change(change, session.world());
   const auto policy = session.agent().make_policy(adapts_normalizer);
-  std::vector<Episode> episodes;
+  FrozenCopy copy;
   const auto actor = [&](const double* observation, std::uint64_t at) {
     return draw_action(*policy, session.task().action_dim, config.seed, at, observation);
   };
@@ -49,13 +92,34 @@ std::vector<Episode> frozen_episodes(const RunConfig& config, const std::string&
     cut_in_a_row = result.is_cut ? cut_in_a_row + 1 : 0;
     if (result.length == 0) continue;
     step += result.length;
-    episodes.push_back({.number = i + 1,
-                        .step = static_cast<std::uint64_t>(step),
-                        .return_sum = result.episode_return,
-                        .length = static_cast<std::uint64_t>(result.length),
-                        .terminated = result.terminated});
+    copy.episodes.push_back({.number = i + 1,
+                             .step = static_cast<std::uint64_t>(step),
+                             .return_sum = result.episode_return,
+                             .length = static_cast<std::uint64_t>(result.length),
+                             .terminated = result.terminated});
   }
-  return episodes;
+  copy.old_world = return_in_old_world(config, *policy, (steps - change.step) / 10);
+  return copy;
+}
+
+std::optional<double> peak_of(const std::vector<AdaptationPoint>& points,
+                              std::optional<double> AdaptationPoint::*value) {
+  std::optional<double> peak;
+  for (const AdaptationPoint& point : points) {
+    if (point.*value) peak = std::max(peak.value_or(*(point.*value)), *(point.*value));
+  }
+  return peak;
+}
+
+// What the run's own policy, as it is at its end, earns when the old world comes back.
+std::optional<double> learnt_in_old_world(const RunConfig& config, const std::string& folder,
+                                          std::int64_t steps) {
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, folder, false);
+  RunSession session(config);
+  session.load(checkpoint, folder + "/checkpoint");
+  const auto policy = session.agent().make_policy(false);
+  return return_in_old_world(config, *policy, steps);
 }
 
 }  // namespace
@@ -77,9 +141,7 @@ WorldChange parse_change(const std::string& text) {
       change.step = *step;
       continue;
     }
-    const auto number = parse_number<double>(value);
-    if (!number) throw UsageError("--change: " + word + ": must be a name, = and a number");
-    change.values.emplace_back(what, *number);
+    add_values(change, what, value, word);
   }
   if (change.step < 0 || change.values.empty()) {
     throw UsageError("--change '" + printable(text) +
@@ -132,6 +194,15 @@ void each_field(S& s, Visit&& visit) {
   visit("learning_end", s.learning_end);
   visit("frozen_weights_end", s.frozen_weights_end);
   visit("frozen_end", s.frozen_end);
+  visit("learning_peak", s.learning_peak);
+  visit("frozen_weights_peak", s.frozen_weights_peak);
+  visit("frozen_peak", s.frozen_peak);
+  visit("learning_mean", s.learning_mean);
+  visit("frozen_weights_mean", s.frozen_weights_mean);
+  visit("frozen_mean", s.frozen_mean);
+  visit("learning_old_world", s.learning_old_world);
+  visit("frozen_weights_old_world", s.frozen_weights_old_world);
+  visit("frozen_old_world", s.frozen_old_world);
 }
 
 nlohmann::json to_json(const Adaptation& adaptation) {
@@ -148,8 +219,8 @@ Adaptation adaptation_from_json(const nlohmann::json& json) {
 Adaptation compare_with_frozen(const RunConfig& config, const std::string& folder,
                                const WorldChange& change, std::int64_t steps) {
   const std::vector<Episode> learning = read_episodes(folder + "/episodes.csv");
-  const std::vector<Episode> frozen_weights = frozen_episodes(config, folder, change, steps, true);
-  const std::vector<Episode> frozen = frozen_episodes(config, folder, change, steps, false);
+  const FrozenCopy frozen_weights = run_frozen(config, folder, change, steps, true);
+  const FrozenCopy frozen = run_frozen(config, folder, change, steps, false);
   const auto mean = [](const std::vector<Episode>& episodes, std::int64_t first,
                        std::int64_t last) {
     return mean_return_between(episodes, static_cast<std::uint64_t>(first),
@@ -165,14 +236,23 @@ Adaptation compare_with_frozen(const RunConfig& config, const std::string& folde
     const std::int64_t last = change.step + after * (i + 1) / kPoints;
     result.points.push_back({.step = last,
                              .learning = mean(learning, first, last),
-                             .frozen_weights = mean(frozen_weights, first, last),
-                             .frozen = mean(frozen, first, last)});
+                             .frozen_weights = mean(frozen_weights.episodes, first, last),
+                             .frozen = mean(frozen.episodes, first, last)});
   }
   result.before = mean(learning, change.step - change.step / 10, change.step);
   const std::int64_t end = steps - after / 10;
   result.learning_end = mean(learning, end, steps);
-  result.frozen_weights_end = mean(frozen_weights, end, steps);
-  result.frozen_end = mean(frozen, end, steps);
+  result.frozen_weights_end = mean(frozen_weights.episodes, end, steps);
+  result.frozen_end = mean(frozen.episodes, end, steps);
+  result.learning_mean = mean(learning, change.step, steps);
+  result.frozen_weights_mean = mean(frozen_weights.episodes, change.step, steps);
+  result.frozen_mean = mean(frozen.episodes, change.step, steps);
+  result.learning_peak = peak_of(result.points, &AdaptationPoint::learning);
+  result.frozen_weights_peak = peak_of(result.points, &AdaptationPoint::frozen_weights);
+  result.frozen_peak = peak_of(result.points, &AdaptationPoint::frozen);
+  result.learning_old_world = learnt_in_old_world(config, folder, after / 10);
+  result.frozen_weights_old_world = frozen_weights.old_world;
+  result.frozen_old_world = frozen.old_world;
   return result;
 }
 

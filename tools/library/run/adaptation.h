@@ -14,7 +14,8 @@
 namespace instep {
 
 // What happens to the world before the step-th control step, for good. As text: "at=N" and one or
-// more of "what=value" or "what", which is 1; what there is, the task says (Environment::change).
+// more of "what=value" or "what", which is 1, or "what=value,value" for what_1 and what_2; what
+// there is, the task says (Environment::change).
 struct WorldChange {
   static constexpr const char* kName = "change.txt";             // in the run's folder
   static constexpr const char* kFolder = "before_change";        // the run as it was at that step
@@ -57,6 +58,17 @@ struct Adaptation {
   std::optional<double> learning_end;  // and of the last tenth of those after
   std::optional<double> frozen_weights_end;
   std::optional<double> frozen_end;
+  std::optional<double> learning_peak;  // of all steps after: the best of the points,
+  std::optional<double> frozen_weights_peak;
+  std::optional<double> frozen_peak;
+  std::optional<double> learning_mean;  // the mean,
+  std::optional<double> frozen_weights_mean;
+  std::optional<double> frozen_mean;
+  // and what each of the three, as it is at the end, earns without learning when the old world
+  // comes back, over a tenth of the steps after.
+  std::optional<double> learning_old_world;
+  std::optional<double> frozen_weights_old_world;
+  std::optional<double> frozen_old_world;
 };
 
 nlohmann::json to_json(const Adaptation& adaptation);
@@ -64,8 +76,8 @@ nlohmann::json to_json(const Adaptation& adaptation);
 Adaptation adaptation_from_json(const nlohmann::json& json);
 
 // The run in `folder` made `steps` steps, of which the last ones were in the changed world. Has two
-// copies of what it was before act in the changed world for as many steps. Throws DataError or
-// IoError.
+// copies of what it was before act in the changed world for as many steps, and all three in the old
+// one. Throws DataError or IoError.
 Adaptation compare_with_frozen(const RunConfig& config, const std::string& folder,
                                const WorldChange& change, std::int64_t steps);
 

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/policy.h"
-#include "tasks/mujoco/mujoco_task.h"
 #include "tools/library/error.h"
 #include "tools/library/run/eval.h"
 
@@ -26,11 +25,11 @@ int millimetres(double metres) {
 // shown.
 class Recorder {
  public:
-  Recorder(const MujocoTask& world, RecordedEpisode& episode)
+  Recorder(const Environment& world, double period_s, RecordedEpisode& episode)
       : world_(world),
         episode_(episode),
-        stride_(std::max<std::int64_t>(1, std::lround(1.0 / kFramesPerSecond / world.period_s()))) {
-    episode_.frame_period_s = static_cast<double>(stride_) * world.period_s();
+        stride_(std::max<std::int64_t>(1, std::lround(1.0 / kFramesPerSecond / period_s))) {
+    episode_.frame_period_s = static_cast<double>(stride_) * period_s;
     frames_max_ = static_cast<std::size_t>(kShownS / episode_.frame_period_s) + 1;
   }
 
@@ -67,7 +66,7 @@ class Recorder {
     if (is_finite_) episode_.frames.push_back(std::move(frame));
   }
 
-  const MujocoTask& world_;
+  const Environment& world_;
   RecordedEpisode& episode_;
   std::int64_t stride_;
   std::size_t frames_max_ = 0;
@@ -115,10 +114,11 @@ RecordedEpisode from_json(const json& value) {
 }  // namespace
 
 std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t seed) {
-  const auto* world = dynamic_cast<const MujocoTask*>(&session.world());
-  if (world == nullptr) return std::nullopt;
+  std::vector<Limb> limbs;
+  session.world().get_limbs(limbs);
+  if (limbs.empty()) return std::nullopt;
   RecordedEpisode episode;
-  Recorder recorder(*world, episode);
+  Recorder recorder(session.world(), session.task().period_s, episode);
   const auto policy = session.agent().make_policy(false);
   const auto actor = [&](const double* observation, std::uint64_t step) {
     recorder.take_state();

@@ -192,6 +192,23 @@ TEST(EpisodePicture, HopperStandsOnItsFootBelowItsTrunk) {
   EXPECT_EQ(limbs[3].radius, 0.06);
 }
 
+TEST(RecordedEpisode, OfTheArmShowsItAndItsTarget) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(
+      run_command({"train", "ur_reacher2", "--steps", "300", "--out", folder / "run"}).exit_code,
+      0);
+  const RunRecord record = read_run_record(folder / "run");
+  ASSERT_TRUE(record.recorded_episode.has_value());
+  EXPECT_EQ(record.recorded_episode->length, 100);
+  EXPECT_TRUE(record.recorded_episode->is_whole);
+  ASSERT_EQ(record.recorded_episode->limbs.size(), 7U);
+  EXPECT_TRUE(record.recorded_episode->limbs[6].is_far);
+  for (const RecordedEpisode::Frame& frame : record.recorded_episode->frames) {
+    EXPECT_EQ(frame.trunk_x_mm, 0);
+  }
+  EXPECT_NE(read_bytes(folder / "run/report.html").find("<svg class=\"robot\""), std::string::npos);
+}
+
 TEST(RecordedEpisode, IsTheFirstOneOfEval) {
   if (!is_available("hopper")) GTEST_SKIP() << find_task("hopper")->missing;
   const TemporaryFolder folder;

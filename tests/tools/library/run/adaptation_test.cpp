@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <string>
 
@@ -25,8 +27,30 @@ TEST(WorldChange, IsReadFromText) {
   EXPECT_EQ(change.values[1], (std::pair<std::string, double>("sensor_swap", 1.0)));
   EXPECT_EQ(change.values[2], (std::pair<std::string, double>("delay", 1.0)));
   for (const char* wrong : {"", "at=5", "left_wheel=0.6", "at=-1 delay=1", "at=x delay=1",
-                            "at=5 delay=", "at=5 delay=1x", "at=1.5 delay=1"}) {
+                            "at=5 delay=", "at=5 delay=1x", "at=1.5 delay=1", "at=5 delay=1,",
+                            "at=5 delay=,1", "at=5 delay=1,,2"}) {
     EXPECT_THROW(parse_change(wrong), UsageError) << wrong;
+  }
+}
+
+TEST(WorldChange, MayHoldSeveralNumbersOfOneName) {
+  const WorldChange change = parse_change("at=5 joint_gain=0.5,1.0 joint_sign=-1,1");
+  const std::vector<std::pair<std::string, double>> values = {
+      {"joint_gain_1", 0.5}, {"joint_gain_2", 1.0}, {"joint_sign_1", -1.0}, {"joint_sign_2", 1.0}};
+  EXPECT_EQ(change.values, values);
+}
+
+TEST(WorldChange, OfTheArm) {
+  const TaskInfo& reacher = require_task("ur_reacher2");
+  for (const char* right : {"joint_gain=0.5,1.0", "joint_sign=-1,1", "sensor_swap", "delay=1",
+                            "joint_gain=0.5", "joint_sign_2=-1", "delay=6 joint_gain_1=0"}) {
+    EXPECT_NO_THROW(check_change(parse_change(std::string("at=0 ") + right), reacher)) << right;
+  }
+  for (const char* wrong : {"joint_gain=1.1", "joint_gain=1,1,1", "joint_gain_3=1", "joint_gain_=1",
+                            "joint_sign=0,1", "sensor_swap=2", "sensor_swap=0.5", "delay=7",
+                            "delay=-1", "delay=0.5", "joint=1", "joint_gain=nan", "delay=1e300"}) {
+    EXPECT_THROW(check_change(parse_change(std::string("at=0 ") + wrong), reacher), UsageError)
+        << wrong;
   }
 }
 
@@ -49,9 +73,9 @@ TEST(WorldChange, MustBeOneThatTheTaskKnows) {
 
 class ChangedRun : public testing::Test {
  protected:
-  static RunConfig config(std::int64_t steps) {
+  RunConfig config(std::int64_t steps) const {
     RunConfig config;
-    config.task = "create_mover";
+    config.task = task_;
     apply_task_defaults(config.settings, require_task(config.task));
     config.settings.values.set("hidden", 8);
     config.settings.checkpoint_every = 50;
@@ -68,7 +92,7 @@ class ChangedRun : public testing::Test {
     return folder;
   }
 
-  static void go_on(const std::string& folder, std::int64_t steps) {
+  void go_on(const std::string& folder, std::int64_t steps) {
     TrainingRun(config(steps), folder, {.is_resumed = true}).run();
   }
 
@@ -76,6 +100,7 @@ class ChangedRun : public testing::Test {
     return read_bytes(folder + "/checkpoint");
   }
 
+  std::string task_ = "create_mover";
   TemporaryFolder folder_;
 };
 
@@ -91,6 +116,51 @@ TEST_F(ChangedRun, IsTheSameWhereverItWasInterrupted) {
   const std::string unchanged = start("unchanged", 2000, "");
   EXPECT_NE(actions_and_weights(unchanged), actions_and_weights(whole));
   EXPECT_FALSE(std::filesystem::exists(unchanged + "/adaptation.json"));
+}
+
+// The arm's episode is repeated when its run is resumed: with the change at its moment.
+TEST_F(ChangedRun, OfTheArmIsTheSameWhereverItWasInterrupted) {
+  task_ = "ur_reacher2";
+  for (const std::string change :
+       {"at=350 joint_gain=0.5,1.0 joint_sign=-1,1", "at=350 delay=2", "at=300 sensor_swap"}) {
+    const std::string name = change.substr(7, 6);
+    const std::string whole = start(name, 700, change);
+    for (const std::int64_t stop : {280, 350, 375, 430}) {
+      const std::string parts = start(name + std::to_string(stop), stop, change);
+      go_on(parts, 700);
+      EXPECT_EQ(actions_and_weights(parts), actions_and_weights(whole)) << change << ", " << stop;
+      EXPECT_EQ(read_bytes(parts + "/adaptation.json"), read_bytes(whole + "/adaptation.json"));
+    }
+  }
+  const std::string unchanged = start("unchanged", 700, "");
+  EXPECT_NE(actions_and_weights(unchanged), actions_and_weights(folder_ / "delay="));
+}
+
+TEST_F(ChangedRun, TellsFourFiguresOfEach) {
+  task_ = "ur_reacher2";
+  const std::string folder = start("run", 4000, "at=1000 joint_sign=-1,1");
+  const RunRecord record = read_run_record(folder);
+  ASSERT_TRUE(record.adaptation);
+  const Adaptation& told = *record.adaptation;
+  const auto check = [&](std::optional<double> AdaptationPoint::*value, std::optional<double> peak,
+                         std::optional<double> mean, std::optional<double> old_world) {
+    ASSERT_TRUE(peak && mean && old_world);
+    double best = -1e9;
+    for (const AdaptationPoint& point : told.points) {
+      if (point.*value) best = std::max(best, *(point.*value));
+    }
+    EXPECT_EQ(*peak, best);
+    EXPECT_LE(*mean, best);
+    EXPECT_LT(std::fabs(*old_world), 500.0);
+  };
+  check(&AdaptationPoint::learning, told.learning_peak, told.learning_mean,
+        told.learning_old_world);
+  check(&AdaptationPoint::frozen_weights, told.frozen_weights_peak, told.frozen_weights_mean,
+        told.frozen_weights_old_world);
+  check(&AdaptationPoint::frozen, told.frozen_peak, told.frozen_mean, told.frozen_old_world);
+  // The old world is not the changed one: the same policy earns something else there.
+  EXPECT_NE(told.frozen_old_world, told.frozen_end);
+  EXPECT_NE(read_bytes(folder + "/report.html").find("in the old world again"), std::string::npos);
 }
 
 TEST_F(ChangedRun, TellsWhatFrozenCopiesDo) {
