@@ -24,20 +24,72 @@ std::string number_text(Number value) {
 // Reads the whole text as a decimal number. Answers what is wrong with it, or nothing.
 std::string_view read_number(const Setting& setting, std::string_view text, double& value) {
   const char* const end = text.data() + text.size();
-  std::from_chars_result result{};
   if (setting.kind == SettingKind::kInteger) {
-    std::int64_t integer = 0;
-    result = std::from_chars(text.data(), end, integer);
-    value = static_cast<double>(integer);
-    if (result.ec == std::errc::invalid_argument || result.ptr != end) {
-      return "is not a whole number in digits";
+    if (const auto whole = whole_number(text)) {
+      value = static_cast<double>(*whole);
+      return "";
     }
-  } else {
-    result = std::from_chars(text.data(), end, value);
-    if (result.ec == std::errc::invalid_argument || result.ptr != end) return "is not a number";
+    // As far as digits alone go: too many of them are a number out of range.
+    std::int64_t integer = 0;
+    const std::from_chars_result result = std::from_chars(text.data(), end, integer);
+    const bool is_number = result.ptr == end && result.ec == std::errc::result_out_of_range;
+    return is_number ? "is out of range" : "is not a whole number";
+  }
+  const std::from_chars_result result = std::from_chars(text.data(), end, value);
+  if (result.ec == std::errc::invalid_argument || result.ptr != end) {
+    return text.find(',') == std::string_view::npos ? "is not a number"
+                                                    : "is not a number with a decimal point";
   }
   if (result.ec == std::errc::result_out_of_range) return "is out of range";
   return std::isfinite(value) ? "" : "is not finite";
+}
+
+// The digits of a number without what groups them ("100_000", "100,000"); nothing where the groups
+// are none.
+std::optional<std::string> without_groups(std::string_view digits) {
+  std::string result;
+  std::size_t group = 0;  // digits since the last comma
+  bool has_comma = false;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const char c = digits[i];
+    const bool is_between = i > 0 && i + 1 < digits.size();
+    if (c >= '0' && c <= '9') {
+      result += c;
+      ++group;
+    } else if (c == '_' && is_between && digits[i - 1] != '_') {
+      continue;
+    } else if (c == ',' && is_between && group <= 3 && (!has_comma || group == 3)) {
+      has_comma = true;
+      group = 0;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (result.empty() || (has_comma && group != 3)) return std::nullopt;
+  return result;
+}
+
+// The power of ten that stands behind a number: k, M, G, or e and digits; text loses it.
+std::optional<int> take_power(std::string_view& text) {
+  const std::size_t e = text.find_first_of("eE");
+  if (e != std::string_view::npos) {
+    int power = 0;
+    std::string_view digits = text.substr(e + 1);
+    if (digits.starts_with('+')) digits.remove_prefix(1);
+    const char* const end = digits.data() + digits.size();
+    const std::from_chars_result result = std::from_chars(digits.data(), end, power);
+    if (result.ec != std::errc() || result.ptr != end || power < 0) return std::nullopt;
+    text = text.substr(0, e);
+    return power;
+  }
+  constexpr std::array<std::pair<char, int>, 6> kSuffixes = {
+      {{'k', 3}, {'K', 3}, {'m', 6}, {'M', 6}, {'g', 9}, {'G', 9}}};
+  for (const auto& [letter, power] : kSuffixes) {
+    if (!text.ends_with(letter)) continue;
+    text.remove_suffix(1);
+    return power;
+  }
+  return 0;
 }
 
 // The Levenshtein distance: letters to add, drop or change.
@@ -61,6 +113,30 @@ const Setting* find_setting(std::span<const Setting> table, std::string_view nam
   const auto found = std::find_if(table.begin(), table.end(),
                                   [&](const Setting& setting) { return setting.name == name; });
   return found == table.end() ? nullptr : &*found;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  const bool is_negative = text.starts_with('-');
+  if (is_negative) text.remove_prefix(1);
+  const std::optional<int> power = take_power(text);
+  if (!power) return std::nullopt;
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::optional<std::string> digits = without_groups(text.substr(0, point));
+  if (!digits) return std::nullopt;
+  std::string_view fraction = text.substr(std::min(point + 1, text.size()));
+  while (fraction.ends_with('0')) fraction.remove_suffix(1);
+  if (point < text.size() && *power == 0) return std::nullopt;  // 5.0 is no way to count
+  if (fraction.size() > static_cast<std::size_t>(*power)) return std::nullopt;
+  if (fraction.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  const std::size_t zeros = static_cast<std::size_t>(*power) - fraction.size();
+  constexpr std::size_t kDigitsMax = 40;
+  if (zeros > kDigitsMax) return std::nullopt;
+  *digits += std::string(fraction) + std::string(zeros, '0');
+  std::int64_t value = 0;
+  const char* const end = digits->data() + digits->size();
+  const std::from_chars_result result = std::from_chars(digits->data(), end, value);
+  if (result.ec != std::errc() || result.ptr != end) return std::nullopt;
+  return is_negative ? -value : value;
 }
 
 std::string value_text(const Setting& setting, double value) {
@@ -94,6 +170,17 @@ std::string allowed_values(const Setting& setting) {
 
 std::string_view read_value(const Setting& setting, std::string_view text, double& value) {
   if (text.empty()) return "has no value";
+  if (setting.kind == SettingKind::kBoolean) {
+    constexpr std::array<std::string_view, 4> kTrue = {"true", "on", "yes", "1"};
+    constexpr std::array<std::string_view, 4> kFalse = {"false", "off", "no", "0"};
+    std::string word(text);
+    for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const bool is_true = std::find(kTrue.begin(), kTrue.end(), word) != kTrue.end();
+    const bool is_false = std::find(kFalse.begin(), kFalse.end(), word) != kFalse.end();
+    if (!is_true && !is_false) return "is not allowed";
+    value = is_true ? 1.0 : 0.0;
+    return "";
+  }
   if (!setting.choices.empty()) {
     const auto word = std::find(setting.choices.begin(), setting.choices.end(), text);
     if (word == setting.choices.end()) return "is not allowed";

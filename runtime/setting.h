@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,8 +60,13 @@ bool is_allowed(const Setting& setting, double value);
 // The value as the shortest text that read_value() turns into the same bits.
 std::string value_text(const Setting& setting, double value);
 
-// Reads a value as typed: decimal numbers with a point whatever the locale, true or false, one of
-// the choices; -0 becomes 0. Answers what is wrong ("is out of range"), or nothing.
+// A whole number as people write it: 100000, 100_000, 100,000, 1e5, 100k, 1.5M. Nothing where the
+// text is something else, or the number too large for 64 bits.
+std::optional<std::int64_t> whole_number(std::string_view text);
+
+// Reads a value as typed: decimal numbers with a point whatever the locale, true or false (also on
+// or off, yes or no, 1 or 0), one of the choices; -0 becomes 0. Answers what is wrong ("is out of
+// range"), or nothing.
 std::string_view read_value(const Setting& setting, std::string_view text, double& value);
 
 // A value for each key of a table; each begins as its initial one.

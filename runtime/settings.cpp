@@ -23,6 +23,35 @@ constexpr std::array kCommon = {
             .help = "how often the run is saved"},
 };
 
+// What other programs call a setting, and what it is called here, or may be.
+struct OtherName {
+  std::string_view other;
+  std::string_view names[2];
+};
+constexpr std::array kOtherNames = {
+    OtherName{"gamma", {"discount"}},
+    OtherName{"lr", {"actor_lr", "critic_lr"}},
+    OtherName{"learning_rate", {"lr", "actor_lr"}},
+    OtherName{"step_size", {"lr", "actor_lr"}},
+    OtherName{"alpha", {"entropy_coef"}},
+    OtherName{"eta", {"entropy_coef"}},
+    OtherName{"ent_coef", {"entropy_coef"}},
+    OtherName{"temperature", {"entropy_coef"}},
+    OtherName{"batch_size", {"batch"}},
+    OtherName{"buffer_size", {"buffer"}},
+    OtherName{"replay_size", {"buffer"}},
+    OtherName{"hidden_dim", {"hidden"}},
+    OtherName{"hidden_size", {"hidden"}},
+    OtherName{"width", {"hidden"}},
+    OtherName{"net_arch", {"hidden"}},
+    OtherName{"betas", {"beta1", "beta2"}},
+    OtherName{"eps", {"adam_eps"}},
+    OtherName{"epsilon", {"adam_eps"}},
+    OtherName{"tau", {"target_share"}},
+    OtherName{"policy_freq", {"actor_every"}},
+    OtherName{"save_freq", {"checkpoint_every"}},
+};
+
 bool is_common(std::string_view key) {
   return find_setting(kCommon, key) != nullptr;
 }
@@ -78,11 +107,27 @@ std::string format_value(const RunSettings& settings, std::string_view key) {
   return value_text(*setting, value_of(settings, key));
 }
 
+std::string meant_keys(const AlgorithmInfo& algorithm, std::string_view key) {
+  std::string meant;
+  for (const OtherName& each : kOtherNames) {
+    if (each.other != key) continue;
+    for (const std::string_view name : each.names) {
+      if (name.empty() || find_setting(algorithm, name) == nullptr) continue;
+      meant += (meant.empty() ? "'" : " or '") + std::string(name) + "'";
+    }
+  }
+  return meant;
+}
+
 std::string unknown_key_text(const AlgorithmInfo& algorithm, std::string_view key) {
+  const std::string unknown = "unknown key '" + printable(key) + "'";
+  const std::string meant = meant_keys(algorithm, key);
+  if (!meant.empty()) return unknown + "; did you mean " + meant + "?";
   std::vector<std::string_view> names;
   for (const Setting* setting : all_settings(algorithm)) names.push_back(setting->name);
-  return "unknown key '" + printable(key) + "'" +
-         did_you_mean(key, names, "; every run's config.toml shows them all");
+  return unknown +
+         did_you_mean(key, names,
+                      "; `instep settings --algo " + std::string(algorithm.name) + "` lists them");
 }
 
 std::uint64_t settings_hash(const RunSettings& settings) {

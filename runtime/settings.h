@@ -61,7 +61,11 @@ std::string set_value(RunSettings& settings, std::string_view key, std::string_v
 // The value of a known key as the shortest text that set_value() turns into the same bits.
 std::string format_value(const RunSettings& settings, std::string_view key);
 
-// "unknown key 'actor_rl'; did you mean 'actor_lr'?", or where the keys stand if none is like it.
+// "'actor_lr' or 'critic_lr'": what is called so in other programs (lr, gamma); empty for other
+// words.
+std::string meant_keys(const AlgorithmInfo& algorithm, std::string_view key);
+
+// "unknown key 'actor_rl'; did you mean 'actor_lr'?", or what lists them if none is like it.
 std::string unknown_key_text(const AlgorithmInfo& algorithm, std::string_view key);
 
 // A number for all that decides the learner's bits, the same on every machine and in every build.

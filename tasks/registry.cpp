@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "tasks/create_mover/create_mover.h"
 #include "tasks/dot_reacher/dot_reacher.h"
@@ -140,6 +141,35 @@ void apply_task_defaults(RunSettings& settings, const TaskInfo& task) {
 
 std::span<const TaskInfo> all_tasks() {
   return kTasks;
+}
+
+namespace {
+
+// Lower-case letters and digits alone, without a version at the end ("-v4").
+std::string plain(std::string_view name) {
+  const std::size_t version = name.rfind("-v");
+  if (version != std::string_view::npos && version + 2 < name.size() &&
+      name.find_first_not_of("0123456789", version + 2) == std::string_view::npos) {
+    name = name.substr(0, version);
+  }
+  std::string result;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z') result += static_cast<char>(c - 'A' + 'a');
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) result += c;
+  }
+  return result;
+}
+
+}  // namespace
+
+const TaskInfo* task_called(std::string_view name) {
+  const std::string called = plain(name);
+  for (const TaskInfo& task : kTasks) {
+    if (!called.empty() && (plain(task.name) == called || plain(task.driver) == called)) {
+      return &task;
+    }
+  }
+  return nullptr;
 }
 
 const TaskInfo* find_task(std::string_view name) {

@@ -51,4 +51,8 @@ std::span<const TaskInfo> all_tasks();
 // The task of that name, or null.
 const TaskInfo* find_task(std::string_view name);
 
+// The task that is called so elsewhere, or null: "HalfCheetah-v4", "half-cheetah", "Hopper", and a
+// robot by its driver ("create2").
+const TaskInfo* task_called(std::string_view name);
+
 }  // namespace instep

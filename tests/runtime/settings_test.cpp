@@ -51,15 +51,15 @@ const std::vector<KeyCase>& key_cases() {
       {"hidden",
        "a multiple of 4, at least 4 and at most 512",
        {"4", "64", "252", "512"},
-       {"0", "-4", "2", "5", "510", "516", "256.0", "2e2", "99999999999999999999"}},
-      {"observation_norm", "false or true", {"true", "false"}, {"1", "0", "True", "yes", "tru"}},
-      {"feature_norm", "false or true", {"true", "false"}, {"1", "0", "FALSE", "on", "truee"}},
-      {"td_error_scaling", "false or true", {"true", "false"}, {"1", "0", "no", "off"}},
+       {"0", "-4", "2", "5", "510", "516", "256.0", "2e2.", "2e-2", "99999999999999999999"}},
+      {"observation_norm", "false or true", {"true", "false"}, {"2", "-1", "tru"}},
+      {"feature_norm", "false or true", {"true", "false"}, {"0.0", "oon", "truee"}},
+      {"td_error_scaling", "false or true", {"true", "false"}, {"none", "of"}},
       {"truncation_return", "carry or push", {"carry", "push"}, {"Carry", "0", "true", "carry "}},
       {"observation_norm_horizon",
        "0, or at least 2 and at most 1000000000000",
        {"0", "2", "3", "1000000000000"},
-       {"1", "-1", "1000000000001", "1e6", "9223372036854775808"}},
+       {"1", "-1", "1000000000001", "1e13", "9223372036854775808"}},
       {"arithmetic", "fast or portable", {"fast", "portable"}, {"exact", "FAST", "fast,portable"}},
       {"checkpoint_every",
        "at least 1 and at most 1000000000",
@@ -127,9 +127,9 @@ TEST_P(EveryKey, RefusesWhatIsNoValueAtAll) {
   const KeyCase& key_case = GetParam();
   for (const std::string_view text :
        {"",       " ",      "nan",  "-nan",     "nan(7)", "inf", "-inf", "infinity", "1e400",
-        "-1e400", "1e-400", "0x10", "0x1p-3",   "0b1",    "1_0", "+1",   " 1",       "1 ",
+        "-1e400", "1e-400", "0x10", "0x1p-3",   "0b1",    "1__", "+1",   " 1",       "1 ",
         "1\n",    "0,5",    "1,0",  "0.5.1",    "1e",     ".",   "-",    "--1",      "1f",
-        "TRUE",   "yes",    "null", "\xC2\xBD", "=",      "1=1"}) {
+        "TRUTH",  "ja",     "null", "\xC2\xBD", "=",      "1=1"}) {
     RunSettings settings = other_settings();
     const std::string problem = set_value(settings, key_case.key, text);
     EXPECT_THAT(problem, testing::StartsWith(std::string(key_case.key))) << text;
@@ -232,14 +232,89 @@ TEST(Settings, SaysExactlyWhatIsWrong) {
             "actor_lr = inf is not finite: must be above 0 and at most 1");
   EXPECT_EQ(set_value(settings, "actor_lr", ""),
             "actor_lr has no value: must be above 0 and at most 1");
-  EXPECT_EQ(
-      set_value(settings, "hidden", "12.5"),
-      "hidden = 12.5 is not a whole number in digits: must be a multiple of 4, at least 4 and at "
-      "most 512");
+  EXPECT_EQ(set_value(settings, "hidden", "12.5"),
+            "hidden = 12.5 is not a whole number: must be a multiple of 4, at least 4 and at "
+            "most 512");
   EXPECT_EQ(set_value(settings, "arithmetic", "slow"),
             "arithmetic = slow is not allowed: must be fast or portable");
-  EXPECT_EQ(set_value(settings, "feature_norm", "True"),
-            "feature_norm = True is not allowed: must be false or true");
+  EXPECT_EQ(set_value(settings, "feature_norm", "maybe"),
+            "feature_norm = maybe is not allowed: must be false or true");
+}
+
+TEST(Settings, CountsArePeoplesToWrite) {
+  const std::pair<std::string_view, std::int64_t> numbers[] = {{"0", 0},
+                                                               {"7", 7},
+                                                               {"-3", -3},
+                                                               {"100000", 100'000},
+                                                               {"1e5", 100'000},
+                                                               {"1E5", 100'000},
+                                                               {"1e+5", 100'000},
+                                                               {"2.5e3", 2'500},
+                                                               {"100k", 100'000},
+                                                               {"1.5M", 1'500'000},
+                                                               {"2G", 2'000'000'000},
+                                                               {"100_000", 100'000},
+                                                               {"100,000", 100'000},
+                                                               {"1,234,567", 1'234'567},
+                                                               {"9223372036854775807", INT64_MAX}};
+  for (const auto& [text, number] : numbers) EXPECT_EQ(whole_number(text), number) << text;
+  for (const std::string_view text : {"",
+                                      "k",
+                                      "e5",
+                                      "1e",
+                                      "1e-5",
+                                      "0.5",
+                                      "1.5",
+                                      "5.0",
+                                      "1.2345k",
+                                      "1k5",
+                                      "1kk",
+                                      "10,00",
+                                      ",100",
+                                      "100,",
+                                      "1,0000",
+                                      "1__0",
+                                      "_1",
+                                      "1_",
+                                      "+5",
+                                      " 5",
+                                      "5 ",
+                                      "0x10",
+                                      "1e99999999999",
+                                      "1e30",
+                                      "9223372036854775808",
+                                      "nan",
+                                      "inf",
+                                      "--5",
+                                      "1,2.5k",
+                                      "ten"}) {
+    EXPECT_EQ(whole_number(text), std::nullopt) << text;
+  }
+}
+
+TEST(Settings, OnAndOffArePeoplesToWrite) {
+  for (const auto& [text, value] : {std::pair{"on", "true"},
+                                    {"yes", "true"},
+                                    {"1", "true"},
+                                    {"True", "true"},
+                                    {"off", "false"},
+                                    {"no", "false"},
+                                    {"0", "false"},
+                                    {"FALSE", "false"}}) {
+    RunSettings settings;
+    EXPECT_EQ(set_value(settings, "feature_norm", text), "") << text;
+    EXPECT_EQ(format_value(settings, "feature_norm"), value) << text;
+  }
+}
+
+TEST(Settings, KnowsWhatOtherProgramsCallThem) {
+  RunSettings settings;
+  EXPECT_EQ(set_value(settings, "gamma", "1"), "unknown key 'gamma'; did you mean 'discount'?");
+  EXPECT_EQ(set_value(settings, "lr", "1"),
+            "unknown key 'lr'; did you mean 'actor_lr' or 'critic_lr'?");
+  settings.choose(*find_algorithm("ppo"));
+  EXPECT_EQ(set_value(settings, "learning_rate", "1"),
+            "unknown key 'learning_rate'; did you mean 'lr'?");
 }
 
 TEST(Settings, KeepsMessagesOnOneReadableLine) {

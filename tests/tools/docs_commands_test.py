@@ -1,13 +1,14 @@
 # docs_commands_test.py COMMAND SOURCE_DIR SCRATCH
-# Every command that README.md, CONTRIBUTING.md and docs/*.md show in a code block is one that works.
+# Every line of every shell block of README.md, CONTRIBUTING.md and docs/*.md is pasted into a shell as it stands.
 #
-# Commands of instep are run, in a scratch folder, one after the other as they stand on the page. Only these
-# things are changed: numbers of steps, updates, episodes and seconds are made small, several seeds become
-# two, places that stand for a run of the reader's own ("runs/hopper/...", RUN) become runs made here, and
-# DEVICE becomes the port of a simulated Create 2, 192.168.1.10 the address of a simulated UR5; both stand by. Commands that build, test or install (cmake,
-# ctest, tools/...) would take too long, and Python scripts need packages; of them it is checked that the
-# script, preset, build folder or option exists. A command that is neither fails the test: it must learn it.
-# The pages docs/adding_*.md have a test of their own, tutorial_test.sh, which runs their commands in a fresh tree.
+# The lines of a page are given to bash one after the other, in a scratch folder that looks like the tree: comments,
+# variables, wildcards and "&&" are the shell's. The programs they name are stand-ins, which this file is as well
+# (--stand-in). That of `instep` runs the command itself; only these things are changed: numbers of steps, updates,
+# episodes and seconds are made small, several seeds become two, a robot's port or address becomes that of a simulated
+# one. What would build, install, or reach another computer takes too long or is not there; of it the stand-in checks
+# that the script, preset, build folder or option exists. A program without a stand-in fails the test: it must learn it.
+# Commands in running text are looked up. The pages docs/adding_*.md have tests of their own (tutorial_test.sh), which
+# run their commands in a fresh tree; here their lines are only read by the shell.
 import json
 import os
 import pathlib
@@ -19,216 +20,280 @@ import subprocess
 import sys
 import time
 
-command, source, scratch = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 STEPS_MAX = 3000
-# Addresses that nobody else uses: of the arm that stands by, and of one that a page starts.
-ARM, ANOTHER_ARM = (f"127.{net}.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}" for net in (120, 121))
-failures = []
-counts = {"run": 0, "looked up": 0}
-
-
-def call(words):
-    done = subprocess.run([command, *words], cwd=scratch, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout + done.stderr
-
-
-def code_lines(path):
-    """The lines of a page's code blocks with commands, continuations joined."""
-    for language, body in re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE):
-        lines = [line.strip() for line in body.replace("\\\n", " ").splitlines() if line.strip()]
-        if language in ("sh", "bash", "console", "shell") or (language == "" and any(map(is_shell, lines))):
-            yield from lines
+# Ports of robots, as pages write them. All are simulated here.
+ROBOT = re.compile(r"^(/tmp/robot|/dev/tty\w+|/dev/serial/by-id/\S+)$")
+ARM = "192.168.1.10"
+STAND_INS = ("instep", "cmake", "ctest", "python3", "sudo", "ssh", "scp", "ls", "cat", "mkdir", "journalctl", "systemctl",
+             "google-chrome")
+SHELL = ("sh", "bash", "console", "shell")
 
 
 def is_shell(line):
     """Blocks without a language also hold diagrams, of which no line begins as a command of ours."""
-    return re.match(r"(instep|cmake|ctest|python3|git|tensorboard) |tools/\w|build/\w", line) is not None
+    return re.match(r"(instep|cmake|ctest|python3|git|tensorboard|export|sudo) |(sudo )?tools/\w|build/\w", line)
+
+
+def shell_lines(text):
+    """The lines of a page's shell blocks as a reader would paste them, with continued lines in one."""
+    for language, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        lines = [line for line in re.split(r"(?<!\\)\n", body) if line.strip()]
+        if language in SHELL or (language in ("", "text") and any(is_shell(line.strip()) for line in lines)):
+            yield from lines
 
 
 def inline_commands(text):
     """Commands in `...` within the text: those that begin with the command's or a script's name."""
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    for words in re.findall(r"`((?:cmake|ctest|tools/\w+|instep)(?: [^`]+)?)`", prose):
-        yield words
+    yield from re.findall(r"`((?:cmake|ctest|tools/\w+|instep)(?: [^`]+)?)`", prose)
 
 
-def without_explanation(line):
-    return re.split(r"\s{2,}", line)[0]
+# ----------------------------------------------------------------------------------------------------------------
+# The stand-ins
+
+class StandIn:
+    """One program that a line named. Answers an exit code; what it checked is noted in a file."""
+
+    def __init__(self, environment):
+        self.command = environment["DOCS_COMMAND"]
+        self.source = pathlib.Path(environment["DOCS_SOURCE"])
+        self.home = pathlib.Path(environment["DOCS_HOME"])
+        self.arm, self.other_arm = environment["DOCS_ARM"], environment["DOCS_OTHER_ARM"]
+
+    def note(self, kind):
+        with open(self.home / ".counts", "a", encoding="utf-8") as file:
+            file.write(kind + "\n")
+
+    def run(self, words):
+        name = words[0]
+        if name in ("instep", "build/release/bin/instep"):
+            self.note("run")
+            return self.instep(words[1:])
+        self.note("looked up")
+        if name == "sudo":
+            inner = [word for word in words[1:] if not word.startswith("-")]
+            return self.run(words[1:]) if inner and inner[0].startswith("tools/") else 0
+        if name == "python3":
+            compile((self.source / words[1]).read_text(), words[1], "exec")
+            return 0
+        if name in ("cmake", "ctest") or name.startswith("tools/"):
+            return self.look_up(words)
+        return 0  # shows or changes what is on the reader's own computer, or on the robot's
+
+    def instep(self, words):
+        if words[0] == "sim":
+            return self.simulator(words)
+        words = self.with_real_places(self.capped(words))
+        if words[0] == "eval" and "--device" in words or words[0] == "train" and "real" in words:
+            return self.until_control_c(words)
+        code = subprocess.run([self.command, *words], timeout=120).returncode
+        return 0 if words[0] == "doctor" and code == 1 else code  # what it finds is this machine's
+
+    def capped(self, words):
+        """The same command with less work."""
+        caps = {"--steps": 20 if "real" in words else STEPS_MAX, "--updates": 200, "--episodes": 2, "--seconds": 1}
+        words = list(words)
+        for option, cap in caps.items():
+            if option in words:
+                words[words.index(option) + 1] = str(cap * (2 if "--resume" in words else 1))
+        words = [re.sub(r"^at=\d+", f"at={STEPS_MAX // 2}", word) for word in words]
+        if "--seeds" in words and words[0] == "train":
+            words[words.index("--seeds") + 1] = "0..1"
+        if words[0] == "train" and "--steps" not in words:
+            words += ["--steps", str(caps["--steps"] if "--resume" not in words else 2 * STEPS_MAX)]
+        if words[0] == "profile":
+            words += ["--updates", "200"] if "--updates" not in words else []
+            words += ["--seconds", "1"] if "--rate" in words and "--seconds" not in words else []
+        if words[:2] == ["study", "yardsticks"]:
+            words += ["--seeds", "1", "--episodes", "1"]
+        if words[:2] == ["study", "random-search"]:
+            for option in ("--cells", "--seeds"):
+                if option in words:
+                    del words[words.index(option):words.index(option) + 2]
+            words += ["--cells", "2", "--seeds", "1"]
+        if words[0] == "watch" and "--seconds" not in words:
+            words += ["--seconds", "1"]
+        return words
+
+    def with_real_places(self, words):
+        result = []
+        golden = 0
+        for word in words:
+            golden += word.endswith(".safetensors")
+            if ROBOT.match(word):
+                word = str(self.home / "robot")
+            if word == ARM:
+                word = self.arm
+            if golden <= 4 or not word.endswith(".safetensors"):  # tests of their own take them all
+                result.append(word)
+        return result
+
+    def simulator(self, words):
+        """It runs until Ctrl-C."""
+        words = list(words)
+        if "--address" in words:
+            words[words.index("--address") + 1] = self.other_arm
+        if "--link" in words:
+            words[words.index("--link") + 1] = str(self.home / "ttyUSB9")
+        running = subprocess.Popen([self.command, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        return running.wait(timeout=20)
+
+    def until_control_c(self, words):
+        """An episode on the robot takes minutes: Ctrl-C comes before."""
+        running = subprocess.Popen([self.command, *words])
+        try:
+            return running.wait(timeout=8)
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGINT)
+            return running.wait(timeout=60)
+
+    def presets(self, kind):
+        return {preset["name"] for preset in json.loads((self.source / "CMakePresets.json").read_text())[kind]}
+
+    def look_up(self, words):
+        """Whether what a command of cmake, ctest or tools/ names exists."""
+        program = words[0]
+        if program.startswith("tools/"):
+            script = self.source / program
+            if not script.is_file():
+                return self.miss(f"there is no {program}")
+            unknown = [word for word in words[1:] if word.startswith("--") and word not in script.read_text()]
+            if unknown and program != "tools/learn":  # the rest goes to `instep train`
+                return self.miss(f"{program} knows no {unknown[0]}")
+            return 0
+        kind = "testPresets" if program == "ctest" else "buildPresets" if "--build" in words else "configurePresets"
+        for option, value in zip(words, words[1:]):
+            if option == "--preset" and value not in self.presets(kind):
+                return self.miss(f"there is no preset {value} among {kind}")
+            if option == "--build" and not value.startswith("-"):
+                if value.removeprefix("build/") not in self.presets("configurePresets"):
+                    return self.miss(f"no preset builds in {value}")
+            if option.startswith("-DINSTEP_"):
+                name = option[2:].split("=")[0]
+                options = (self.source / "CMakeLists.txt").read_text() + (self.source / "tasks/CMakeLists.txt").read_text()
+                if name not in options:
+                    return self.miss(f"there is no option {name}")
+        return 0
+
+    @staticmethod
+    def miss(text):
+        print(text, file=sys.stderr)
+        return 2
 
 
-def capped(words):
-    """The same command with less work."""
-    caps = {"--steps": 20 if "real" in words else STEPS_MAX, "--updates": 200, "--episodes": 2}
-    words = list(words)
-    for option, cap in caps.items():
-        if option in words:
-            at = words.index(option) + 1
-            words[at] = str(min(int(words[at]), cap))
-    words = [re.sub(r"^at=\d+", f"at={STEPS_MAX // 2}", word) for word in words]
-    if "--seeds" in words and words[0] == "train":
-        words[words.index("--seeds") + 1] = "0..1"
-    if words[0] == "train" and "--steps" not in words:
-        words += ["--steps", str(caps["--steps"] if "--resume" not in words else 2 * STEPS_MAX)]
-    if words[0] == "profile" and "--updates" not in words:
-        words += ["--updates", "200"]
-    if words[:2] == ["study", "yardsticks"]:
-        words += ["--seeds", "1", "--episodes", "1"]
-    if words[0] == "watch" and "--seconds" not in words:
-        words += ["--seconds", "1"]
-    return words
+# ----------------------------------------------------------------------------------------------------------------
+# The pages
 
+class Pages:
+    def __init__(self, command, source, scratch):
+        self.command, self.source, self.home = command, source, scratch
+        self.failures = []
+        self.lines = 0
+        # Addresses that nobody else uses: of the arm that stands by, and of one that a page starts.
+        arm, other_arm = (f"127.{net}.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}" for net in (120, 121))
+        self.arm = arm
+        self.environment = {**os.environ, "DOCS_COMMAND": command, "DOCS_SOURCE": str(source), "DOCS_HOME": str(scratch),
+                            "DOCS_ARM": arm, "DOCS_OTHER_ARM": other_arm,
+                            "PATH": f"{scratch}/.programs:{os.environ['PATH']}"}
 
-def with_real_places(words):
-    """Places of the reader's own runs become those made at the start; wildcards are expanded."""
-    result = []
-    is_on_robot = "real" in words or "replay" in words or "--device" in words
-    for word in words:
-        if word.startswith("runs/") and word.endswith("/..."):
-            word = "runs/made"
-        if word.startswith("RUN"):
-            word = ("runs/robot" if is_on_robot else "runs/made") + word[3:]
-        if word == "DEVICE" or word.startswith("/dev/"):
-            word = "robot"
-        if word == "192.168.1.10":
-            word = ARM
-        if word == "TASK":
-            word = "hopper"
-        if word.startswith("tests/"):
-            # A few of the many golden files: tests of their own take them all.
-            result += [str(file) for file in sorted(source.glob(word))][:4]
-        elif "*" in word:
-            result += [str(file.relative_to(scratch)) for file in sorted(scratch.glob(word))]
-        else:
-            result.append(word)
-    return result
+    def prepare(self):
+        """A folder like the tree after a build, with stand-ins and a few runs of the reader's own."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        (self.home / ".programs").mkdir(parents=True)
+        (self.home / "tools").mkdir()
+        (self.home / "build/release/bin").mkdir(parents=True)
+        (self.home / "tests").symlink_to(self.source / "tests")
+        (self.home / "docs").symlink_to(self.source / "docs")
+        scripts = [f"tools/{path.name}" for path in (self.source / "tools").iterdir() if path.is_file()]
+        for name in (*STAND_INS, *scripts, "build/release/bin/instep"):
+            place = self.home / (name if "/" in name else f".programs/{name}")
+            place.write_text(f'#!/bin/sh\nexec {sys.executable} {os.path.abspath(__file__)} --stand-in {name} "$@"\n')
+            place.chmod(0o755)
+        for out in ("runs/hopper/first", "runs/hopper/second", "runs/half_cheetah/first"):
+            task = out.split("/")[1]
+            subprocess.run([self.command, "train", task, "--steps", "1000", "--out", out], cwd=self.home, check=True,
+                           capture_output=True)
 
+    def simulate(self, words):
+        """Starts a simulated robot and waits until it is there."""
+        running = subprocess.Popen([self.command, "sim", *words], cwd=self.home, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE)
+        running.stdout.readline()
+        return running
 
-def simulate(words):
-    """Starts a simulated robot and waits until it is there."""
-    simulator = subprocess.Popen([command, "sim", *words], cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    simulator.stdout.readline()
-    return simulator
-
-
-def run_simulator(words):
-    """It runs until Ctrl-C."""
-    if "--address" in words:
-        words[words.index("--address") + 1] = ANOTHER_ARM
-        simulator = simulate(words[1:])
-    else:
-        simulator = simulate(["create2", "--link", "another_robot"])
-    simulator.send_signal(signal.SIGINT)
-    if simulator.wait(timeout=20) != 0:
-        failures.append(f"instep {' '.join(words)}: exit code {simulator.returncode}")
-    counts["run"] += 1
-
-
-def call_until_control_c(words):
-    """An episode on the robot takes minutes: Ctrl-C comes before."""
-    running = subprocess.Popen([command, *words], cwd=scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(3)
-    running.send_signal(signal.SIGINT)
-    output = running.communicate(timeout=60)[0]
-    return running.returncode, output
-
-
-def run_instep(words):
-    if words[0] == "sim":
-        run_simulator(words)
-        return
-    words = with_real_places(capped(words))
-    code, output = (call_until_control_c if words[0] == "eval" and "--device" in words else call)(words)
-    if code != 0:
-        failures.append(f"instep {' '.join(words)}: exit code {code}\n{output}")
-    counts["run"] += 1
-
-
-def presets(kind):
-    return {preset["name"] for preset in json.loads((source / "CMakePresets.json").read_text())[kind]}
-
-
-def look_up(words):
-    """Whether what a command of cmake, ctest or tools/ names exists."""
-    counts["looked up"] += 1
-    program, text = words[0], " ".join(words)
-    if program.startswith("tools/"):
-        script = source / program
-        if not script.is_file():
-            failures.append(f"{text}: there is no {program}")
+    def paste(self, page):
+        lines = list(shell_lines(page.read_text()))
+        self.lines += len(lines)
+        for line in lines:
+            self.check_comment(page, line)
+        is_tutorial = page.name in ("adding_a_task.md", "adding_an_algorithm.md", "adding_a_robot.md")
+        script = self.home / f".{page.name}.sh"
+        # As in a reader's shell a failing line does not end it; the next one is there to be pasted.
+        script.write_text("".join(f"{line}\necho \"$? {number}\" >&9\n" for number, line in enumerate(lines)))
+        syntax = subprocess.run(["bash", "-n", script], capture_output=True, text=True)
+        if syntax.returncode != 0:
+            self.failures.append(f"{page.name}: {syntax.stderr}")
+        if is_tutorial or not lines:
             return
-        for option in words[1:]:
-            if option.startswith("--") and option not in script.read_text():
-                if program != "tools/learn":  # the rest goes to `instep train`
-                    failures.append(f"{text}: {program} knows no {option}")
-        return
-    kind = "testPresets" if program == "ctest" else "buildPresets" if "--build" in words else "configurePresets"
-    for option, value in zip(words, words[1:]):
-        if option == "--preset" and value not in presets(kind):
-            failures.append(f"{text}: there is no preset {value} among {kind}")
-        if option == "--build" and not value.startswith("-"):
-            if value.removeprefix("build/") not in presets("configurePresets"):
-                failures.append(f"{text}: no preset builds in {value}")
-        if option.startswith("-DINSTEP_"):
-            name = option[2:].split("=")[0]
-            if name not in (source / "CMakeLists.txt").read_text() + (source / "tasks/CMakeLists.txt").read_text():
-                failures.append(f"{text}: there is no option {name}")
+        robots = [self.simulate(["create2", "--link", "robot"]), self.simulate(["ur", "--address", self.arm])]
+        with open(self.home / ".codes", "w+", encoding="utf-8") as codes:
+            done = subprocess.run(["bash", "-c", f"exec 9>&{codes.fileno()}; source {script}"], cwd=self.home,
+                                  env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, pass_fds=[codes.fileno()], timeout=600)
+            codes.seek(0)
+            results = [line.split() for line in codes]
+        for robot in robots:
+            robot.terminate()
+            robot.communicate(timeout=20)
+        wrong = [lines[int(number)] for code, number in results if code != "0"]
+        if wrong or len(results) != len(lines):
+            self.failures.append(f"{page.name}: these lines fail: {wrong or lines[len(results):]}\n{done.stdout[-3000:]}")
+
+    def check_comment(self, page, line):
+        """What stands behind a command is a comment, or the shell would take it for more words."""
+        if re.search(r"\S\s{2,}[^\s#|&\\]", line.split(" #")[0].strip().split("\n")[0]):
+            self.failures.append(f"{page.name}: {line!r}: the comment behind it does not begin with #")
+
+    def look_up_inline(self, page):
+        stand_in = StandIn(self.environment)
+        for words in inline_commands(page.read_text()):
+            # In running text a command may be named without its operands.
+            name = words.split()
+            if name[0] != "instep":
+                if stand_in.look_up(shlex.split(words.split(" && ")[0])) != 0:
+                    self.failures.append(f"{page.name}: `{words}`")
+            elif len(name) > 1 and not name[1].startswith("-") and name[1] != "help":
+                if subprocess.run([self.command, name[1], "--help"], capture_output=True).returncode != 0:
+                    self.failures.append(f"{page.name}: `{words}`: there is no command {name[1]}")
+            stand_in.note("looked up")
 
 
-def run_line(line, page):
-    for part in re.split(r"\s*&&\s*", without_explanation(line)):
-        words = shlex.split(part)
-        if not words:
-            continue
-        if words[0] == "instep" or words[0].endswith("/bin/instep"):
-            run_instep(words[1:])
-        elif words[0] in ("cmake", "ctest") or words[0].startswith("tools/"):
-            look_up(words)
-        elif words[0] == "ls":
-            counts["looked up"] += 1  # shows what is attached to the reader's machine
-        elif words[0] == "python3":
-            compile((source / words[1]).read_text(), words[1], "exec")
-            counts["looked up"] += 1
-        else:
-            failures.append(f"{page}: {line!r}: this test does not know how to run it")
+def main(command, source, scratch):
+    if "libmujoco" not in subprocess.run(["ldd", command], capture_output=True, text=True).stdout:
+        print("this build has no MuJoCo, which most of the commands need")
+        return 77
+    pages = Pages(command, source, scratch)
+    pages.prepare()
+    files = [source / "README.md", source / "CONTRIBUTING.md", *sorted((source / "docs").glob("*.md"))]
+    for page in files:
+        pages.paste(page)
+        pages.look_up_inline(page)
+    # Every command is shown on some page.
+    text = "".join(page.read_text() for page in files)
+    help_text = subprocess.run([command, "--help"], capture_output=True, text=True).stdout
+    names = re.findall(r"^  (\w+) ", help_text.split("Commands:")[-1].split("Options:")[0], re.MULTILINE)
+    assert len(names) >= 15, help_text
+    pages.failures += [f"no page shows instep {name}" for name in names if f"instep {name}" not in text]
+    counts = (scratch / ".counts").read_text().splitlines()
+    print(f"{len(files)} pages, {pages.lines} lines: {counts.count('run')} commands run, {counts.count('looked up')} looked "
+          f"up, {len(pages.failures)} failed")
+    assert counts.count("run") >= 40, counts
+    return "\n".join(pages.failures) or 0
 
 
-shutil.rmtree(scratch, ignore_errors=True)
-scratch.mkdir(parents=True)
-if "libmujoco" not in subprocess.run(["ldd", command], capture_output=True, text=True).stdout:
-    print("this build has no MuJoCo, which most of the commands need")
-    sys.exit(77)
-assert call(["train", "hopper", "--steps", "1000", "--out", "runs/made"])[0] == 0
-
-pages = [source / "README.md", source / "CONTRIBUTING.md", *sorted((source / "docs").glob("*.md"))]
-for page in pages:
-    robots = [simulate(["create2", "--link", "robot"]), simulate(["ur", "--address", ARM])]
-    for line in code_lines(page):
-        if not page.name.startswith("adding_"):
-            run_line(line, page.name)
-    for robot in robots:
-        robot.terminate()
-        robot.communicate(timeout=20)
-    for words in inline_commands(page.read_text()):
-        # In running text a command may be named without its operands.
-        name = words.split()
-        if name[0] == "instep":
-            if len(name) == 1:
-                continue
-            if name[1].startswith("-") or call([name[1], "--help"])[0] == 0:
-                counts["looked up"] += 1
-            else:
-                failures.append(f"{page.name}: `{words}`: there is no command {name[1]}")
-        else:
-            look_up(shlex.split(words.split(" && ")[0]))
-
-# Every subcommand has --help, and every one is shown in the README.
-for name in re.findall(r"^  (\w+) ", call(["--help"])[1].split("Subcommands:")[-1], re.MULTILINE):
-    if call([name, "--help"])[0] != 0:
-        failures.append(f"instep {name} --help fails")
-    if f"instep {name}" not in (source / "README.md").read_text():
-        failures.append(f"README.md does not show instep {name}")
-    counts["run"] += 1
-
-print(f"{len(pages)} pages: {counts['run']} commands run, {counts['looked up']} looked up, {len(failures)} failed")
-assert counts["run"] >= 15, counts
-sys.exit("\n".join(failures) if failures else 0)
+if __name__ == "__main__":
+    if sys.argv[1] == "--stand-in":
+        sys.exit(StandIn(os.environ).run(sys.argv[2:]))
+    sys.exit(main(sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])))

@@ -1,25 +1,22 @@
 // The instep command: options in, exit codes out. What each command does stands in its own file.
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
 #include "tools/instep/command_line.h"
 #include "tools/library/error.h"
+#include "tools/library/output.h"
 #include "tools/library/run/stop_request.h"
 
-// What was printed may have met a full disk. That nobody reads it any more is no error.
+// What was printed may have met a full disk.
 static int finish(int code) {
-  const bool is_written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  pollfd output{STDOUT_FILENO, POLLOUT, 0};
-  const bool has_reader = poll(&output, 1, 0) < 0 || (output.revents & POLLERR) == 0;
-  if (is_written || !has_reader) return code;
+  const int error = instep::finish_output();
+  if (error == 0) return code;
   std::fprintf(stderr, "instep: %s\n",
-               instep::system_trouble("standard output: cannot be written", errno).c_str());
+               instep::system_trouble("standard output: cannot be written", error).c_str());
   return instep::kDeviceError;
 }
 
@@ -27,6 +24,7 @@ static int finish(int code) {
 static int run(int argc, char** argv) {
   try {
     const instep::CommandLine command_line = instep::parse_command_line(argc, argv);
+    if (command_line.json) instep::keep_output_for_json();
     return command_line.action ? command_line.action() : command_line.exit_code;
   } catch (...) {
     const instep::Failure failure = instep::current_failure();

@@ -12,6 +12,7 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
+#include "tools/library/output.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/adaptation.h"
 #include "tools/library/run/backend.h"
@@ -45,6 +46,11 @@ RunConfig new_config(const TrainOptions& options) {
   config.schedule = Schedule::kThroughput;
   if (!options.config_file.empty()) apply_run_table(config, options.config_file);
   if (!options.task.empty() && !config.task.empty() && options.task != config.task) {
+    if (!options.allow_other_task) {
+      throw UsageError("--config " + options.config_file + ": was written for task " + config.task +
+                       ", not " + options.task +
+                       "; add --allow-other-task to take its settings all the same");
+    }
     std::fprintf(stderr, "instep: warning: %s was written for task %s\n",
                  options.config_file.c_str(), config.task.c_str());
   }
@@ -208,7 +214,7 @@ void print_summary(const RunSummary& summary, bool json) {
     std::printf("left out, as it could not be written to its end: %s\n", file.c_str());
   }
   if (has_report) std::printf("report: %s/report.html\n", summary.out.c_str());
-  if (json) std::printf("%s\n", json_text(short_summary(summary)).c_str());
+  if (json) print_json(short_summary(summary));
 }
 
 }  // namespace

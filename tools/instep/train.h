@@ -18,7 +18,7 @@ struct TrainOptions {
   std::string task;
   std::optional<std::int64_t> steps;  // in all
   std::optional<std::uint64_t> seed;
-  std::string seeds;        // "A..B"
+  std::string seeds;        // as parse_seeds() takes them
   std::optional<int> jobs;  // runs at a time, of several seeds (default 1)
   std::string algorithm;
   std::string backend = "auto";
@@ -37,6 +37,7 @@ struct TrainOptions {
   std::string change;  // "at=N what=value ...": what happens to the world on the way
   std::string init;    // run folder whose weights and normaliser a new run starts from
   bool allow_different_arithmetic = false;
+  bool allow_other_task = false;  // --config of another task than TASK
   bool json = false;
   std::vector<std::string> words;  // the whole command line, the program's name first
 };

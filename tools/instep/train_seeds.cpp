@@ -1,12 +1,13 @@
 #include "tools/instep/train_seeds.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 
+#include "tools/instep/typed.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/output.h"
 #include "tools/library/report/report.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/child_runs.h"
@@ -20,32 +21,6 @@ namespace instep {
 namespace {
 
 using SeedProgress = SeedState::Progress;
-
-struct SeedRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
-
-SeedRange parse_seeds(const std::string& text) {
-  const std::size_t dots = text.find("..");
-  SeedRange range;
-  const auto parse = [&](std::string_view part) {
-    std::uint64_t value = 0;
-    const auto result = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (part.empty() || result.ec != std::errc() || result.ptr != part.data() + part.size()) {
-      throw UsageError("--seeds " + text +
-                       ": write two numbers and two dots between them, as in 0..4");
-    }
-    return value;
-  };
-  if (dots == std::string::npos) throw UsageError("--seeds " + text + ": write it as in 0..4");
-  range.first = parse(std::string_view(text).substr(0, dots));
-  range.last = parse(std::string_view(text).substr(dots + 2));
-  if (range.last < range.first || range.last - range.first >= 1000) {
-    throw UsageError("--seeds " + text + ": must name 1 to 1000 seeds in rising order");
-  }
-  return range;
-}
 
 std::string seed_folder(const std::string& parent, std::uint64_t seed) {
   return parent.empty() ? "" : parent + "/s" + std::to_string(seed);
@@ -149,7 +124,7 @@ int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::s
   const int worst = write_seeds_report(result, parent);
   print_advice(options, result, parent);
   if (options.json) {
-    std::printf("%s\n", json_text(to_json(result, plan.config, parent)).c_str());
+    print_json(to_json(result, plan.config, parent));
   }
   return worst;
 }

@@ -9,6 +9,7 @@
 
 #include "runtime/realtime/tick_record.h"
 #include "tools/library/error.h"
+#include "tools/library/output.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
 
@@ -175,7 +176,7 @@ int run_replay(const std::string& file, bool json) {
         {"checkpoint_same", same == Comparison::kNone ? nlohmann::json(nullptr)
                                                       : nlohmann::json(same == Comparison::kSame)},
         {"pass", passes}};
-    std::printf("%s\n", result.dump().c_str());
+    print_json(result);
   }
   return passes ? kDone : kCheckFailed;
 }

@@ -10,6 +10,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/names.h"
+#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
 
 namespace instep {
@@ -144,9 +145,7 @@ int run_verify(const VerifyOptions& options) {
   std::printf("%zu comparisons of %lld numbers, %d failed\n", files.size(),
               static_cast<long long>(compared), failed);
   if (options.json) {
-    std::printf(
-        "%s\n",
-        json_text({{"files", files}, {"compared", compared}, {"pass", failed == 0}}).c_str());
+    print_json({{"files", files}, {"compared", compared}, {"pass", failed == 0}});
   }
   return failed == 0 ? kDone : kCheckFailed;
 }

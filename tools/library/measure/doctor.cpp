@@ -19,13 +19,19 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
+#include "tools/library/output.h"
 #include "tools/library/run/child_runs.h"
+#include "tools/library/run/session.h"
 
 namespace instep {
 namespace {
 
 namespace fs = std::filesystem;
 using Level = Finding::Level;
+
+// A kernel without PREEMPT_RT may be some milliseconds late, and clocks that follow the load make
+// an update some times slower: a tenth of such a period holds both.
+constexpr double kLongPeriodS = 0.05;
 
 bool has_file(const std::string& path) {
   std::error_code ignored;
@@ -98,7 +104,8 @@ Finding check_kernel(const std::string& root) {
   return {"kernel", Level::kBad, name + ", " + kind,
           release
               ? jetson_kernel_advice(*release)
-              : "sudo apt-get install linux-image-rt-$(dpkg --print-architecture), then start it"};
+              : "sudo apt-get install linux-image-rt-$(dpkg --print-architecture), then start it",
+          kLongPeriodS};
 }
 
 Finding check_priority(const std::string& root, const Rights& rights) {
@@ -160,7 +167,8 @@ Finding check_governor(const std::string& root) {
   if (are_clocks_pinned(root))
     return {"governor", Level::kGood, joined(governors) + ", with nothing to choose: pinned", ""};
   return {"governor", Level::kBad, joined(governors) + ": clocks follow the load, late",
-          "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"};
+          "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+          kLongPeriodS};
 }
 
 Finding check_isolated_cores(const std::string& root) {
@@ -298,7 +306,7 @@ Finding check_clocks(const std::string& root) {
   return {"clocks", pinned ? Level::kGood : Level::kBad,
           pinned ? "pinned at " + joined(frequency_values(root, "scaling_max_freq")) + " kHz"
                  : "not pinned",
-          pinned ? "" : "sudo jetson_clocks"};
+          pinned ? "" : "sudo jetson_clocks", kLongPeriodS};
 }
 
 Finding check_throttling(const std::string& root) {
@@ -383,6 +391,17 @@ std::vector<Finding> examine_machine(const std::string& root, const Rights& righ
   return findings;
 }
 
+std::vector<Finding> judged_by(std::vector<Finding> findings, double period_s) {
+  for (Finding& finding : findings) {
+    if (finding.level != Level::kBad || period_s < finding.matters_below_s) continue;
+    finding.level = Level::kAdvice;
+    char text[64];
+    std::snprintf(text, sizeof text, "; a period of %.0f ms bears it", period_s * 1e3);
+    finding.text += text;
+  }
+  return findings;
+}
+
 std::vector<Finding> examine_this_machine() {
   return examine_machine("", try_rights());
 }
@@ -405,26 +424,54 @@ nlohmann::json findings_json(const std::vector<Finding>& findings) {
   return {{"real_time", real_time_can_be_promised(findings)}, {"findings", list}};
 }
 
-int run_doctor(const std::string& root, bool json) {
+namespace {
+
+// What the findings come to, in a sentence.
+std::string verdict(const std::vector<Finding>& findings, const TaskInfo* task) {
+  std::set<std::string> bad;
+  bool are_all_of_short_periods = true;
+  for (const Finding& finding : findings) {
+    if (finding.level != Level::kBad) continue;
+    bad.insert(finding.check);
+    are_all_of_short_periods = are_all_of_short_periods && finding.matters_below_s <= kLongPeriodS;
+  }
+  char period[64] = "";
+  if (task != nullptr) {
+    std::snprintf(period, sizeof period, " with %s's period of %.0f ms",
+                  std::string(task->name).c_str(), task->period_s * 1e3);
+  }
+  if (bad.empty()) return std::string("Nothing found that stands against real time") + period + ".";
+  const std::string cannot = std::string("Real time cannot be promised") + period;
+  if (task != nullptr || !are_all_of_short_periods) return cannot + ": " + joined(bad) + ".";
+  char longer[128];
+  std::snprintf(longer, sizeof longer,
+                " below a period of %.0f ms: %s. Longer ones bear it; `instep doctor TASK` judges "
+                "by a task's.",
+                kLongPeriodS * 1e3, joined(bad).c_str());
+  return cannot + longer;
+}
+
+}  // namespace
+
+int run_doctor(const std::string& root, const std::string& task, bool json) {
+  const TaskInfo* const info = task.empty() ? nullptr : &require_task(task);
   std::error_code ignored;
   if (!root.empty() && !fs::is_directory(root, ignored)) throw UsageError(root + " is no folder");
-  const std::vector<Finding> findings =
-      root.empty() ? examine_this_machine()
-                   : examine_machine(root, expected_rights(read_identity(root)));
-  std::set<std::string> bad;
+  std::vector<Finding> findings = root.empty()
+                                      ? examine_this_machine()
+                                      : examine_machine(root, expected_rights(read_identity(root)));
+  if (info != nullptr) findings = judged_by(std::move(findings), info->period_s);
   for (const Finding& finding : findings) {
-    std::printf("%-7s %-15s %s\n", level_name(finding.level), finding.check.c_str(),
-                finding.text.c_str());
+    char start[48];
+    std::snprintf(start, sizeof start, "%-7s %-15s ", level_name(finding.level),
+                  finding.check.c_str());
+    print_wrapped(start + finding.text, 24);
+    // Not wrapped: it is there to be copied.
     if (!finding.mend.empty()) std::printf("%-7s %-15s -> %s\n", "", "", finding.mend.c_str());
-    if (finding.level == Level::kBad) bad.insert(finding.check);
   }
-  if (bad.empty()) {
-    std::printf("Nothing found that stands against real time.\n");
-  } else {
-    std::printf("Real time cannot be promised: %s.\n", joined(bad).c_str());
-  }
-  if (json) std::printf("%s\n", json_text(findings_json(findings)).c_str());
-  return bad.empty() ? kDone : kCheckFailed;
+  print_wrapped(verdict(findings, info), 0);
+  if (json) print_json(findings_json(findings));
+  return real_time_can_be_promised(findings) ? kDone : kCheckFailed;
 }
 
 }  // namespace instep

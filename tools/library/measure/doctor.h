@@ -1,6 +1,7 @@
 // The doctor command: can this machine keep a period, and if not, what mends it.
 #pragma once
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct Finding {
   Level level = Level::kGood;
   std::string text;  // what was found
   std::string mend;  // the command that mends it; empty for kGood
+  // Of kBad: only shorter periods suffer from it, in seconds.
+  double matters_below_s = HUGE_VAL;
 };
 
 // Looks at kernel, rights, processor clocks, serial ports and, on a Jetson, at its power settings,
@@ -26,6 +29,9 @@ struct Finding {
 // to be unknown; never throws for a missing file. `rights`: what the system answered; the files
 // only say what mends it.
 std::vector<Finding> examine_machine(const std::string& root, const Rights& rights);
+// The same, for a control period of so many seconds: what a longer period bears becomes advice.
+std::vector<Finding> judged_by(std::vector<Finding> findings, double period_s);
+
 // Of this machine, whose rights are tried.
 std::vector<Finding> examine_this_machine();
 
@@ -36,8 +42,9 @@ bool real_time_can_be_promised(const std::vector<Finding>& findings);
 // mend.
 nlohmann::json findings_json(const std::vector<Finding>& findings);
 
-// Prints the findings. Answers kDone, or kCheckFailed when real time cannot be promised; throws
-// UsageError when root is no folder.
-int run_doctor(const std::string& root, bool json);
+// Prints the findings, judged by the period of a task, or by the shortest where `task` is empty.
+// Answers kDone, or kCheckFailed when real time cannot be promised; throws UsageError when root is
+// no folder or the task unknown.
+int run_doctor(const std::string& root, const std::string& task, bool json);
 
 }  // namespace instep

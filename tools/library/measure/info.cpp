@@ -8,7 +8,9 @@
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
+#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
+#include "tools/library/run/find_run.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
@@ -53,7 +55,10 @@ void print_memory(const nlohmann::json& rows) {
 
 }  // namespace
 
-int run_info(const std::string& run, const std::string& task, bool json) {
+int run_info(const std::string& run_or_task, const std::string& given_task, bool json) {
+  const bool is_task = find_task(run_or_task) != nullptr;
+  const std::string run = is_task || run_or_task.empty() ? "" : find_run(run_or_task);
+  const std::string& task = is_task ? run_or_task : given_task;
   RunConfig config;
   if (!run.empty()) {
     require_run_folder(run);
@@ -107,7 +112,7 @@ int run_info(const std::string& run, const std::string& task, bool json) {
       std::printf("  %-24s %s\n", key.c_str(), value.dump().c_str());
     }
   }
-  if (json) std::printf("%s\n", result.dump().c_str());
+  if (json) print_json(result);
   return kDone;
 }
 
@@ -117,10 +122,11 @@ int run_tasks(bool json) {
               "steps", "");
   for (const TaskInfo& task : all_tasks()) {
     const bool is_available = task.make != nullptr;
-    std::printf("%-14s %5d %5d %9.3f %7.2f %12lld  %s\n", std::string(task.name).c_str(),
-                task.observation_dim, task.action_dim, task.period_s, task.action_limit,
-                static_cast<long long>(task.default_steps),
-                std::string(is_available ? task.summary : task.missing).c_str());
+    char numbers[96];
+    std::snprintf(numbers, sizeof numbers, "%-14s %5d %5d %9.3f %7.2f %12lld  ",
+                  std::string(task.name).c_str(), task.observation_dim, task.action_dim,
+                  task.period_s, task.action_limit, static_cast<long long>(task.default_steps));
+    print_wrapped(numbers + std::string(is_available ? task.summary : task.missing), 15);
     RunSettings settings;
     apply_task_defaults(settings, task);
     nlohmann::json values;
@@ -138,7 +144,7 @@ int run_tasks(bool json) {
                      {"settings", values},
                      {"available", is_available}});
   }
-  if (json) std::printf("%s\n", nlohmann::json{{"tasks", tasks}}.dump().c_str());
+  if (json) print_json({{"tasks", tasks}});
   return kDone;
 }
 
@@ -155,8 +161,10 @@ int run_settings(const std::string& task, const std::string& algorithm, bool jso
     const std::string name(setting->name);
     const std::string value = format_value(settings, name);
     const std::string unit = setting->unit.empty() ? "" : "; " + std::string(setting->unit);
-    std::printf("%-25s %-9s %s (%s%s)\n", name.c_str(), value.c_str(),
-                std::string(setting->help).c_str(), allowed_values(*setting).c_str(), unit.c_str());
+    char key[64];
+    std::snprintf(key, sizeof key, "%-25s %-9s ", name.c_str(), value.c_str());
+    print_wrapped(key + std::string(setting->help) + " (" + allowed_values(*setting) + unit + ")",
+                  36);
     rows.push_back({{"key", name},
                     {"default", value},
                     {"allowed", allowed_values(*setting)},
@@ -167,7 +175,7 @@ int run_settings(const std::string& task, const std::string& algorithm, bool jso
     const nlohmann::json result = {{"algo", info.name},
                                    {"task", task.empty() ? nlohmann::json() : nlohmann::json(task)},
                                    {"settings", rows}};
-    std::printf("%s\n", result.dump().c_str());
+    print_json(result);
   }
   return kDone;
 }

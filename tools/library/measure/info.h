@@ -6,8 +6,9 @@
 namespace instep {
 
 // Build, backends and paths found; for a task (or the default learner) or a run's checkpoint the
-// memory table. `run` may be empty. Answers an exit code; throws CommandError.
-int run_info(const std::string& run, const std::string& task, bool json);
+// memory table. `run_or_task` may be empty, or name a task. Answers an exit code; throws
+// CommandError.
+int run_info(const std::string& run_or_task, const std::string& task, bool json);
 
 // Every task with its sizes, period, bounds and default settings.
 int run_tasks(bool json);

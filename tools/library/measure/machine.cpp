@@ -1,12 +1,15 @@
 #include "tools/library/measure/machine.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <tuple>
 
 namespace instep {
 
@@ -21,6 +24,57 @@ std::string machine_text() {
     break;
   }
   return model + ", " + std::to_string(std::thread::hardware_concurrency()) + " cores";
+}
+
+namespace {
+
+std::int64_t preemptions_of_thread() {
+  rusage usage{};
+  return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+// Of all cores since the start, in ticks: stolen, and in all. Zeros where /proc does not tell.
+std::pair<double, double> stolen_time() {
+  std::ifstream stat("/proc/stat");
+  std::string name;
+  stat >> name;
+  double all = 0.0;
+  double steal = 0.0;
+  constexpr int kSteal = 7;
+  double value = 0.0;
+  for (int i = 0; i <= kSteal && stat >> value; ++i) {
+    all += value;
+    if (i == kSteal) steal = value;
+  }
+  return {steal, all};
+}
+
+}  // namespace
+
+Disturbance::Disturbance() : preemptions_(preemptions_of_thread()) {
+  std::tie(steal_, all_) = stolen_time();
+}
+
+Disturbance::Result Disturbance::result() const {
+  const auto [steal, all] = stolen_time();
+  Result result;
+  result.preemptions = preemptions_of_thread() - preemptions_;
+  if (all > all_) result.steal_share = (steal - steal_) / (all - all_);
+  std::ifstream("/proc/loadavg") >> result.load;
+  result.cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return result;
+}
+
+std::string disturbance_text(const Disturbance::Result& result) {
+  constexpr double kStealMin = 0.005;
+  if (result.preemptions == 0 && result.steal_share < kStealMin) return "";
+  char text[192];
+  std::snprintf(text, sizeof text,
+                "others had the processor %lld times meanwhile (load %.1f on %d cores, %.1f %% "
+                "stolen by other virtual machines)",
+                static_cast<long long>(result.preemptions), result.load, result.cores,
+                100.0 * result.steal_share);
+  return text;
 }
 
 bool is_on_flash_card(const std::string& path, const std::string& sysfs) {

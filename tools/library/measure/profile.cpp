@@ -1,8 +1,11 @@
 #include "tools/library/measure/profile.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -14,7 +17,9 @@
 #include "tools/library/measure/profile_agents.h"
 #include "tools/library/measure/real_time_profile.h"
 #include "tools/library/names.h"
+#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
+#include "tools/library/run/find_run.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
@@ -39,6 +44,31 @@ std::int64_t run_ticks(RunSession& session, std::int64_t count) {
     }
   }
   return count;
+}
+
+// On a terminal, how far the measurement has come; written between two turns, so that it disturbs
+// nothing that is measured.
+void show_progress(int turn, int turns) {
+  if (terminal_columns(STDERR_FILENO) == 0) return;
+  std::fprintf(stderr, turn < turns ? "\rmeasuring: %d %%" : "\r\x1b[K", 100 * turn / turns);
+}
+
+// What is measured: a task with its defaults, or what a run was started with.
+RunConfig config_of(const ProfileOptions& options) {
+  RunConfig config;
+  if (find_task(options.task) != nullptr) {
+    config.task = options.task;
+    apply_task_defaults(config.settings, require_task(options.task));
+  } else {
+    std::error_code error;
+    const std::string run = find_run(options.task);
+    if (!std::filesystem::exists(run + "/config.toml", error)) require_task(options.task);
+    config = read_config_toml(run + "/config.toml");
+  }
+  apply_set_options(config.settings, options.set);
+  config.seed = options.seed;
+  config.schedule = options.schedule.value_or(Schedule::kActFirst);
+  return config;
 }
 
 // The bound and the updates take turns, so that they meet the same machine.
@@ -116,12 +146,9 @@ int run_profile(const ProfileOptions& options) {
   }
   if (options.rate_hz > 0.0) require_core(options.core);
   install_stop_handler();
-  RunConfig config;
-  config.task = options.task;
-  apply_task_defaults(config.settings, require_task(options.task));
-  apply_set_options(config.settings, options.set);
-  config.seed = options.seed;
-  config.schedule = options.schedule.value_or(Schedule::kActFirst);
+  RunConfig config = config_of(options);
+  const double period_s =
+      options.rate_hz > 0.0 ? 1.0 / options.rate_hz : require_task(config.task).period_s;
   const BackendChoice choice = choose_backend(options.backend, options.path, config.settings);
   config.path = choice.path;
   if (options.agents > 0) return profile_agents(options, config, choice);
@@ -135,6 +162,7 @@ int run_profile(const ProfileOptions& options) {
   session.loop().clear_latency();
   std::optional<Bound> bound;
   if (auto work = session.agent().least_work()) bound.emplace(std::move(*work));
+  const Disturbance disturbance;
   std::int64_t cpu_ns = 0;
   std::int64_t updates = 0;
   for (int turn = 0; turn < kTurns && !is_stop_requested(); ++turn) {
@@ -143,7 +171,9 @@ int run_profile(const ProfileOptions& options) {
         run_ticks(session, options.updates * (turn + 1) / kTurns - options.updates * turn / kTurns);
     cpu_ns += thread_cpu_ns() - began_ns;
     if (bound) bound->measure(kBoundRepetitions);
+    show_progress(turn + 1, kTurns);
   }
+  const Disturbance::Result taken = disturbance.result();
   if (updates == 0) {
     std::printf("stopped before anything was measured\n");
     return kDone;
@@ -165,19 +195,25 @@ int run_profile(const ProfileOptions& options) {
       {"backend", choice.backend},
       {"path", choice.path},
       {"schedule", schedule_name(config.schedule)},
+      {"preemptions", taken.preemptions},
+      {"steal_share", taken.steal_share},
+      {"load", taken.load},
       {"arithmetic", format_value(config.settings, "arithmetic")},
       {"machine", machine_text()},
-      {"doctor", findings_json(examine_this_machine())}};
+      {"doctor", findings_json(judged_by(examine_this_machine(), period_s))}};
   if (bound) result.update(bound_json(phases, *bound, latency));
   if (updates < options.updates) {
     std::printf("stopped: of %lld updates these are the first\n",
                 static_cast<long long>(options.updates));
   }
   print_profile(result, phases);
+  if (const std::string text = disturbance_text(taken); !text.empty()) {
+    std::printf("%s: p99.9 and max are theirs as much as the program's\n", text.c_str());
+  }
   if (options.rate_hz > 0.0 && !is_stop_requested()) {
     result.update(profile_in_real_time(config, {options.rate_hz, options.seconds, options.core}));
   }
-  if (options.json) std::printf("%s\n", json_text(result).c_str());
+  if (options.json) print_json(result);
   return kDone;
 }
 

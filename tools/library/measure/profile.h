@@ -11,7 +11,7 @@
 namespace instep {
 
 struct ProfileOptions {
-  std::string task;
+  std::string task;  // or a run, whose task and settings are taken
   std::int64_t updates = 20'000;
   std::uint64_t seed = 0;
   std::string backend = "auto";

@@ -15,6 +15,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
+#include "tools/library/output.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/stop_request.h"
 
@@ -207,7 +208,7 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
         {"device_step_us_all", on_gpu(all_us)},
         {"same_bits", same_bits},
         {"machine", machine_text()}};
-    std::printf("%s\n", json_text(result).c_str());
+    print_json(result);
   }
   return same_bits ? kDone : kCheckFailed;
 }

@@ -14,6 +14,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/voice.h"
+#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/hands.h"
 #include "tools/library/run/real_time.h"
@@ -138,7 +139,7 @@ void print_results(const std::vector<EpisodeResult>& results, const RunConfig& c
       {"std_return", results.size() > 1 ? nlohmann::json(deviation) : nlohmann::json(nullptr)},
       {"seed", seed},
       {"deterministic", options.deterministic}};
-  std::printf("%s\n", result.dump().c_str());
+  print_json(result);
 }
 
 }  // namespace

@@ -40,6 +40,10 @@ std::string lost_text(const std::string& folder, const char* state) {
 const TaskInfo& require_task(std::string_view name) {
   const TaskInfo* task = find_task(name);
   if (task == nullptr) {
+    if (const TaskInfo* const meant = task_called(name)) {
+      throw UsageError("unknown task '" + printable(name) + "'; did you mean '" +
+                       std::string(meant->name) + "'?");
+    }
     std::vector<std::string_view> names;
     for (const TaskInfo& known : all_tasks()) names.push_back(known.name);
     throw UsageError("unknown task '" + printable(name) + "'" + did_you_mean(name, names, ";") +

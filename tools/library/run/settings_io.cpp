@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -75,6 +76,10 @@ bool read_seed(const toml::node& node, std::uint64_t& seed) {
 
 bool read_steps(const toml::node& node, std::int64_t& steps) {
   steps = node.value_exact<std::int64_t>().value_or(0);
+  const double real = node.value_exact<double>().value_or(0.5);  // 1e5
+  if (real >= 1.0 && real < 1e15 && std::floor(real) == real) {
+    steps = static_cast<std::int64_t>(real);
+  }
   return steps >= 1;
 }
 

@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "slow_world.h"
+#include "tasks/registry.h"
 
 namespace instep {
 namespace {
@@ -430,7 +431,7 @@ TEST(Doctor, CommandEndsWithOneWhereRealTimeCannotBePromised) {
     EXPECT_EQ(finding.at("mend").is_null(), finding.at("level") == "good") << finding;
     EXPECT_EQ(finding.at("level") == "bad", finding.at("check") == "priority") << finding;
   }
-  EXPECT_THAT(unfit.out, HasSubstr("Real time cannot be promised: priority.\n"));
+  EXPECT_THAT(unfit.error, HasSubstr("Real time cannot be promised: priority.\n"));
   EXPECT_EQ(run_command({"doctor", "--sysroot", machine.root() + "/absent"}).exit_code, 2);
 }
 
@@ -439,12 +440,32 @@ TEST(Doctor, NothingToReadIsNoFitMachineAndNoCrash) {
   EXPECT_FALSE(real_time_can_be_promised(examine_machine(empty.path(), {})));
 }
 
+// 150 ms bear what 2 ms do not: a kernel without a bound, and clocks that follow the load.
+TEST(Doctor, JudgesByThePeriodOfTheTask) {
+  const Machine machine;
+  machine.put("proc/version", "Linux version 6.1.0-18-amd64 (x@y) #1 SMP PREEMPT_DYNAMIC\n");
+  const CommandResult any = run_command({"doctor", "--sysroot", machine.root()});
+  EXPECT_EQ(any.exit_code, 1) << any;
+  EXPECT_THAT(any.out, HasSubstr("Real time cannot be promised below a period of 50 ms: kernel."));
+  const CommandResult arm = run_command({"doctor", "ur_reacher2", "--sysroot", machine.root()});
+  EXPECT_EQ(arm.exit_code, 1) << arm;
+  EXPECT_THAT(arm.out, HasSubstr("ur_reacher2's period of 40 ms: kernel."));
+  const CommandResult mover = run_command({"doctor", "create_mover", "--sysroot", machine.root()});
+  EXPECT_EQ(mover.exit_code, 0) << mover;
+  EXPECT_THAT(mover.out, HasSubstr("a period of 150 ms bears it"));
+  EXPECT_THAT(mover.out, HasSubstr("Nothing found that stands against real time with "
+                                   "create_mover's period of 150 ms."));
+  machine.set_limits("0", "unlimited");  // rights are wanted however long the period
+  EXPECT_EQ(run_command({"doctor", "create_mover", "--sysroot", machine.root()}).exit_code, 1);
+}
+
 TEST(Doctor, ProfileSaysOnWhatMachine) {
   const CommandResult result =
       run_command({"profile", "dot_reacher", "--updates", "10", "--set", "hidden=64", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result;
   const auto doctor = nlohmann::json::parse(result.last_line()).at("doctor");
-  EXPECT_EQ(doctor, findings_json(examine_this_machine()));
+  const double period_s = find_task("dot_reacher")->period_s;
+  EXPECT_EQ(doctor, findings_json(judged_by(examine_this_machine(), period_s)));
 }
 
 }  // namespace
