@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "drivers/simulation.h"
@@ -24,7 +25,8 @@ struct PacketField {
 
 struct DriverChannel {
   const Transport* transport = nullptr;
-  int port = 0;  // of TCP
+  int port = 0;              // of TCP
+  bool is_optional = false;  // the device can be driven without it
 };
 
 // What is known of a driver before its session is made. Plain data with static lifetime.
@@ -49,6 +51,8 @@ struct DriverInfo {
   // Of Command::kMove: so many values, each of which moves something up to +-command_max.
   int command_count = 0;
   double command_max = 0.0;
+  // What Session::save_loss() has kept, for people; null: it keeps nothing.
+  std::string (*loss_text)(std::span<const std::uint8_t> bytes) = nullptr;
   // What its packets say.
   std::span<const PacketField> fields{};
   // Overwrites values [fields.size()]. False: the packet is none of the device's.

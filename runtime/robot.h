@@ -78,6 +78,14 @@ struct LinkCounters {
   std::uint64_t dead_man_stops = 0;  // stops because no command came in time
 };
 
+// What led to the last loss of a device, as its driver keeps it: plain data, of which the driver's
+// loss_text() makes words.
+struct LinkLoss {
+  std::uint64_t number = 0;  // counted from 1 on; 0: there was none
+  std::size_t size = 0;      // of bytes
+  std::array<std::uint8_t, 8192> bytes{};
+};
+
 // A driver's protocol as a state machine over bytes, with time as an argument: no thread, no file
 // descriptor, no clock of its own. One thread at a time: the I/O thread on real time, the loop's on
 // simulated time. Nothing allocates after construction.
@@ -125,7 +133,11 @@ class Session {
 
   virtual LinkState state() const = 0;
   virtual const LinkCounters& counters() const = 0;
-  // What went wrong last and what to do about it, for people; empty when nothing did.
+  // The last loss, where the driver keeps what led to it. It copies some kilobytes: its number is
+  // to be asked first.
+  virtual std::uint64_t loss_number() const { return 0; }
+  virtual void save_loss(LinkLoss* /*loss*/) const {}
+  // What went wrong last and what to do about it, for people; empty when nothing did. A literal.
   virtual const char* error() const = 0;
 };
 

@@ -184,6 +184,7 @@ bool RobotWorld::is_taken_over(LinkState state) {
 // Whether there is a reason to stand still now.
 bool RobotWorld::must_hold() {
   const LinkState state = link_.state();
+  const bool was_taken = is_taken_over_;
   const bool is_taken = is_taken_over(state);
   const bool is_lost = state != LinkState::kReady && state != LinkState::kTakenOver;
   if (!is_lost) {
@@ -195,7 +196,9 @@ bool RobotWorld::must_hold() {
   if (!is_taken && !is_lost && !is_stale() && !is_key) return false;
   // Waiting for a device to speak for the first time interrupts nothing.
   const bool interrupts = safety_ == SafetyState::kRunning || safety_ == SafetyState::kHoming;
-  if (interrupts && has_packet_) {
+  // A session may need to look twice until it knows whose doing it is.
+  const bool turns_out = is_taken_over_ && !was_taken && safety_ == SafetyState::kHeld;
+  if ((interrupts || turns_out) && has_packet_) {
     const HoldCause cause = is_taken  ? HoldCause::kTakenOver
                             : is_key  ? HoldCause::kKey
                             : is_lost ? HoldCause::kLinkLost

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """docs/results/curves.py NAME RUN...
 Writes docs/results/NAME.csv, the mean return of the episodes that ended in each window of a fiftieth of the
-steps, a line a run and window, and docs/results/NAME.svg, its plot. Standard library only."""
+steps, a line a run and window, and docs/results/NAME.svg, its plot. Of three runs or more also their mean and its
+95 % interval (Student's t). Standard library only."""
 import csv
 import pathlib
 import sys
 
 WINDOWS = 50
+T_95 = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}  # by the number of runs
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#b07aa1", "#c98c2b"]
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 400, 64, 44, 28, 28
 
@@ -34,8 +36,21 @@ def round_step(span):
     return step
 
 
-def plot(title, curves, steps):
-    low = min(0.0, min(r for rows in curves.values() for _, r in rows))
+def interval(curves):
+    """(step, mean, half of its interval) where every run has a point; nothing of fewer than three runs."""
+    if len(curves) not in T_95:
+        return []
+    rows = []
+    for step in sorted(set.intersection(*({s for s, _ in points} for points in curves.values()))):
+        values = [dict(points)[step] for points in curves.values()]
+        mean = sum(values) / len(values)
+        variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+        rows.append((step, mean, T_95[len(values)] * (variance / len(values)) ** 0.5))
+    return rows
+
+
+def plot(title, curves, steps, band=()):
+    low = min([0.0, *(r for rows in curves.values() for _, r in rows), *(m - half for _, m, half in band)])
     high = max(r for rows in curves.values() for _, r in rows) * 1.05
     x = lambda step: LEFT + (WIDTH - LEFT - RIGHT) * step / steps
     y = lambda r: HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (r - low) / (high - low)
@@ -52,6 +67,10 @@ def plot(title, curves, steps):
     for k in range(6):
         out.append(f'<text x="{x(steps * k / 5):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{steps * k // 5000}k</text>')
     out.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 5}" text-anchor="middle">control steps</text>')
+    if band:
+        edge = [(s, m + half) for s, m, half in band] + [(s, m - half) for s, m, half in reversed(band)]
+        out.append('<polygon points="' + " ".join(f"{x(s):.1f},{y(r):.1f}" for s, r in edge) +
+                   '" fill="#999" fill-opacity="0.3"/>')
     for i, (name, rows) in enumerate(curves.items()):
         points = " ".join(f"{x(s):.1f},{y(r):.1f}" for s, r in rows)
         colour = COLOURS[i % len(COLOURS)]
@@ -71,8 +90,11 @@ def main():
         writer.writerow(["run", "step", "mean_return"])
         for run, rows in curves.items():
             writer.writerows((run, step, f"{r:.2f}") for step, r in rows)
+        band = interval(curves)
+        writer.writerows(("mean", step, f"{m:.2f}") for step, m, _ in band)
+        writer.writerows(("interval", step, f"{half:.2f}") for step, _, half in band)
     title = f"{name}: mean return per window of {steps // WINDOWS} steps"
-    (here / f"{name}.svg").write_text(plot(title, curves, steps))
+    (here / f"{name}.svg").write_text(plot(title, curves, steps, band))
 
 
 if __name__ == "__main__":

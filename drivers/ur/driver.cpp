@@ -76,10 +76,12 @@ const DriverInfo kUrDriver = {
     .channel_count = kUrChannels,
     .channels = {{{&kTcpClientTransport, kUrChannelPorts[UrChannel::kRtde]},
                   {&kTcpClientTransport, kUrChannelPorts[UrChannel::kScript]},
-                  {&kTcpClientTransport, kUrChannelPorts[UrChannel::kDashboard]}}},
+                  {&kTcpClientTransport, kUrChannelPorts[UrChannel::kDashboard], true}}},
     .make_session = [](std::int64_t period_ns) -> std::unique_ptr<Session> {
       return std::make_unique<UrSession>(
-          UrSessionOptions{.is_listener = period_ns == 0, .dead_man_ns = 2 * period_ns});
+          UrSessionOptions{.frequency_hz = 500.0,  // a UR5's controller is asked for its 125
+                           .is_listener = period_ns == 0,
+                           .dead_man_ns = 2 * period_ns});
     },
     .make_stop = []() -> std::unique_ptr<DeviceStop> { return std::make_unique<UrStop>(); },
     .make_simulator = [](std::uint64_t seed) -> std::unique_ptr<DeviceSimulator> {
@@ -90,6 +92,7 @@ const DriverInfo kUrDriver = {
     .stop_connection = {&kTcpClientTransport, kUrStopPort},
     .command_count = kUrJoints,
     .command_max = kUrJointSpeedMaxRadS,
+    .loss_text = ur_loss_text,
     .fields = kFields,
     .decode = decode};
 

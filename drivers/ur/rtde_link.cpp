@@ -63,8 +63,12 @@ bool UrRtdeLink::may_try_again() const {
          trouble_ != UrRtdeTrouble::kVersion;
 }
 
+double UrRtdeLink::base_hz() const {
+  return version_.major <= 3 ? 125.0 : 500.0;
+}
+
 std::int64_t UrRtdeLink::period_ns() const {
-  const double base = version_.major <= 3 ? 125.0 : 500.0;
+  const double base = base_hz();
   const double decimation = std::max(1.0, std::floor(base / frequency_hz_ + 1e-6));
   return static_cast<std::int64_t>(std::llround(1e9 * decimation / base));
 }
@@ -140,7 +144,7 @@ bool UrRtdeLink::send_slider(double fraction) {
 
 void UrRtdeLink::ask_for_outputs() {
   RtdeWriter writer;
-  writer.begin(RtdeMessageType::kSetupOutputs).f64(frequency_hz_);
+  writer.begin(RtdeMessageType::kSetupOutputs).f64(std::min(frequency_hz_, base_hz()));
   bool is_first = true;
   for (std::size_t i = 0; i < kUrPacketFields; ++i) {
     if ((fields_ >> i & 1U) == 0) continue;

@@ -57,7 +57,7 @@ class UrRtdeLink {
   static constexpr std::size_t kBatchMax = 4;  // packages of one read that are handed on
   static constexpr std::int64_t kSilenceNs = 100'000'000;
 
-  // Packages a second, 1 .. 500; a controller that cannot sends as many as it can.
+  // Packages a second, 1 .. 500; a controller that cannot is asked for as many as it can: 125.
   explicit UrRtdeLink(double frequency_hz) : frequency_hz_(frequency_hz) {}
 
   // All but settings and counters begins anew.
@@ -113,6 +113,7 @@ class UrRtdeLink {
     kGivenUp,
   };
 
+  double base_hz() const;
   void enter(Phase phase);
   void give_up(UrRtdeTrouble trouble);
   void send(std::span<const std::uint8_t> bytes);

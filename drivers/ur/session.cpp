@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/check.h"
 
@@ -435,6 +436,11 @@ std::int64_t UrSession::poll(std::int64_t now_ns) {
       next = std::min(next, command_ns_ + options_.dead_man_ns);
     }
   }
+  if (may_move()) {
+    is_whole_ = true;
+  } else {
+    keep_loss();
+  }
   follow_program_time();
   if (program_ == Program::kSending || program_ == Program::kSent) {
     next = std::min(next, program_ns_ + kProgramNs);
@@ -602,29 +608,63 @@ const char* UrSession::arm_error() const {
 
 const char* UrSession::error() const {
   const char* const of_link = link_error();
-  return of_link[0] != '\0' ? of_link : arm_error();
+  if (of_link[0] != '\0') return of_link;
+  const char* const of_arm = arm_error();
+  if (of_arm[0] != '\0' || !rtde_.is_flowing()) return of_arm;
+  // Nothing is wrong; what is missing is to be known all the same.
+  if (!rtde_.has_slider()) {
+    return "the speed slider belongs to somebody else, most likely to an EtherNet/IP or PROFINET "
+           "adapter of the installation: it is left alone";
+  }
+  return "";
 }
 
-std::size_t UrSession::write_report(std::span<char> out) const {
-  std::size_t size = 0;
+// Called when something may have been lost: only the first time after it was ready counts.
+void UrSession::keep_loss() {
+  if (!is_whole_) return;
+  is_whole_ = false;
+  ++losses_;
+  loss_.time_ns = now_ns_;
+  loss_.version = rtde_.version();
+  std::snprintf(loss_.cause.data(), loss_.cause.size(), "%s", error());
+  loss_.message_count = static_cast<std::int64_t>(rtde_.message_count());
+  for (std::size_t i = 0; i < rtde_.message_count(); ++i) loss_.messages[i] = rtde_.message(i);
+  loss_.gap_count = static_cast<std::int64_t>(rtde_.gap_count());
+  for (std::size_t i = 0; i < rtde_.gap_count(); ++i) loss_.gaps[i] = rtde_.gap(i);
+}
+
+void UrSession::save_loss(LinkLoss* loss) const {
+  static_assert(std::is_trivially_copyable_v<UrLoss> && sizeof(UrLoss) <= sizeof loss->bytes);
+  loss->size = sizeof loss_;
+  std::memcpy(loss->bytes.data(), &loss_, sizeof loss_);
+}
+
+std::string ur_loss_text(std::span<const std::uint8_t> bytes) {
+  UrLoss loss;
+  INSTEP_CHECK(bytes.size() == sizeof loss);
+  std::memcpy(&loss, bytes.data(), sizeof loss);
+  std::string text;
+  std::array<char, 512> line{};
   const auto add = [&](const char* format, auto... values) {
-    if (size >= out.size()) return;
-    const int written = std::snprintf(out.data() + size, out.size() - size, format, values...);
-    size = std::min(out.size(), size + static_cast<std::size_t>(std::max(written, 0)));
+    std::snprintf(line.data(), line.size(), format, values...);
+    text += line.data();
   };
-  const UrVersion& version = rtde_.version();
-  add("controller %u.%u.%u.%u; %s\n", version.major, version.minor, version.bugfix, version.build,
-      error());
-  for (std::size_t i = 0; i < rtde_.message_count(); ++i) {
-    const UrControllerMessage& message = rtde_.message(i);
-    add("%.3f s: message, level %d: %s\n", static_cast<double>(message.time_ns) * 1e-9,
+  const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) * 1e-9; };
+  add("lost at %.3f s of this machine's monotonic clock: %s\n", seconds(loss.time_ns),
+      loss.cause.data());
+  add("controller software %u.%u.%u.%u\n", loss.version.major, loss.version.minor,
+      loss.version.bugfix, loss.version.build);
+  for (std::int64_t i = 0; i < loss.message_count; ++i) {
+    const UrControllerMessage& message = loss.messages[static_cast<std::size_t>(i)];
+    add("%.3f s: message of the controller, level %d: %s\n", seconds(message.time_ns),
         static_cast<int>(message.level), message.text.data());
   }
-  for (std::size_t i = 0; i < rtde_.gap_count(); ++i) {
-    add("timestamp %.3f s: %.3f ms\n", rtde_.gap(i).timestamp_s,
-        static_cast<double>(rtde_.gap(i).gap_ns) * 1e-6);
+  add("the last %lld gaps between packages:\n", static_cast<long long>(loss.gap_count));
+  for (std::int64_t i = 0; i < loss.gap_count; ++i) {
+    const UrGap& gap = loss.gaps[static_cast<std::size_t>(i)];
+    add("timestamp %.3f s: %.3f ms\n", gap.timestamp_s, seconds(gap.gap_ns) * 1e3);
   }
-  return size;
+  return text;
 }
 
 }  // namespace instep

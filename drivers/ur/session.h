@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "drivers/ur/dashboard_link.h"
 #include "drivers/ur/packet.h"
@@ -66,6 +67,20 @@ struct UrSessionCounters {
   std::uint64_t takeovers = 0;  // by other hands or programs
 };
 
+// What led to a loss: the controller's last messages and the last gaps between packages, oldest
+// first.
+struct UrLoss {
+  std::int64_t time_ns = 0;
+  UrVersion version;
+  std::array<char, 256> cause{};  // what the session said of it
+  std::int64_t message_count = 0;
+  std::int64_t gap_count = 0;
+  std::array<UrControllerMessage, UrRtdeLink::kMessages> messages{};
+  std::array<UrGap, UrRtdeLink::kGaps> gaps{};
+};
+// As lines for people. Not for a real-time thread.
+std::string ur_loss_text(std::span<const std::uint8_t> bytes);
+
 class UrSession final : public Session {
  public:
   explicit UrSession(const UrSessionOptions& options = {});
@@ -84,7 +99,7 @@ class UrSession final : public Session {
   void consume(int channel, std::size_t bytes) override;
 
   LinkState state() const override;
-  // Valid until the next call.
+  // Valid until the next call. Also, where nothing is wrong, that the slider is somebody else's.
   const char* error() const override;
   // Names of fields that the controller does not have, separated by commas; empty when it has all.
   const char* missing() const { return missing_.data(); }
@@ -98,9 +113,10 @@ class UrSession final : public Session {
   // From the sending of a command to the package that says the program has seen it.
   const LatencyHistogram& round_trip() const { return round_trip_; }
 
-  // What led to a loss, as text: the controller's last messages and the last 200 gaps between
-  // packages. Answers how much of `out` it takes. Not for a real-time thread.
-  std::size_t write_report(std::span<char> out) const;
+  // A loss is when packages stay away or repeat themselves, the connection breaks, or the program
+  // does not live any more. What is kept: a UrLoss.
+  std::uint64_t loss_number() const override { return losses_; }
+  void save_loss(LinkLoss* loss) const override;
 
  private:
   static constexpr std::int64_t kLongAgo = INT64_MIN / 2;
@@ -145,6 +161,7 @@ class UrSession final : public Session {
   bool may_move() const;
   bool moves() const;
   void list_missing();
+  void keep_loss();
   const char* link_error() const;
   const char* arm_error() const;
   std::int64_t retry_pause_ns(std::int64_t attempt) const;
@@ -157,6 +174,9 @@ class UrSession final : public Session {
   std::int64_t now_ns_ = 0;
   bool was_ready_ = false;
   bool is_released_ = false;
+  bool is_whole_ = false;  // it has been ready since the last loss
+  std::uint64_t losses_ = 0;
+  UrLoss loss_;
   Trouble trouble_ = Trouble::kNone;
 
   // Channels

@@ -276,9 +276,15 @@ class UrSimulation final : public DeviceSimulation {
     for (const double q : robot.arm().q) text += formatted(" %.4f", q);
     text += " rad, speeds";
     for (const double qd : robot.arm().qd) text += formatted(" %.4f", qd);
+    text += formatted(" rad/s, %zu clients, %lld cut off\n", connections_.size(),
+                      static_cast<long long>(simulator_->cut_off()));
+    const auto age_ms = [&robot](std::int64_t tick) {
+      return 1e3 * static_cast<double>(tick) * robot.period_s();
+    };
     return text +
-           formatted(" rad/s, %zu clients, %lld cut off\n", connections_.size(),
-                     static_cast<long long>(simulator_->cut_off())) +
+           formatted("last motion %.0f ms after the last command that arrived, %.0f ms ago\n",
+                     age_ms(robot.moved_tick() - robot.input_tick()),
+                     age_ms(robot.ticks() - robot.moved_tick())) +
            last_words();
   }
 

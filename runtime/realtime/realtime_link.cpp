@@ -282,6 +282,11 @@ void RealtimeLink::note_sent() {
 }
 
 void RealtimeLink::publish(std::int64_t now_ns) {
+  if (session_.loss_number() != loss_.number) {
+    session_.save_loss(&loss_);
+    loss_.number = session_.loss_number();
+    lost_.write(loss_);
+  }
   if (now_ns < count_ns_) return;
   count_ns_ = now_ns + kCountNs;
   published_.write(counts());
@@ -356,6 +361,7 @@ void RealtimeLink::run() {
     publish(now_ns);
     state_.store(has_lost_guardian_ ? LinkState::kFailed : session_.state(),
                  std::memory_order_relaxed);
+    error_.store(session_.error(), std::memory_order_relaxed);
     if (is_last) break;
     next_ns = std::min(next_ns, next_attempt_ns());
     if (guardian_ != nullptr) next_ns = std::min(next_ns, beat_ns_);

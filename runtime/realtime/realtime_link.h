@@ -100,9 +100,13 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void wait_until(std::int64_t deadline_ns) override { sleep_until(deadline_ns); }
   bool next_packet(Packet* out) override;
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
+  // What the session says is wrong, which must be a literal then. Any thread.
+  const char* error() const { return error_.load(std::memory_order_relaxed); }
 
   // Of a run that goes on, as they were at most kCountNs ago; one thread.
   const LinkCounts& newest_counts();
+  // True, and *out overwritten, when the device was lost since the last true; one thread.
+  [[nodiscard]] bool newest_loss(LinkLoss* out) { return lost_.read(out); }
   // After stop().
   LinkCounts counts() const;
   const IoLatency& latency() const { return latency_; }
@@ -169,6 +173,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   LatestValue<Posted> command_;
   SpscRing<Packet, kPacketsMax> packets_;
   std::atomic<LinkState> state_{LinkState::kConnecting};
+  std::atomic<const char*> error_{""};
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> must_stand_{false};
   std::atomic<bool> has_ended_{false};
@@ -176,10 +181,12 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::atomic<int> priority_error_{kNotTriedYet};
   std::thread thread_;
   LatestValue<LinkCounts> published_;
+  LatestValue<LinkLoss> lost_;
   LinkCounts newest_counts_;  // the reader's
   // The loop's.
   std::int64_t known_packet_ns_ = 0;
   // The I/O thread's.
+  LinkLoss loss_;  // the last one published
   bool is_halted_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool has_lost_guardian_ = false;

@@ -95,6 +95,44 @@ TEST(UrSessionTest, InputPackagesThatCannotBeSentAreDroppedAndCounted) {
   EXPECT_TRUE(host.becomes_ready());
 }
 
+TEST(UrSessionTest, ASlowConsumerGetsTheNewestAndNoFloodOfMessages) {
+  // Its host looks twice a second for half a minute, with an emergency stop on the way.
+  UrOnSimulator host;
+  begin_to_move(host);
+  host.keeps_packets = true;
+  std::string last;
+  int texts = 0;
+  for (int i = 0; i < 60; ++i) {
+    host.is_host_alive = false;
+    host.run(500);
+    host.is_host_alive = true;
+    if (i == 20) host.robot().emergency_stop(true);
+    host.packets.clear();
+    host.run(2);
+    EXPECT_LE(host.packets.size(), UrRtdeLink::kBatchMax);
+    if (!host.packets.empty()) {
+      UrReadings readings;
+      ASSERT_TRUE(decode_ur_packet(host.packets.back().view(), &readings));
+      EXPECT_NEAR(readings.timestamp_s, host.robot().timestamp_s(), 0.02);
+    }
+    texts += host.session->error() != last ? 1 : 0;
+    last = host.session->error();
+  }
+  EXPECT_GT(host.session->rtde().counters().dropped, 1000U);
+  EXPECT_LT(texts, 30);
+}
+
+TEST(UrSessionTest, APackageIsNotParsedCompletely) {
+  // One of another size than the recipe's is counted and nobody sees it.
+  UrReadings readings;
+  std::array<std::uint8_t, kUrPacketBytes> bytes{};
+  encode_ur_packet(readings, bytes);
+  constexpr std::uint32_t kAll = (1U << kUrPacketFields) - 1U;
+  EXPECT_TRUE(decode_ur_package(bytes, kAll, &readings));
+  EXPECT_FALSE(decode_ur_package(std::span(bytes).first(bytes.size() - 1), kAll, &readings));
+  EXPECT_FALSE(decode_ur_package(bytes, kAll - 1U, &readings));
+}
+
 TEST(UrSessionTest, ReportsMissingTimestampNeverBecauseItAlwaysAsks) {
   UrOnSimulator host;
   ASSERT_TRUE(host.becomes_ready());
@@ -173,6 +211,17 @@ TEST(UrSessionTest, OlderFirmwareDoesNotKnowAnOutput) {
   EXPECT_EQ(controller.session.rtde().missing_fields(), 1U << 8);
 }
 
+TEST(UrSessionTest, AsksAControllerForNoMorePackagesThanItCanSend) {
+  for (const std::uint32_t major : {3U, 5U}) {
+    Controller controller({.frequency_hz = 500.0});
+    controller.say_version(major, 10);
+    EXPECT_EQ(controller.asked(), "O");
+    RtdeReader reader(std::span<const std::uint8_t>(controller.last).subspan(kRtdeHeaderBytes));
+    EXPECT_EQ(reader.f64(), major == 3 ? 125.0 : 500.0);
+    EXPECT_EQ(controller.session.rtde().period_ns(), major == 3 ? 8 * kMs : 2 * kMs);
+  }
+}
+
 TEST(UrSessionTest, TooOldFirmwareIsSaidAndNotTriedForEver) {
   Controller controller;
   controller.say_version(3, 4);
@@ -240,6 +289,9 @@ TEST(UrSessionTest, TheSliderBelongsToAFieldBus) {
   host.robot().set_fieldbus(true, true);
   ASSERT_TRUE(host.becomes_ready()) << host.session->error();
   EXPECT_FALSE(host.session->rtde().has_slider());
+  EXPECT_TRUE(
+      says(host, "the speed slider belongs to somebody else, most likely to an EtherNet/IP"))
+      << host.session->error();
   host.keep_posting(kMoving, 400);
   EXPECT_NEAR(host.speed(), 0.3, 1e-9);
 }
@@ -502,6 +554,20 @@ TEST(UrSessionTest, MeasuresTheWayThereAndBack) {
   EXPECT_LE(trip.quantile_ns(0.99), 17 * kMs);
 }
 
+TEST(UrSessionTest, AStreamOfSpeedsDoesNotStutterOnAnESeries) {
+  // The host commands every 40 ms and late now and then; the arm is instructed each 2 ms.
+  UrOnSimulator host({}, {.model = UrModel::kESeries});
+  begin_to_move(host);
+  for (int i = 0; i < 50; ++i) {
+    const int period_ms = i % 7 == 0 ? 55 : 40;
+    host.session->on_command(kMoving, host.now_ns());
+    for (int ms = 0; ms < period_ms; ++ms) {
+      host.run(1);
+      ASSERT_NEAR(host.speed(), 0.3, 1e-9) << i;
+    }
+  }
+}
+
 TEST(UrSessionTest, ADashboardThatIsSlowKeepsItsConnection) {
   UrDashboardLink dashboard;
   dashboard.on_connect();
@@ -551,14 +617,36 @@ TEST(UrSessionTest, ALossLeavesItsGapsAndMessages) {
   host.run(3000);
   host.robot().protective_stop("a wall");
   host.run(100);
-  std::array<char, 20'000> text{};
-  const std::string report(text.data(), host.session->write_report(text));
-  EXPECT_NE(report.find("controller 3.15.8.106339; protective stop"), std::string::npos);
-  EXPECT_NE(report.find("message, level 1: protective stop: a wall"), std::string::npos) << report;
-  EXPECT_EQ(host.session->rtde().gap_count(), 200U);
+  const auto report = [&] {
+    LinkLoss loss;
+    host.session->save_loss(&loss);
+    return ur_loss_text({loss.bytes.data(), loss.size});
+  };
+  EXPECT_EQ(host.session->loss_number(), 1U);
+  const std::string first = report();
+  EXPECT_NE(first.find("protective stop: look for its cause"), std::string::npos) << first;
+  EXPECT_NE(first.find("controller software 3.15.8.106339"), std::string::npos);
+  EXPECT_NE(first.find("level 1: protective stop: a wall"), std::string::npos) << first;
+  EXPECT_NE(first.find("the last 200 gaps"), std::string::npos);
   EXPECT_NEAR(static_cast<double>(host.session->rtde().gap(100).gap_ns), 8e6, 1e6);
-  std::array<char, 50> small{};
-  EXPECT_EQ(host.session->write_report(small), 50U);
+  // What comes after the loss does not drive out what led to it.
+  host.run(20'000);
+  EXPECT_EQ(report(), first);
+  EXPECT_EQ(host.session->loss_number(), 1U);
+  EXPECT_EQ(host.robot().unlock_protective_stop(), nullptr);
+  ASSERT_TRUE(host.becomes_ready());
+  host.run(1000);
+  host.simulator->set_link_faults({.is_stalled = true});
+  host.run(300);
+  EXPECT_EQ(host.session->loss_number(), 2U);
+  EXPECT_NE(report().find("does not answer on port 30004"), std::string::npos) << report();
+  host.simulator->set_link_faults({});
+  ASSERT_TRUE(host.becomes_ready());
+  host.run(1000);
+  host.simulator->reset_connections(0);
+  host.run(100);
+  EXPECT_EQ(host.session->loss_number(), 3U);
+  EXPECT_NE(report().find("has closed the connection"), std::string::npos) << report();
 }
 
 // ----- other hands

@@ -105,7 +105,7 @@ class StandIn:
             words += ["--updates", "200"] if "--updates" not in words else []
             words += ["--seconds", "1"] if "--rate" in words and "--seconds" not in words else []
         if words[:2] == ["study", "yardsticks"]:
-            words += ["--seeds", "1", "--episodes", "1"]
+            words += ["--seeds", "1"] + ([] if "--episodes" in words else ["--episodes", "1"])
         if words[:2] == ["study", "random-search"]:
             for option in ("--cells", "--seeds"):
                 if option in words:

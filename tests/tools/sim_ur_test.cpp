@@ -14,6 +14,10 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -192,6 +196,157 @@ TEST(SimUrCommand, IsOfOneRunAtATimeAndStandsWhenThatIsKilled) {
   const CommandResult next = run_command(train("next", "120"));
   EXPECT_EQ(next.exit_code, 0) << next;
   EXPECT_EQ(speed_at(address), 0.0);
+}
+
+// A simulator that takes words, and says what they make it say.
+class TalkingSimulator {
+ public:
+  explicit TalkingSimulator(const std::string& address) {
+    EXPECT_EQ(mkfifo((folder_ / "words").c_str(), 0600), 0);
+    simulator_.emplace(
+        std::vector<std::string>{"-c", "exec \"$0\" sim ur --address \"$1\" < \"$2\" > \"$3\"",
+                                 INSTEP_COMMAND, address, folder_ / "words", folder_ / "said"},
+        "/bin/sh");
+    words_ = open((folder_ / "words").c_str(), O_WRONLY | O_CLOEXEC);
+    EXPECT_GE(words_, 0);
+  }
+  ~TalkingSimulator() { close(words_); }
+  TalkingSimulator(const TalkingSimulator&) = delete;
+  TalkingSimulator& operator=(const TalkingSimulator&) = delete;
+
+  void say(const std::string& word) const {
+    const std::string line = word + '\n';
+    EXPECT_EQ(write(words_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  // How long the arm moved after the last command that reached it, ms, once it has stood for half a
+  // second.
+  double motion_after_command_ms() {
+    for (int i = 0; i < 1000; ++i) {
+      say("status");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      const std::string said = read_bytes(folder_ / "said");
+      const std::size_t at = said.rfind("last motion ");
+      double after_ms = 0.0;
+      double ago_ms = 0.0;
+      if (at != std::string::npos &&
+          std::sscanf(said.c_str() + at,
+                      "last motion %lf ms after the last command that arrived, %lf ms ago",
+                      &after_ms, &ago_ms) == 2 &&
+          ago_ms > 500.0) {
+        return after_ms;
+      }
+    }
+    ADD_FAILURE() << "the arm moves on";
+    return 1e9;
+  }
+
+ private:
+  TemporaryFolder folder_;
+  std::optional<RunningCommand> simulator_;
+  int words_ = -1;
+};
+
+// 40 ms, and v / a with 4 rad/s2, after the last command, as the simulator measures it: whichever
+// process of the run does not live any more. The v of a run is at most 0.3 rad/s.
+TEST(SimUrCommand, StandsInTimeWhenItsRunIsKilledOrFrozenOrCutOff) {
+  const std::string address = own_address();
+  constexpr double kMostMs = 40.0 + 1e3 * 0.3 / 4.0 + 1e-6;
+  const TemporaryFolder folder;
+  TalkingSimulator simulator(address);
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  const auto train = [&](const std::string& name) {
+    auto run = std::make_unique<RunningCommand>(
+        std::vector<std::string>{"train", "ur_reacher2", "--time", "real", "--set", "hidden=16",
+                                 "--device", address, "--steps", "100000", "--out", folder / name});
+    for (int i = 0; i < 1500 && speed_at(address) < 0.1; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_GE(speed_at(address), 0.0);
+    return run;
+  };
+  {
+    const auto run = train("killed");
+    run->send(SIGKILL);
+    EXPECT_LE(simulator.motion_after_command_ms(), kMostMs);
+  }
+  {
+    const auto run = train("frozen");
+    run->send(SIGSTOP);
+    EXPECT_LE(simulator.motion_after_command_ms(), kMostMs);
+    run->send(SIGCONT);
+    run->send(SIGINT);
+    EXPECT_EQ(run->wait().exit_code, 0);
+  }
+  {
+    const auto run = train("cut");
+    simulator.say("stall");
+    EXPECT_LE(simulator.motion_after_command_ms(), kMostMs);
+    // What led to the loss is in the run's folder.
+    std::string loss;
+    for (int i = 0; i < 500 && loss.empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::error_code error;
+      if (std::filesystem::exists(folder / "cut/link_loss.txt", error)) {
+        loss = read_bytes(folder / "cut/link_loss.txt");
+      }
+    }
+    EXPECT_NE(loss.find("controller software 3.15.8"), std::string::npos) << loss;
+    EXPECT_NE(loss.find("gaps between packages"), std::string::npos) << loss;
+    simulator.say("flow");
+    run->send(SIGINT);
+    EXPECT_EQ(run->wait().exit_code, 0);
+  }
+}
+
+TEST(SimUrCommand, HoldsARunWhoseProgramTheDashboardHasStopped) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                      address, "--steps", "100000", "--out", folder / "run"});
+  for (int i = 0; i < 1500 && speed_at(address) < 0.1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  const Socket dashboard(address, 29999);
+  dashboard.line();
+  dashboard.send_text("stop\n");
+  EXPECT_EQ(dashboard.line(), "Stopped\n");
+  for (int i = 0; i < 30; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (i >= 3) {
+      EXPECT_EQ(speed_at(address), 0.0) << i;
+    }
+  }
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  const auto summary = nlohmann::json::parse(read_bytes(folder / "run/summary.json"));
+  EXPECT_EQ(summary.at("real_time").at("holds").at("taken_over"), 1) << summary;
+  EXPECT_EQ(summary.at("real_time").at("ended_while"), "held");
+  EXPECT_NE(result.error.find(address + ": somebody else has ended the program"), std::string::npos)
+      << result;
+}
+
+// A controller whose script port is closed, by a firewall say, is found out before anything else.
+TEST(SimUrCommand, TellsAtTheStartWhichPortCannotBeReached) {
+  const std::string address = own_address();
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_port = htons(30004);
+  inet_pton(AF_INET, address.c_str(), &place.sin_addr);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&place), sizeof place), 0);
+  ASSERT_EQ(listen(listener, 8), 0);
+  const TemporaryFolder folder;
+  const CommandResult result = run_command({"train", "ur_reacher2", "--time", "real", "--device",
+                                            address, "--steps", "10", "--out", folder / "run"});
+  EXPECT_EQ(result.exit_code, 3) << result;
+  EXPECT_NE(result.error.find("(port 30002)"), std::string::npos) << result;
+  EXPECT_NE(result.error.find("Connection refused"), std::string::npos) << result;
+  close(listener);
 }
 
 TEST(SimUrCommand, TellsWhereNoControllerListens) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "command.h"
 #include "temporary_folder.h"
 #include "tools/library/error.h"
 
@@ -109,6 +110,37 @@ TEST(Yardsticks, ChecksItsRunsBeforeItComputes) {
   EXPECT_THROW(run_yardsticks(yardsticks), DataError);
   EXPECT_THROW(run_yardsticks({.episodes = 10'000, .seeds = 1000, .runs = {folder / "none"}}),
                UsageError);
+}
+
+TEST(Yardsticks, OfTheArmSayWhereARunLies) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  ASSERT_EQ(run_command({"train", "ur_reacher2", "--steps", "300", "--out", run}).exit_code, 0);
+  const CommandResult result = run_command(
+      {"study", "yardsticks", "--task", "ur_reacher2", "--episodes", "5", "--seeds", "1", run});
+  ASSERT_EQ(result.exit_code, 0) << result;
+  EXPECT_EQ(result.out.find("seed 0: P controller "), 0U) << result;
+  const std::size_t at = result.out.find(run + ": policy ");
+  ASSERT_NE(at, std::string::npos) << result;
+  double policy = 0.0;
+  double p_controller = 0.0;
+  double standing = 0.0;
+  double share = 0.0;
+  ASSERT_EQ(std::sscanf(result.out.c_str() + at + run.size(),
+                        ": policy %lf; P controller %lf, standing %lf; share of the way %lf",
+                        &policy, &p_controller, &standing, &share),
+            4)
+      << result;
+  EXPECT_GT(p_controller, 200.0);
+  EXPECT_LT(standing, 0.0);
+  EXPECT_NEAR(share, (policy - standing) / (p_controller - standing), 1e-3);
+  // The episodes are those of `eval`.
+  const CommandResult eval = run_command({"eval", run, "--episodes", "5", "--json"});
+  EXPECT_NEAR(nlohmann::json::parse(eval.last_line()).at("mean_return").get<double>(), policy,
+              0.06);
+  const CommandResult other = run_command({"study", "yardsticks", run});
+  EXPECT_EQ(other.exit_code, 2) << other;
+  EXPECT_NE(other.error.find("is not a run of create_mover"), std::string::npos) << other;
 }
 
 TEST(RandomSearch, RefusesAnotherPlanInTheSameFolder) {

@@ -422,10 +422,12 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yar
   random->callback([&] { action = [&] { return run_random_search(search); }; });
 
   CLI::App* measure = study->add_subcommand(
-      "yardsticks", "What create_mover is measured against: constant actions, a wall avoider");
-  is_text(measure->add_option("RUN", yardsticks.runs,
-                              "runs to be looked at, also with shuffled sensors"),
-          "RUN", "none");
+      "yardsticks", "What a robot's task is measured against: what needs no learning");
+  is_text(
+      measure->add_option("RUN", yardsticks.runs, "runs of the task, to be looked at beside them"),
+      "RUN", "none");
+  is_one_of(measure->add_option("--task", yardsticks.task, "whose runs they are"),
+            {"create_mover", "ur_reacher2"}, "create_mover");
   is_count(measure->add_option("--episodes", yardsticks.episodes, "of each seed, 1 to 10000"), 1,
            10'000, "10");
   is_count(measure->add_option("--seeds", yardsticks.seeds, "how many, from 0 on, 1 to 1000"), 1,

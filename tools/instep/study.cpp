@@ -13,6 +13,7 @@
 #include "runtime/policy.h"
 #include "tasks/create_mover/create_mover.h"
 #include "tasks/create_mover/wall_avoider.h"
+#include "tasks/ur_reacher2/ur_reacher2.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/report/run_record.h"
@@ -326,10 +327,10 @@ double run_return(const std::string& folder, int episodes, Sight sight,
 }
 
 // Everything that print_run() needs of a run: what is wrong with it is said before hours are spent.
-void check_run(const std::string& run) {
+void check_run(const std::string& run, const std::string& task) {
   require_run_folder(run);
   const RunConfig config = read_config_toml(run + "/config.toml");
-  if (config.task != "create_mover") throw UsageError(run + ": is not a create_mover run");
+  if (config.task != task) throw UsageError(run + ": is not a run of " + task);
   CheckpointFile checkpoint(config.settings.checkpoint_every);
   open_checkpoint(checkpoint, run, false);
   RunSession session(config);
@@ -351,10 +352,57 @@ void print_run(const std::string& run, int episodes) {
       run.c_str(), trained.value_or(std::nan("")), own, other_moments, other_sensors);
 }
 
+// ur_reacher2's P controller, and an arm that stands, in the evaluation episodes of a seed.
+struct ReacherYardsticks {
+  double p_controller = 0.0;
+  double standing = 0.0;
+};
+
+ReacherYardsticks reacher_yardsticks(Environment& world, std::uint64_t seed, int episodes) {
+  return {mean_return(world, seed, episodes,
+                      [](const double* observation, std::uint64_t, float* action) {
+                        ur_reacher2_p_controller(observation, action);
+                      }),
+          mean_return(world, seed, episodes, [](const double*, std::uint64_t, float* action) {
+            action[0] = action[1] = 0.0F;
+          })};
+}
+
+void print_reacher_run(const std::string& run, Environment& world, int episodes) {
+  const RunConfig config = read_config_toml(run + "/config.toml");
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, run, false);
+  RunSession session(config);
+  session.load(checkpoint, run + "/checkpoint");
+  const auto policy = session.agent().make_policy(false);
+  const double value = mean_return(
+      world, config.seed, episodes, [&](const double* seen, std::uint64_t step, float* action) {
+        std::copy_n(draw_action(*policy, kUrReacher2ActionDim, config.seed, step, seen),
+                    kUrReacher2ActionDim, action);
+      });
+  const ReacherYardsticks between = reacher_yardsticks(world, config.seed, episodes);
+  const double share = (value - between.standing) / (between.p_controller - between.standing);
+  std::printf("%s: policy %.1f; P controller %.1f, standing %.1f; share of the way %.3f\n",
+              run.c_str(), value, between.p_controller, between.standing, share);
+}
+
+int run_reacher_yardsticks(const YardstickOptions& options) {
+  const auto world = make_ur_reacher2();
+  for (int seed = 0; seed < options.seeds; ++seed) {
+    const ReacherYardsticks one =
+        reacher_yardsticks(*world, static_cast<std::uint64_t>(seed), options.episodes);
+    std::printf("seed %d: P controller %.1f, standing %.1f\n", seed, one.p_controller,
+                one.standing);
+  }
+  for (const std::string& run : options.runs) print_reacher_run(run, *world, options.episodes);
+  return kDone;
+}
+
 }  // namespace
 
 int run_yardsticks(const YardstickOptions& options) {
-  for (const std::string& run : options.runs) check_run(run);
+  for (const std::string& run : options.runs) check_run(run, options.task);
+  if (options.task == "ur_reacher2") return run_reacher_yardsticks(options);
   const auto world = make_create_mover();
   const double constant = print_grid(options, *world);
   double avoider = 0.0;

@@ -25,14 +25,18 @@ struct RandomSearchOptions {
 int run_random_search(const RandomSearchOptions& options);
 
 struct YardstickOptions {
-  int episodes = 10;              // of each seed
-  int seeds = 5;                  // from 0 on
-  std::vector<std::string> runs;  // create_mover runs, to be looked at with shuffled sensors
+  std::string task = "create_mover";  // or ur_reacher2
+  int episodes = 10;                  // of each seed
+  int seeds = 5;                      // from 0 on
+  std::vector<std::string> runs;      // of that task
 };
 
-// What create_mover is measured against: the best of 21 x 21 constant actions, whose grid is
-// printed, a hand-written avoider of walls, and each run's policy: as it is, with the light bumpers
-// of another moment shown at every step, and with its six light bumpers in another order.
+// What a task is measured against. What create_mover is measured against: the best of 21 x 21
+// constant actions, whose grid is printed, a hand-written avoider of walls, and each run's policy:
+// as it is, with the light bumpers of another moment shown at every step, and with its six light
+// bumpers in another order. What ur_reacher2 is: a Cartesian P controller and an arm that stands,
+// in the episodes that `eval` of a seed has; and where each run's policy lies between them in its
+// own seed's.
 int run_yardsticks(const YardstickOptions& options);
 
 }  // namespace instep

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "tools/library/error.h"
+#include "tools/library/run/run_folder.h"
 
 namespace instep {
 namespace {
@@ -63,6 +64,15 @@ int wait_for_connection(const PortOperations& port, int descriptor) {
 }
 
 // Answers an errno value, or 0.
+int open_channel(LinkChannel& channel) {
+  const int descriptor = channel.port.open(&channel.address);
+  if (descriptor < 0) return -descriptor;
+  channel.descriptor.reset(descriptor);
+  const int error = channel.port.claim(descriptor);
+  return error != 0 ? error : wait_for_connection(channel.port, descriptor);
+}
+
+// Answers an errno value, or 0.
 int try_to_open(const DriverInfo& driver, const std::string& name, OpenedDevice& opened) {
   const Transport& transport = *driver.channels[0].transport;
   if (transport.lock != nullptr) {
@@ -70,12 +80,21 @@ int try_to_open(const DriverInfo& driver, const std::string& name, OpenedDevice&
     if (lock < 0) return -lock;
     opened.lock.reset(lock);
   }
-  LinkChannel& first = opened.channels[0];
-  const int descriptor = transport.port.open(&first.address);
-  if (descriptor < 0) return -descriptor;
-  first.descriptor.reset(descriptor);
-  const int error = transport.port.claim(descriptor);
-  return error != 0 ? error : wait_for_connection(transport.port, descriptor);
+  return open_channel(opened.channels[0]);
+}
+
+// The channels beside the first are opened when the session wants them, which may be late: what is
+// wrong with one that it cannot do without is said at the start.
+void try_other_channels(const DriverInfo& driver, const std::string& device, OpenedDevice& opened) {
+  for (int i = 1; i < driver.channel_count; ++i) {
+    const DriverChannel& channel = driver.channels[static_cast<std::size_t>(i)];
+    if (channel.is_optional) continue;
+    const int error = open_channel(opened.channels[static_cast<std::size_t>(i)]);
+    if (error == 0) continue;
+    const std::string place =
+        channel.port != 0 ? " (port " + std::to_string(channel.port) + ')' : "";
+    throw IoError(channel.transport->trouble(channel_name(device, i), error) + place);
+  }
 }
 
 }  // namespace
@@ -96,7 +115,10 @@ OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
   const std::string name = channel_name(device, 0);
   for (;;) {
     const int error = try_to_open(driver, name, opened);
-    if (error == 0) return opened;
+    if (error == 0) {
+      try_other_channels(driver, device, opened);
+      return opened;
+    }
     opened.channels[0].descriptor.reset();
     opened.lock.reset();
     const bool may_wait = error == EBUSY && is_held_by_guardian(transport, name);
@@ -458,6 +480,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       voice_(voice),
       hands_(hands),
       sink_(sink),
+      folder_(folder),
       updates_before_(sink.updates_before),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
@@ -507,6 +530,8 @@ void RealTimeRun::poll() {
                  loop_.loop_priority_error(), loop_.learner_priority_error()});
   store_.take(device_.ticks());
   if (const int error = store_.take_error()) sink_.lost_record(sink_.self, error);
+  write_loss();
+  tell_trouble();
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
   overruns_.take(loop_.monitor());
@@ -518,6 +543,28 @@ void RealTimeRun::poll() {
                open_health_};
   sink_.checkpoint(sink_.self, step, measures_);
   loop_.release_snapshot();
+}
+
+// What keeps the robot from moving, as soon as its session knows; at most a line a second.
+void RealTimeRun::tell_trouble() {
+  constexpr std::int64_t kPauseNs = 1'000'000'000;
+  const char* const error = device_.link().error();
+  const std::int64_t now_ns = device_.link().now_ns();
+  if (error == told_error_ || now_ns - told_ns_ < kPauseNs) return;
+  told_error_ = error;
+  told_ns_ = now_ns;
+  if (*error != '\0') voice_.say("instep: --device " + device_.options().device + ": " + error);
+}
+
+// What led to the link's last loss, for whoever looks for its cause.
+void RealTimeRun::write_loss() {
+  const auto text = device_.driver().loss_text;
+  if (text == nullptr || !device_.link().newest_loss(&loss_)) return;
+  try {
+    write_file(folder_ + "/link_loss.txt", text({loss_.bytes.data(), loss_.size}));
+  } catch (const IoError& error) {
+    voice_.say(std::string("instep: warning: ") + error.what());
+  }
 }
 
 void RealTimeRun::stop() {

@@ -76,6 +76,7 @@ class RealTimeDevice {
   const RealtimeLink& link() const { return *link_; }
   Session& session() { return *session_; }
   RobotTask& robot_task() { return *task_.robot_task; }
+  const DriverInfo& driver() const { return *task_.driver; }
   RobotSignals& signals() { return signals_; }
   // Stops the robot, as Ctrl-C does. Any thread.
   void stop() {
@@ -239,6 +240,8 @@ class RealTimeRun {
 
  private:
   void add_update();
+  void write_loss();
+  void tell_trouble();
   void stop();
 
   Agent& agent_;
@@ -247,6 +250,10 @@ class RealTimeRun {
   Voice& voice_;
   const Hands& hands_;
   RunSink sink_;
+  std::string folder_;
+  LinkLoss loss_;
+  const char* told_error_ = "";
+  std::int64_t told_ns_ = 0;
   std::int64_t updates_before_ = 0;  // the learner thread's
   HealthSample open_health_;         // likewise, while there is no snapshot
   SnapshotMeasures measures_;
