@@ -113,10 +113,10 @@ def golden(path):
     return run
 
 
-def train(bench, name, path, environment=None, may_fall_back=False):
+def train(bench, name, path, *more_words, environment=None, may_fall_back=False):
     """The folder of a reference's run on that path."""
     out = bench.out()
-    words = [*train_words(bench.references[name]), "--backend", "cuda", "--path", path, "--out", out]
+    words = [*train_words(bench.references[name]), "--backend", "cuda", "--path", path, "--out", out, *more_words]
     bench.commands.instep(*words, environment=environment, may_fall_back=may_fall_back)
     return out
 
@@ -211,7 +211,8 @@ def fault(kind, launch, path):
         environment = {"INSTEP_LIBCUDA": bench.file("lib", FAULT), "INSTEP_CUDA_FAULT": f"{kind}:{launch}"}
         if stand_in:
             environment["LD_LIBRARY_PATH"] = os.path.dirname(os.path.abspath(stand_in))
-        out = train(bench, "short", path, environment, may_fall_back=True)
+        # A resident kernel is launched anew after each checkpoint, and is not sure to be launched otherwise.
+        out = train(bench, "short", path, "--set", "checkpoint_every=10", environment=environment, may_fall_back=True)
         with open(os.path.join(out, "summary.json"), encoding="utf-8") as file:
             summary = json.load(file)
         gpu = summary["gpu"]
