@@ -1,15 +1,16 @@
 #include "runtime/health.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace instep {
 namespace {
 
 constexpr int kEpisodesMin = 10;  // of a window that says something
-// Of the best mean return, lost: how a collapse was defined when ten-million-step runs of the
-// reference's settings were studied.
-constexpr double kFallenShare = 0.4;
+// Of what was gained, lost. AVG loses half of its return now and then and gets it back.
+constexpr double kFallenShare = 0.6;
+constexpr double kStandardErrors = 3.0;  // a smaller difference between two means may be chance
 constexpr std::int64_t kFallenEpisodes = 20;
 
 }  // namespace
@@ -31,12 +32,13 @@ std::string_view health_warning_name(HealthWarning warning) {
 std::string_view health_warning_text(HealthWarning warning) {
   switch (warning) {
     case kEntropyAtClamp:
-      return "the policy's variance stands at its limit: entropy_coef is too small or too large "
-             "for these rewards";
+      return "the policy's variance stands at its limit and the return does not rise: entropy_coef "
+             "is too small or too large for these rewards";
     case kFeaturesVanish:
       return "the features vanish: the step sizes are too large, or the observations hold nothing";
     case kUpdatesTooLarge:
-      return "single updates move the actor by more than a tenth of its length: lower actor_lr";
+      return "single updates move the actor by more than a tenth of its length and the return does "
+             "not rise: lower actor_lr";
     case kReturnFalls:
       return "the return has fallen well below its best: AVG often recovers by itself; the best "
              "weights are kept in best/";
@@ -69,14 +71,25 @@ void Health::add_episode(double episode_return) {
   if (episodes_ < kEpisodesMin) return;
   const auto count = std::min<std::int64_t>(episodes_, kWindow);
   double sum = 0.0;
+  double squares = 0.0;
   for (std::int64_t i = 0; i < count; ++i) sum += returns_[static_cast<std::size_t>(i)];
   const double mean = sum / static_cast<double>(count);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double apart = returns_[static_cast<std::size_t>(i)] - mean;
+    squares += apart * apart;
+  }
+  chance_ = kStandardErrors * std::sqrt(squares) / static_cast<double>(count);
+  if (!has_best_) first_mean_return_ = mean;
   if (!has_best_ || mean > best_mean_return_) {
     best_mean_return_ = mean;
     has_best_ = true;
     has_new_best_ = true;
   }
-  const bool has_fallen = best_mean_return_ - mean > kFallenShare * std::fabs(best_mean_return_);
+  // Measured by what was there to lose: where returns are costs, a good one is near zero.
+  const double gained = best_mean_return_ - first_mean_return_;
+  const double scale = std::max(gained, std::fabs(best_mean_return_));
+  const double lost = best_mean_return_ - mean;
+  const bool has_fallen = lost > kFallenShare * scale && lost > chance_;
   episodes_below_ = has_fallen ? episodes_below_ + 1 : 0;
 }
 
@@ -86,19 +99,39 @@ bool Health::take_new_best() {
   return result;
 }
 
-void Health::add_sample(const HealthSample& sample) {
+// Before there are enough episodes nothing is known, and nothing warned of.
+bool Health::shows_learning() const {
+  if (episodes_ < 2 * kEpisodesMin) return true;
+  if (episodes_below_ >= kFallenEpisodes) return false;
+  return best_mean_return_ - first_mean_return_ > chance_;
+}
+
+void Health::add_sample(const HealthSample& sample, std::int64_t step) {
   double& largest = memory_.largest_feature_norm;
   largest = std::max(largest, sample.actor_feature_norm);
   const double vanishing = std::max(1e-12, 1e-6 * largest);
   warnings_ = 0;
-  if (sample.clamped_share > 0.5) warnings_ |= kEntropyAtClamp;
+  std::uint32_t& clamped = memory_.clamped;
+  std::uint32_t& too_large = memory_.too_large;
+  constexpr std::uint32_t kNewest = (1U << kSamples) - 1;
+  clamped = (clamped << 1 | (sample.clamped_share > 0.5 ? 1U : 0U)) & kNewest;
+  too_large = (too_large << 1 | (sample.actor_update_ratio > 0.1 ? 1U : 0U)) & kNewest;
+  const auto are_most = [](std::uint32_t samples) { return 2 * std::popcount(samples) > kSamples; };
+  if (!shows_learning() && are_most(clamped)) warnings_ |= kEntropyAtClamp;
+  if (!shows_learning() && are_most(too_large)) warnings_ |= kUpdatesTooLarge;
   if (sample.ticks > 0 &&
       std::min(sample.actor_feature_norm, sample.critic_feature_norm) < vanishing) {
     warnings_ |= kFeaturesVanish;
   }
-  if (sample.actor_update_ratio > 0.1) warnings_ |= kUpdatesTooLarge;
   if (episodes_below_ >= kFallenEpisodes) warnings_ |= kReturnFalls;
-  memory_.warnings_ever |= warnings_;
+  ++memory_.samples;
+  memory_.newest_step = step;
+  for (std::size_t i = 0; i < memory_.counts.size(); ++i) {
+    if ((warnings_ & (1U << i)) == 0) continue;
+    WarningCount& count = memory_.counts[i];
+    if (count.samples++ == 0) count.first_step = step;
+    count.last_step = step;
+  }
 }
 
 }  // namespace instep

@@ -31,10 +31,12 @@ HealthSample joined(const HealthSample& earlier, const HealthSample& later);
 
 // Conditions worth a word to the user; bits of Health::warnings().
 enum HealthWarning : std::uint32_t {
-  kEntropyAtClamp = 1,   // more than half of the log variances stand at the clamp
+  kEntropyAtClamp = 1,   // more than half of the log variances stand at the clamp (*)
   kFeaturesVanish = 2,   // a feature norm below 1e-6 of the largest seen, or below 1e-12
-  kUpdatesTooLarge = 4,  // a step moves the actor by more than a tenth of its own length
+  kUpdatesTooLarge = 4,  // a step moves the actor by more than a tenth of its own length (*)
   kReturnFalls = 8,      // the last hundred episodes return much less than the best hundred did
+  // (*) in most of the newest samples, and only while the return shows nothing of learning:
+  // learners that do well have such moments, too.
 };
 inline constexpr int kHealthWarnings = 4;
 
@@ -44,10 +46,21 @@ std::string_view health_warning_name(HealthWarning warning);
 // One line for the user: what was seen and what usually helps.
 std::string_view health_warning_text(HealthWarning warning);
 
+// How often a warning stood in a run, and when.
+struct WarningCount {
+  std::int64_t samples = 0;
+  std::int64_t first_step = 0;  // of the first of these samples
+  std::int64_t last_step = 0;   // of the newest
+};
+
 // What Health cannot know again from a run's episodes.
 struct HealthMemory {
-  std::uint32_t warnings_ever = 0;
+  std::int64_t samples = 0;                            // in all
+  std::int64_t newest_step = 0;                        // of the newest
+  std::array<WarningCount, kHealthWarnings> counts{};  // by the warning's bit
   double largest_feature_norm = 0.0;
+  std::uint32_t clamped = 0;  // of the newest samples, a bit each
+  std::uint32_t too_large = 0;
 };
 
 // Judges what was gathered and how episodes went. Nothing here allocates; one thread.
@@ -55,11 +68,10 @@ class Health {
  public:
   // After each episode.
   void add_episode(double episode_return);
-  // Updates the warnings.
-  void add_sample(const HealthSample& sample);
+  // Updates the warnings. `step`: of the run.
+  void add_sample(const HealthSample& sample, std::int64_t step);
 
   std::uint32_t warnings() const { return warnings_; }  // now
-  std::uint32_t warnings_ever() const { return memory_.warnings_ever; }
   const HealthMemory& memory() const { return memory_; }
   void remember(const HealthMemory& memory) { memory_ = memory; }
 
@@ -68,14 +80,20 @@ class Health {
   double best_mean_return() const { return best_mean_return_; }
   bool has_best() const { return has_best_; }
 
+  // So many of the newest samples must agree before they warn.
+  static constexpr int kSamples = 10;
   static constexpr int kWindow = 100;  // episodes; fewer count as a window once there are ten
 
  private:
+  bool shows_learning() const;
+
   HealthMemory memory_;
 
   std::array<double, kWindow> returns_{};
   std::int64_t episodes_ = 0;
+  double first_mean_return_ = 0.0;  // of the first window that says something
   double best_mean_return_ = 0.0;
+  double chance_ = 0.0;  // what a mean of the window may be off by
   bool has_best_ = false;
   bool has_new_best_ = false;
   std::int64_t episodes_below_ = 0;

@@ -69,8 +69,14 @@ class HandBuilt {
 std::uint32_t warnings_after_tick(Health& health, const HandBuilt& hand_built) {
   HealthSampler sampler;
   sampler.add_tick(hand_built.learner());
-  health.add_sample(sampler.sample(hand_built.learner()));
+  health.add_sample(sampler.sample(hand_built.learner()), 0);
   return health.warnings();
+}
+
+// As many as must agree.
+std::uint32_t warnings_after_samples(Health& health, const HandBuilt& hand_built) {
+  for (int i = 0; i < Health::kSamples - 1; ++i) warnings_after_tick(health, hand_built);
+  return warnings_after_tick(health, hand_built);
 }
 
 void add_episodes(Health& health, int count, double episode_return) {
@@ -128,7 +134,7 @@ TEST(Health, ASampleWithoutTicksIsFiniteAndWarnsOfNothing) {
   const HandBuilt hand_built;
   Health health;
   const HealthSample sample = HealthSampler().sample(hand_built.learner());
-  health.add_sample(sample);
+  health.add_sample(sample, 0);
   EXPECT_EQ(sample.ticks, 0);
   EXPECT_EQ(sample.entropy, 0.0);
   EXPECT_EQ(sample.actor_feature_norm, 0.0);
@@ -138,13 +144,60 @@ TEST(Health, ASampleWithoutTicksIsFiniteAndWarnsOfNothing) {
 TEST(Health, WarnsOfMoreThanHalfOfTheLogVariancesAtEitherClamp) {
   HandBuilt hand_built;
   Health health;
+  add_episodes(health, 20, 1.0);  // that show nothing of learning
   hand_built.set_policy({-20.0F, 0.0F}, {0.0F, 0.0F}, 0.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U);
   hand_built.set_policy({-20.0F, 2.0F}, {0.0F, 0.0F}, 0.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), kEntropyAtClamp);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), kEntropyAtClamp);
   hand_built.set_policy({-19.0F, 1.9F}, {0.0F, 0.0F}, 0.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
-  EXPECT_EQ(health.warnings_ever(), kEntropyAtClamp);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U);
+}
+
+// A moment is none: most of the newest samples must agree.
+TEST(Health, ASingleSampleWarnsOfNothing) {
+  HandBuilt hand_built;
+  Health health;
+  add_episodes(health, 20, 1.0);
+  warnings_after_samples(health, hand_built);
+  hand_built.set_policy({-20.0F, 2.0F}, {0.0F, 0.0F}, 0.0F);
+  hand_built.fill_actor(1.0F, 2.0F);
+  for (int i = 0; i < Health::kSamples / 2; ++i) {
+    EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  }
+  EXPECT_EQ(warnings_after_tick(health, hand_built), kEntropyAtClamp | kUpdatesTooLarge);
+}
+
+TEST(Health, WhatLearnsIsNotWarnedOfItsStepsOrItsVariance) {
+  HandBuilt hand_built;
+  hand_built.set_policy({-20.0F, 2.0F}, {0.0F, 0.0F}, 0.0F);
+  hand_built.fill_actor(1.0F, 2.0F);
+  Health health;
+  add_episodes(health, 10, 1.0);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U) << "too few episodes to know";
+  add_episodes(health, 100, 200.0);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U);
+  // What it has lost again it may have lost by them.
+  add_episodes(health, 100, 1.0);
+  EXPECT_EQ(warnings_after_samples(health, hand_built),
+            kEntropyAtClamp | kUpdatesTooLarge | kReturnFalls);
+}
+
+TEST(Health, CountsHowOftenItWarnedAndWhen) {
+  HandBuilt hand_built;
+  hand_built.set_feature_norms(1.0F, 0.0F);
+  Health health;
+  HealthSampler sampler;
+  sampler.add_tick(hand_built.learner());
+  const HealthSample vanishing = sampler.sample(hand_built.learner());
+  health.add_sample({}, 1000);
+  health.add_sample(vanishing, 2000);
+  health.add_sample({}, 3000);
+  health.add_sample(vanishing, 4000);
+  const WarningCount& count = health.memory().counts[1];
+  EXPECT_EQ(health.memory().samples, 4);
+  EXPECT_EQ(count.samples, 2);
+  EXPECT_EQ(count.first_step, 2000);
+  EXPECT_EQ(count.last_step, 4000);
 }
 
 TEST(Health, WarnsOfVanishingFeaturesOfEitherNetwork) {
@@ -159,41 +212,42 @@ TEST(Health, WarnsOfVanishingFeaturesOfEitherNetwork) {
   // Small is what is small beside what has been.
   hand_built.set_feature_norms(0.5F, 10.0F);
   EXPECT_EQ(warnings_after_tick(health, hand_built), kFeaturesVanish);
-  EXPECT_EQ(health.warnings_ever(), kFeaturesVanish);
+  EXPECT_EQ(health.memory().counts[1].samples, 2);
 }
 
 TEST(Health, WarnsOfAStepBeyondATenthOfTheWeights) {
   HandBuilt hand_built;
   Health health;
+  add_episodes(health, 20, 1.0);  // that show nothing of learning
   hand_built.fill_actor(0.91F, 1.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U);
   hand_built.fill_actor(0.89F, 1.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), kUpdatesTooLarge);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), kUpdatesTooLarge);
   hand_built.fill_actor(1.0F, 1.0F);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  EXPECT_EQ(warnings_after_samples(health, hand_built), 0U);
 }
 
 TEST(Health, WarnsOfAReturnThatStaysFarBelowItsBest) {
   const HandBuilt hand_built;
   Health health;
   add_episodes(health, Health::kWindow, 100.0);
-  // Forty of a hundred: the mean is 60, a loss of 0.4. From the next one on it is below.
-  add_episodes(health, 40 + 19, 0.0);
+  // Sixty of a hundred: the mean is 40, a loss of 0.6. From the next one on it is below.
+  add_episodes(health, 60 + 19, 0.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
   add_episodes(health, 1, 0.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
   add_episodes(health, Health::kWindow, 90.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
-  EXPECT_EQ(health.warnings_ever(), kReturnFalls);
+  EXPECT_EQ(health.memory().counts[3].samples, 1);
 }
 
 TEST(Health, AFallOfNegativeReturnsIsAFall) {
   const HandBuilt hand_built;
   Health health;
   add_episodes(health, Health::kWindow, -100.0);
-  add_episodes(health, 200, -130.0);
-  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
   add_episodes(health, 200, -150.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
+  add_episodes(health, 200, -170.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
 }
 

@@ -270,6 +270,51 @@ class Pages:
             stand_in.note("looked up")
 
 
+# Figures of README.md, and where each stands with its command, date and machine.
+FIGURES = {
+    "17 us": ("docs/performance.md", "| half_cheetah (17, 6) | 17.2 |"),
+    "1,670 us": ("docs/performance.md", "1671 (97x)"),
+    "3,500 us": ("docs/batch_algorithms.md", "takes 3.5 ms of processor time"),
+    "115 to 740 us": ("docs/performance.md", "115 to 740 us"),
+    "1.5 MB": ("docs/performance.md", "one block of 1.50 MB (half_cheetah)"),
+    "114 MB": ("docs/batch_algorithms.md", "| sac, buffer 1,000,000 | 113.6 MB |"),
+    "558 +- 10": ("docs/results.md", "| hopper | 5 | 558 +- 10 |"),
+    "2713, 1481, 2601": ("docs/results.md", "2713, 1481 and 2601"),
+}
+
+
+def wrong_figures(source):
+    """Figures of README.md that do not stand on the page they come from, or not in its table any more."""
+    readme = (source / "README.md").read_text()
+    return [f"README.md: {figure!r} does not stand in {page}" for figure, (page, text) in FIGURES.items()
+            if figure not in readme or text not in (source / page).read_text()]
+
+
+def hopper_mean(source):
+    """Of docs/results/hopper_1m.csv: the mean over seeds of the windows of the last 100,000 steps."""
+    seeds = {}
+    for line in (source / "docs/results/hopper_1m.csv").read_text().splitlines()[1:]:
+        run, step, value = line.split(",")
+        if int(step) > 900_000:
+            seeds.setdefault(run, []).append(float(value))
+    return sum(sum(windows) / len(windows) for windows in seeds.values()) / len(seeds)
+
+
+def unlinked_pages(source):
+    """Pages that README.md or docs/README.md does not lead to."""
+    readme, index = (source / "README.md").read_text(), (source / "docs/README.md").read_text()
+    for page in sorted((source / "docs").glob("*.md")):
+        if page.name != "README.md" and f"({page.name})" not in index:
+            yield f"docs/README.md has no link to {page.name}"
+        if f"(docs/{page.name})" not in readme:
+            yield f"README.md has no link to docs/{page.name}"
+    for page in (source / "README.md", *sorted((source / "docs").glob("*.md"))):
+        prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
+            if not (page.parent / target).exists():
+                yield f"{page.name}: the link to {target} leads nowhere"
+
+
 def main(command, source, scratch):
     if "libmujoco" not in subprocess.run(["ldd", command], capture_output=True, text=True).stdout:
         print("this build has no MuJoCo, which most of the commands need")
@@ -286,6 +331,9 @@ def main(command, source, scratch):
     names = re.findall(r"^  (\w+) ", help_text.split("Commands:")[-1].split("Options:")[0], re.MULTILINE)
     assert len(names) >= 15, help_text
     pages.failures += [f"no page shows instep {name}" for name in names if f"instep {name}" not in text]
+    pages.failures += [*wrong_figures(source), *unlinked_pages(source)]
+    if abs(hopper_mean(source) - 558) > 10:
+        pages.failures.append(f"README.md: hopper returns {hopper_mean(source):.0f} in docs/results/hopper_1m.csv")
     counts = (scratch / ".counts").read_text().splitlines()
     print(f"{len(files)} pages, {pages.lines} lines: {counts.count('run')} commands run, {counts.count('looked up')} looked "
           f"up, {len(pages.failures)} failed")

@@ -2,7 +2,8 @@
 """No report is wider than the screen that shows it, whatever its runs are called.
 
 report_width_test.py INSTEP FOLDER [REPORT...]: makes runs and their reports in the folder, lays each out in a
-browser at the width of a phone and of a desk, and compares how wide it is. Exits with 77 without Chromium.
+browser at the width of a phone and of a desk, and compares how wide it is. What each looks like stays in the folder, as
+screens/NAME-WIDTH.png. Exits with 77 without Chromium.
 """
 
 import html
@@ -64,9 +65,16 @@ def make_reports(instep, root):
     interrupted(resumed, instep, "train", "--resume", resumed)
     half_done = root / ("seeds_" + LONG)
     interrupted(half_done / "s1", *train, "--seeds", "0..2", "--jobs", 3, "--steps", 10**9, "--out", half_done)
-    reports = [one / "report.html", other / "report.html", resumed / "report.html", half_done / "report.html"]
+    learner = root / ("iac_" + LONG)
+    run(*train, "--steps", 20000, "--algo", "iac", "--out", learner)
+    longer = root / ("ten_times_" + LONG)
+    run(*train, "--steps", 200000, "--seed", 3, "--out", longer)
+    short = root / ("one_episode_" + LONG)
+    run(instep, "train", "create_mover", "--set", "hidden=8", "--steps", 60, "--out", short)
+    reports = [short / "report.html", one / "report.html", other / "report.html", resumed / "report.html", half_done / "report.html"]
     reports += [folder / "report.html" for folder in (changed, drawn) if (folder / "report.html").exists()]
     for name, runs in {"seeds": [one, one], "different": [one, other], "lengths": [one, other, resumed],
+                       "learners": [one, learner], "ten_times": [one, longer], "half_done": [half_done],
                        "tasks": [one, other, resumed, half_done / "s0", half_done / "s1"]}.items():
         report = root / f"{name}.html"
         run(instep, "report", *runs, "--out", report)
@@ -85,6 +93,23 @@ def widths_of(chromium, page, reports):
                             capture_output=True, text=True, timeout=240)
     found = re.search(r'<pre id="widths">(.+?)</pre>', result.stdout, re.DOTALL)
     return found.group(1).split("\n") if found else None
+
+
+def keep_screens(chromium, root, reports):
+    """A picture of each report at each width, to be looked at. A browser's window has a least width; a frame has none."""
+    screens = root / "screens"
+    screens.mkdir()
+    for report in reports:
+        name = "_".join(report.relative_to(root).with_suffix("").parts)
+        text = html.escape(report.read_text(encoding="utf-8"), quote=True)
+        for width in WIDTHS:
+            page = root / "screen.html"
+            page.write_text(f"<!doctype html><meta charset=utf-8><body style='margin:0'>{FRAME.format(width=width, page=text)}",
+                            encoding="utf-8")
+            subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={max(width + 20, 500)},2450",
+                            "--virtual-time-budget=2000", f"--screenshot={screens / f'{name}-{width}.png'}",
+                            f"file://{page}"], capture_output=True, timeout=120)
+    return len(list(screens.glob("*.png")))
 
 
 def main():
@@ -107,6 +132,9 @@ def main():
             text += ": scrolls sideways, by " + ", ".join(wide)
         print(text)
     assert len(widths) == len(reports) * len(WIDTHS)
+    kept = keep_screens(chromium, root, reports)
+    print(f"{kept} pictures kept in {root / 'screens'}")
+    assert kept == len(reports) * len(WIDTHS), kept
     return 1 if wrong else 0
 
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -220,6 +221,59 @@ TEST_F(TypedInput, JsonIsAlone) {
     EXPECT_TRUE(nlohmann::json::parse(result.out).is_object());
     EXPECT_NE(result.error, "") << "the words are not gone";
   }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The next step is said
+
+TEST(NextStep, AfterARunIsToLookAtWhatItLearnt) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "a run";  // a name that a shell must be told as one word
+  const CommandResult result =
+      run_command({"train", "dot_reacher", "--steps", "900", "--set", "hidden=4", "--out", out});
+  EXPECT_THAT(result.out,
+              HasSubstr("next: " + std::string(INSTEP_COMMAND) + " eval '" + out + "'\n"));
+  EXPECT_THAT(result.out, HasSubstr("report: " + out + "/report.html\n"));
+}
+
+TEST(NextStep, AfterCtrlCIsToGoOn) {
+  const TemporaryFolder folder;
+  RunningCommand running(
+      {"train", "dot_reacher", "--steps", "1G", "--set", "hidden=4", "--out", folder / "run"});
+  std::error_code error;
+  for (int i = 0; i < 5000 && !std::filesystem::exists(folder / "run/episodes.csv", error); ++i) {
+    usleep(2000);
+  }
+  usleep(100'000);
+  running.send(SIGINT);
+  const CommandResult result = running.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_THAT(result.out, HasSubstr("go on with: " + std::string(INSTEP_COMMAND) +
+                                    " train --resume " + (folder / "run") + "\n"));
+}
+
+TEST(NextStep, AfterSeedsWithoutAFolderIsOneReportOfAll) {
+  const TemporaryFolder here;
+  const std::string command = "cd " + here.path() + " && " + INSTEP_COMMAND +
+                              " train dot_reacher --steps 9 --set hidden=4 --seeds 2";
+  const CommandResult result = RunningCommand({"-c", command}, "/bin/bash").wait();
+  EXPECT_THAT(result.out, testing::ContainsRegex(
+                              "one report of all: [^ ]*instep report runs/dot_reacher/[^ ]*-s0 "
+                              "runs/dot_reacher/[^ ]*-s1\n"));
+}
+
+TEST(NextStep, AfterAStudyIsToTrainWithItsBest) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "study";
+  const CommandResult result = run_command({"study", "random-search", "create_mover", "--cells",
+                                            "1", "--seeds", "1", "--steps", "3000", "--out", out});
+  ASSERT_EQ(result.exit_code, 0) << result;
+  EXPECT_THAT(result.out,
+              HasSubstr("next: instep train create_mover --config " + out + "/best.toml\n"));
+  EXPECT_EQ(run_command({"train", "create_mover", "--config", out + "/best.toml", "--steps", "9",
+                         "--out", folder / "run"})
+                .exit_code,
+            0);
 }
 
 // Names of the commands that --help lists.

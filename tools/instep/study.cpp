@@ -219,6 +219,8 @@ int run_random_search(const RandomSearchOptions& options) {
     toml += key + " = " + value.get<std::string>() + '\n';
   }
   write_file(options.out + "/best.toml", toml);
+  std::printf("next: instep train %s --config %s/best.toml\n", options.task.c_str(),
+              options.out.c_str());
   return worst;
 }
 

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "runtime/health.h"
 #include "tools/instep/train_seeds.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
@@ -188,7 +187,21 @@ std::string ended_while_text(const RunSummary& summary) {
   return ", robot at the end: " + *summary.real_time->ended_while;
 }
 
-void print_summary(const RunSummary& summary, bool json) {
+// What to type next.
+void print_next(const RunSummary& summary, const TrainOptions& options) {
+  const std::string program = options.words.empty() ? "instep" : options.words.front();
+  if (summary.ended == "interrupted") {
+    std::vector<std::string> words = {program, "train", "--resume", summary.out};
+    if (options.time == "real") {
+      words.insert(words.end(), {"--time", "real", "--device", options.device});
+    }
+    std::printf("go on with: %s\n", shell_text(words).c_str());
+  } else if (summary.ended == "done") {
+    std::printf("next: %s\n", shell_text({program, "eval", summary.out}).c_str());
+  }
+}
+
+void print_summary(const RunSummary& summary, const TrainOptions& options) {
   char speed[64] = "";
   if (summary.steps_per_second > 0.0) {
     std::snprintf(speed, sizeof speed, "%.0f steps/s, ", summary.steps_per_second);
@@ -198,12 +211,8 @@ void print_summary(const RunSummary& summary, bool json) {
               static_cast<long long>(summary.episodes), speed,
               number_text(summary.mean_return_last_eighth).c_str(),
               ended_while_text(summary).c_str());
-  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
-    const auto warning = static_cast<HealthWarning>(bit);
-    for (const std::string& name : summary.warnings) {
-      if (name != health_warning_name(warning)) continue;
-      std::printf("seen during the run: %s\n", std::string(health_warning_text(warning)).c_str());
-    }
+  for (const std::string& warning : warning_texts(summary)) {
+    std::printf("warning: %s; docs/reading_the_plots.md says more\n", warning.c_str());
   }
   for (const std::string& loss : summary.losses) {
     std::printf("not exactly the algorithm: %s\n", loss.c_str());
@@ -214,7 +223,8 @@ void print_summary(const RunSummary& summary, bool json) {
     std::printf("left out, as it could not be written to its end: %s\n", file.c_str());
   }
   if (has_report) std::printf("report: %s/report.html\n", summary.out.c_str());
-  if (json) print_json(short_summary(summary));
+  print_next(summary, options);
+  if (options.json) print_json(short_summary(summary));
 }
 
 }  // namespace
@@ -226,6 +236,22 @@ int exit_code(const RunSummary& summary) {
 }
 
 namespace {
+
+// A robot's run takes as long as its world does.
+void print_duration(const RunConfig& config, const TrainOptions& options) {
+  const std::int64_t made =
+      options.resume.empty() ? 0 : checkpoint_step(options.resume + "/checkpoint").value_or(0);
+  const TaskInfo& task = require_task(config.task);
+  const auto steps = static_cast<double>(std::max<std::int64_t>(0, config.steps - made));
+  const double minutes = steps * task.period_s / 60.0;
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "%.0f steps of %.0f ms take %.*f min; homing before each episode comes on top, and "
+                "the time left that is shown from then on has it in",
+                steps, task.period_s * 1e3, minutes < 10.0 ? 1 : 0, minutes);
+  std::printf("%s\n", text);
+  std::fflush(stdout);
+}
 
 // Whether nothing is left to do, and the run's own summary and report tell of its end. Then they
 // stand as they are: to write them anew would leave out how fast the run was.
@@ -247,7 +273,7 @@ bool is_finished(const RunConfig& config, const TrainOptions& options) {
   require_same_run(checkpoint, path, config);
   std::printf("already finished (%lld steps); pass a larger --steps to go on\n",
               static_cast<long long>(config.steps));
-  print_summary(*record.summary, options.json);
+  print_summary(*record.summary, options);
   return true;
 }
 
@@ -295,6 +321,7 @@ int run_train(const TrainOptions& options) {
                                                      .core = options.core});
   }
   if (is_resumed && is_finished(config, options)) return kDone;
+  if (is_real) print_duration(config, options);
   if (!options.init.empty()) open_init(options.init, config);
   if (!folder) folder = make_run_folder(options.out, config);
   const RunSummary summary = TrainingRun(config, folder->path,
@@ -305,7 +332,7 @@ int run_train(const TrainOptions& options) {
                                  .run();
   device.reset();
   let_signals_end(exit_code(summary));
-  print_summary(summary, options.json);
+  print_summary(summary, options);
   return exit_code(summary);
 }
 

@@ -87,6 +87,15 @@ void print_advice(const TrainOptions& options, const SeedsResult& result,
   for (const std::string& command : commands) std::printf("  %s\n", command.c_str());
 }
 
+// How to see runs side by side that share no folder.
+void print_report_command(const TrainOptions& options, const SeedsResult& result) {
+  std::vector<std::string> words = {program(options), "report"};
+  for (const SeedState& seed : result.seeds) {
+    if (seed.progress != SeedProgress::kNotStarted) words.push_back(seed.folder);
+  }
+  if (words.size() > 3) std::printf("one report of all: %s\n", shell_text(words).c_str());
+}
+
 // One report of all that can be read. Answers the worst exit code of what could not.
 int write_seeds_report(const SeedsResult& result, const std::string& parent) {
   int worst = kDone;
@@ -122,6 +131,7 @@ int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::s
   std::printf("%s, %lld of %zu seeds done: %s\n", plan.config.task.c_str(),
               static_cast<long long>(result.done), result.seeds.size(), mean_text(result).c_str());
   const int worst = write_seeds_report(result, parent);
+  if (parent.empty()) print_report_command(options, result);
   print_advice(options, result, parent);
   if (options.json) {
     print_json(to_json(result, plan.config, parent));

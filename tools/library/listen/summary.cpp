@@ -76,13 +76,20 @@ std::vector<HistogramRow> histogram_rows(const LatencyHistogram& histogram) {
   return rows;
 }
 
-std::vector<std::string> warning_names(std::uint32_t warnings) {
-  std::vector<std::string> names;
-  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
-    if ((warnings & bit) != 0)
-      names.emplace_back(health_warning_name(static_cast<HealthWarning>(bit)));
+// Those that stood at the end, or in a tenth of the run's samples: what passed is none. A fall that
+// was made up for is none either.
+std::vector<WarningRow> warning_rows(const HealthMemory& health) {
+  std::vector<WarningRow> rows;
+  for (std::size_t i = 0; i < health.counts.size(); ++i) {
+    const WarningCount& count = health.counts[i];
+    const bool stands = count.last_step == health.newest_step;
+    const auto warning = static_cast<HealthWarning>(1U << i);
+    const bool is_frequent = warning != kReturnFalls && 10 * count.samples >= health.samples;
+    if (count.samples == 0 || (!stands && !is_frequent)) continue;
+    rows.push_back({std::string(health_warning_name(warning)), count.samples, health.samples,
+                    count.first_step, count.last_step});
   }
-  return names;
+  return rows;
 }
 
 // What became of the GPU; none for other backends, unless an earlier part of the run lost one.
@@ -138,7 +145,8 @@ RunSummary summarize(const RunFacts& facts) {
   summary.steps_per_second = facts.steps_per_second;
   summary.dropped_updates = static_cast<std::uint64_t>(drops.updates);
   summary.dropped_transitions = static_cast<std::uint64_t>(drops.transitions);
-  summary.warnings = warning_names(facts.warnings);
+  summary.warnings_seen = warning_rows(facts.health);
+  for (const WarningRow& row : summary.warnings_seen) summary.warnings.push_back(row.warning);
   summary.backend = facts.config.backend;
   summary.path = facts.config.path;
   summary.gpu = gpu_summary(facts.config.backend, facts.gpu);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/control_loop.h"
+#include "runtime/health.h"
 #include "runtime/settings.h"
 #include "tools/library/report/run_summary.h"
 
@@ -68,9 +69,9 @@ struct RunFacts {
   const LoopLatency* latency = nullptr;
   std::size_t snapshot_bytes = 0;
   const SpeedRecord* speed = nullptr;
-  std::uint32_t warnings = 0;  // HealthWarning bits, of the whole run
-  std::string folder;          // its episodes.csv is read for the mean return
-  std::string command;         // as it was typed
+  HealthMemory health;  // of the whole run
+  std::string folder;   // its episodes.csv is read for the mean return
+  std::string command;  // as it was typed
   std::optional<RealTimeSummary> real_time;
 };
 

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string_view>
 
-#include "runtime/health.h"
 #include "runtime/latency_histogram.h"
 #include "tools/library/report/episode_picture.h"
 #include "tools/library/report/text.h"
@@ -19,6 +18,7 @@ namespace {
 // ---- Curves ----
 
 constexpr std::size_t kDotsMax = 600;
+constexpr std::size_t kFewDots = 10;
 constexpr std::size_t kCurvePoints = 300;
 
 // When the world changed, where it did within the run.
@@ -43,8 +43,12 @@ std::string learning_curve(const ReportedRun& run) {
   std::vector<Point> shown = dots;
   shown.insert(shown.end(), curve.begin(), curve.end());
   chart.y = axis_around(shown, 5);
-  chart.marks =
-      path_mark("dots", dots_path(chart, dots)) + path_mark("line", line_path(chart, curve));
+  // Few are shown as what they are, above a line that is hardly a mean of any.
+  const bool are_few = dots.size() <= kFewDots;
+  const std::string line = path_mark("line", line_path(chart, curve));
+  chart.marks = are_few ? line : "";
+  chart.marks += path_mark(are_few ? "dots strong" : "dots", dots_path(chart, dots));
+  if (!are_few) chart.marks += line;
   chart.caption = dots.size() == run.returns.size()
                       ? "Each dot is an episode."
                       : concat({"Each dot is an episode; ", count_text(dots.size()), " of ",
@@ -287,14 +291,8 @@ std::string ended_text(const std::string& ended) {
 // What the health of the learner gave warning of, in words; nothing where it gave none.
 std::string warnings_text(const RunSummary& summary) {
   std::string text;
-  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
-    const auto warning = static_cast<HealthWarning>(bit);
-    for (const std::string& name : summary.warnings) {
-      if (name != health_warning_name(warning)) continue;
-      text += concat({text.empty() ? "" : "<br/>", escape(health_warning_text(warning))});
-    }
-  }
-  return text;
+  for (const std::string& each : warning_texts(summary)) text += escape(each) + "<br/>";
+  return text.empty() ? "" : text + "What each means: docs/reading_the_plots.md, Warnings";
 }
 
 // "yes", or "no: 3 ticks found the learner at work, ...".
@@ -520,6 +518,26 @@ std::optional<double> loop_seconds(const ReportedRun& run) {
   return usable(seconds) && seconds > 0 ? std::optional(seconds) : std::nullopt;
 }
 
+// How far the trunk is above the middle of the other limbs, in millimetres; below it is negative.
+double height_of_trunk(const RecordedEpisode::Frame& frame) {
+  constexpr std::size_t kEnds = 4;  // numbers of a limb; the trunk is the first
+  if (frame.ends_mm.size() <= kEnds) return 0.0;
+  double sum = 0.0;
+  for (std::size_t i = kEnds; i < frame.ends_mm.size(); i += 2) sum += frame.ends_mm[i + 1];
+  const double trunk = 0.5 * (frame.ends_mm[1] + frame.ends_mm[3]);
+  return trunk - 2.0 * sum / static_cast<double>(frame.ends_mm.size() - kEnds);
+}
+
+// Whether it turned over and moved on like that for most of the time.
+bool is_on_its_back(const RecordedEpisode& episode) {
+  const auto is_over = [](const RecordedEpisode::Frame& frame) {
+    return height_of_trunk(frame) < 0.0;
+  };
+  const auto over = std::count_if(episode.frames.begin(), episode.frames.end(), is_over);
+  return height_of_trunk(episode.frames.front()) > 0.0 &&
+         2 * over > static_cast<std::ptrdiff_t>(episode.frames.size());
+}
+
 // The robot at work, where the task has a body.
 std::string episode_figure(const ReportedRun& run) {
   if (!run.record->recorded_episode) return "";
@@ -529,6 +547,11 @@ std::string episode_figure(const ReportedRun& run) {
                                 number_text(episode.episode_return), "</b> in ",
                                 fixed(static_cast<double>(episode.length), 0), " steps"});
   if (episode.terminated) caption += ", then it fell";
+  if (is_on_its_back(episode)) {
+    caption +=
+        ". It moves on its back: a known gait where the reward asks for speed alone; other seeds "
+        "run on their feet";
+  }
   caption += episode.is_whole ? concat({". All ", duration_text(shown_s), " are shown."})
                               : concat({". The first ", duration_text(shown_s), " are shown."});
   return concat(

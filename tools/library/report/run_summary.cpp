@@ -1,5 +1,8 @@
 #include "tools/library/report/run_summary.h"
 
+#include <algorithm>
+
+#include "runtime/health.h"
 #include "tools/library/json_fields.h"
 
 namespace instep {
@@ -31,6 +34,15 @@ template <Is<SpeedRow> S, typename Visit>
 void each_field(S& s, Visit&& visit) {
   visit("step", s.step);
   visit("steps_per_second", s.steps_per_second);
+}
+
+template <Is<WarningRow> S, typename Visit>
+void each_field(S& s, Visit&& visit) {
+  visit("warning", s.warning);
+  visit("samples", s.samples);
+  visit("of", s.of);
+  visit("first_step", s.first_step);
+  visit("last_step", s.last_step);
 }
 
 template <Is<GpuSummary> S, typename Visit>
@@ -115,6 +127,7 @@ void each_field(S& s, Visit&& visit) {
   visit("dropped_updates", s.dropped_updates);
   visit("dropped_transitions", s.dropped_transitions);
   visit("warnings", s.warnings);
+  visit("warnings_seen", s.warnings_seen);
   visit("missed_deadlines", s.missed_deadlines);
   visit("losses", s.losses);
   visit("exact", s.exact);
@@ -167,6 +180,27 @@ RunSummary summary_from_json(const nlohmann::json& json) {
   RunSummary summary;
   decode_fields(json, "", summary);
   return summary;
+}
+
+std::vector<std::string> warning_texts(const RunSummary& summary) {
+  std::vector<std::string> texts;
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    const auto warning = static_cast<HealthWarning>(bit);
+    const std::string name(health_warning_name(warning));
+    if (std::find(summary.warnings.begin(), summary.warnings.end(), name) ==
+        summary.warnings.end()) {
+      continue;
+    }
+    std::string text(health_warning_text(warning));
+    for (const WarningRow& row : summary.warnings_seen) {
+      if (row.warning != name) continue;
+      text += " (in " + std::to_string(row.samples) + " of " + std::to_string(row.of) +
+              " samples, from step " + std::to_string(row.first_step) + " to " +
+              std::to_string(row.last_step) + ")";
+    }
+    texts.push_back(text);
+  }
+  return texts;
 }
 
 std::vector<std::string> losses_of(const RunSummary& summary) {

@@ -37,6 +37,15 @@ struct SpeedRow {
   double steps_per_second = 0.0;  // since the row before
 };
 
+// A warning of Health's, how often it stood, and when.
+struct WarningRow {
+  std::string warning;
+  std::int64_t samples = 0;  // in which it stood
+  std::int64_t of = 0;       // in all
+  std::int64_t first_step = 0;
+  std::int64_t last_step = 0;
+};
+
 // What became of the GPU.
 struct GpuSummary {
   std::string device;
@@ -122,7 +131,8 @@ struct RunSummary {
   double steps_per_second = 0.0;  // of the loop alone
   std::uint64_t dropped_updates = 0;
   std::uint64_t dropped_transitions = 0;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings;  // names
+  std::vector<WarningRow> warnings_seen;
   std::uint64_t missed_deadlines = 0;
   // What was lost of learning, in words; empty when every transition was learnt from as the
   // algorithm has it.
@@ -156,6 +166,10 @@ nlohmann::json to_json(const OverrunSummary& overruns);
 // Reads what to_json() wrote, of this version or an earlier one. Throws DataError naming what is
 // not as it must be.
 RunSummary summary_from_json(const nlohmann::json& json);
+
+// "TEXT (in 12 of 100 samples, from step 34000 to 90000)" for each warning; of a summary of an
+// earlier version without how often.
+std::vector<std::string> warning_texts(const RunSummary& summary);
 
 // What was lost of learning, from the summary's counters.
 std::vector<std::string> losses_of(const RunSummary& summary);

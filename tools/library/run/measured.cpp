@@ -12,7 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "it is little-endian");
 
-constexpr std::uint32_t kVersion = 1;  // whoever changes Measured raises it
+constexpr std::uint32_t kVersion = 2;  // whoever changes Measured raises it
 constexpr char kMagic[8] = {'I', 'N', 'S', 'T', 'E', 'P', 'M', 'S'};
 constexpr std::int64_t kPageBytes = 4096;
 constexpr std::size_t kSlots = 2;

@@ -377,7 +377,7 @@ void TrainingRun::finish_episode(const EpisodeRecord& episode) {
 // One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
 void TrainingRun::add_events(const HealthSample& newest, std::int64_t step, std::int64_t now_ns) {
   const HealthSample health = joined(point_.health, newest);
-  health_.add_sample(health);
+  health_.add_sample(health, step);
   std::array<Scalar, EventFile::kScalarsMax> scalars;
   std::size_t count = 0;
   const auto add = [&](std::string_view tag, double value) {
@@ -587,7 +587,7 @@ RunSummary TrainingRun::summary() {
   facts.speed = &whole_->speed;
   facts.folder = folder_;
   facts.command = command_;
-  facts.warnings = health_.warnings_ever();
+  facts.health = health_.memory();
   facts.real_time = real_time_;
   RunSummary result = summarize(facts);
   result.left_out = left_out_;

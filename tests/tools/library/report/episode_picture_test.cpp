@@ -151,6 +151,24 @@ TEST(EpisodePicture, StandsInTheReportOfARun) {
   EXPECT_NE(with.find("prefers-reduced-motion"), std::string::npos);
 }
 
+// A trunk above its legs at first, and below them from then on.
+TEST(EpisodePicture, ARobotOnItsBackIsSaidToBe) {
+  RunRecord record;
+  record.path = "a";
+  RecordedEpisode& episode = record.recorded_episode.emplace();
+  episode.frame_period_s = 0.1;
+  episode.limbs = {{50, false}, {40, false}};
+  const std::vector<int> upright = {-500, 600, 500, 600, 0, 600, 0, 50};
+  const std::vector<int> over = {-500, 100, 500, 100, 0, 100, 0, 600};
+  for (int i = 0; i < 6; ++i) episode.frames.push_back({100 * i, i < 2 ? upright : over});
+  constexpr const char* kSaid = "It moves on its back";
+  EXPECT_NE(render_report({&record, 1}).find(kSaid), std::string::npos);
+  for (auto& frame : episode.frames) frame.ends_mm = upright;
+  EXPECT_EQ(render_report({&record, 1}).find(kSaid), std::string::npos);
+  for (auto& frame : episode.frames) frame.ends_mm = over;  // an arm that hangs, say
+  EXPECT_EQ(render_report({&record, 1}).find(kSaid), std::string::npos);
+}
+
 TEST(EpisodePicture, EveryRobotIsSeenWholeAndSmall) {
   for (const char* task : kRobots) {
     SCOPED_TRACE(task);

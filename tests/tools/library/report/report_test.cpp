@@ -403,7 +403,7 @@ TEST(Report, ServesRunsWithHardlyAnEpisode) {
   const std::string one = render(record_of(0, {episode(90, 12.5)}));
   expect_sound_page(one);
   EXPECT_THAT(one, HasSubstr("one episode has ended, with a return of <b>12.50</b>"));
-  EXPECT_EQ(count_of(one, "class=\"dots\""), 1U);
+  EXPECT_EQ(count_of(one, "class=\"dots strong\""), 1U);
   const std::string two = render(record_of(0, {episode(400, 1), episode(500, 2)}));
   EXPECT_THAT(
       two, HasSubstr("the return went from <b>1</b> (first episode) to <b>2</b> (last episode)"));

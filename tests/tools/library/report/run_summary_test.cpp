@@ -26,6 +26,7 @@ RunSummary summary_of_everything() {
   summary.steps = 7;
   summary.mean_return = -1.25;
   summary.warnings = {"features vanish"};
+  summary.warnings_seen = {{"features vanish", 12, 100, 34'000, 90'000}};
   summary.gpu = GpuSummary{"a GPU", 1, 20, 0.5, "an error"};
   summary.update_us = Percentiles{1.0, 2.0, 3.0, 4.0};
   summary.update_histogram = {{36.0, 900}};
@@ -46,6 +47,17 @@ TEST(RunSummary, IsReadAsItWasWritten) {
   const nlohmann::json nothing = to_json(RunSummary());
   EXPECT_FALSE(nothing.contains("real_time")) << "on simulated time";
   EXPECT_EQ(to_json(summary_from_json(nothing)), nothing);
+}
+
+TEST(RunSummary, SaysHowOftenItWarnedAndSinceWhen) {
+  RunSummary summary = summary_of_everything();
+  const std::string text = warning_texts(summary).at(0);
+  EXPECT_NE(text.find("(in 12 of 100 samples, from step 34000 to 90000)"), std::string::npos)
+      << text;
+  summary.warnings_seen.clear();  // of an earlier version
+  EXPECT_EQ(warning_texts(summary).at(0).find("samples"), std::string::npos);
+  summary.warnings.clear();
+  EXPECT_TRUE(warning_texts(summary).empty());
 }
 
 // As an earlier version of the program wrote it.
