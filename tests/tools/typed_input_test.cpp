@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -220,6 +221,37 @@ TEST_F(TypedInput, JsonIsAlone) {
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result;
     EXPECT_TRUE(nlohmann::json::parse(result.out).is_object());
     EXPECT_NE(result.error, "") << "the words are not gone";
+  }
+}
+
+// A terminal of 60 columns. A longer line would begin a new one each time that it is rewritten.
+TEST(Terminal, LinesFitIt) {
+  const TemporaryFolder folder;
+  const std::string train = std::string(INSTEP_COMMAND) +
+                            " train create_mover --steps 30k --set hidden=4 --out " +
+                            (folder / "run") + " >" + (folder / "words");
+  for (const std::string& command : {train, std::string(INSTEP_COMMAND) + " tasks",
+                                     std::string(INSTEP_COMMAND) + " settings hopper",
+                                     std::string(INSTEP_COMMAND) + " help eval"}) {
+    SCOPED_TRACE(command);
+    const CommandResult result =
+        RunningCommand({"-c", "unset COLUMNS; script -qec 'stty cols 60; " + command +
+                                  "' /dev/null </dev/null"},
+                       "/bin/bash")
+            .wait();
+    ASSERT_EQ(result.exit_code, 0) << result;
+    std::string text = result.out;
+    std::replace(text.begin(), text.end(), '\r', '\n');
+    std::istringstream lines(text);
+    int count = 0;
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t escape = line.find("\x1b[K");
+      if (escape != std::string::npos) line.erase(escape);
+      if (line.starts_with("Usage: ") || line.starts_with("  instep ")) continue;  // to be copied
+      EXPECT_LE(line.size(), 60U) << line;
+      count += line.empty() ? 0 : 1;
+    }
+    EXPECT_GE(count, 1);
   }
 }
 

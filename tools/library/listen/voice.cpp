@@ -14,6 +14,7 @@
 
 #include "runtime/realtime/spsc_ring.h"
 #include "runtime/realtime/thread.h"
+#include "tools/library/output.h"
 
 namespace instep {
 namespace {
@@ -34,6 +35,15 @@ struct Text {
 };
 
 constexpr std::size_t kLineBytesMax = 1024;
+
+// The longest beginning of a line that leaves room for its last parts (" | held"): what is wrong
+// must be seen on a narrow terminal, too, where a longer line could not be written over. 0 columns:
+// as it is.
+std::size_t columns_of_head(std::string_view line, std::size_t tail_begin, std::size_t columns) {
+  const std::size_t tail = line.size() - tail_begin;
+  if (columns == 0 || line.size() < columns) return tail_begin;
+  return tail + 1 < columns ? std::min(tail_begin, columns - 1 - tail) : 0;
+}
 
 }  // namespace
 
@@ -131,7 +141,12 @@ void Voice::Mouth::take() {
   }
   if (has_shown_) {
     if (is_on_terminal_) put("\r");
-    put(shown_.view());
+    const std::string_view line = shown_.view();
+    const std::size_t columns = is_on_terminal_ ? terminal_columns(descriptor_) : 0;
+    const std::size_t tail = std::min(line.find(" | "), line.size());
+    const std::size_t head = columns_of_head(line, tail, columns);
+    put(line.substr(0, head));
+    put(line.substr(tail, columns == 0 ? line.size() : columns - 1));
     put(is_on_terminal_ ? "\x1b[K" : "\n");
     is_line_open_ = is_on_terminal_;
     has_shown_ = false;
