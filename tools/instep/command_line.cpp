@@ -565,7 +565,9 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
     if (each->get_positional() || each->get_group().empty()) continue;
     for (const std::string& name : each->get_lnames()) names.push_back("--" + name);
   }
-  return printable(word) + ": was not expected" + meant_by(word, command_words(command), names);
+  std::string words;
+  for (const std::string& each : extra) words += (words.empty() ? "" : " ") + printable(each);
+  return words + ": was not expected" + meant_by(word, command_words(command), names);
 }
 
 // Everything that options write to. The action reads it after the parser is gone.
