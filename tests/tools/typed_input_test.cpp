@@ -53,6 +53,9 @@ const Typed kTyped[] = {
     {{"eval", "RUN", "--episodes", "2_0"}, 0, "over 20 episodes"},
     {{"profile", "dot_reacher", "--updates", "1k", "--set", "hidden=4"}, 0, "1000 updates"},
     {{"profile", "dot_reacher", "--rate", "fast"}, 2, "--rate: must be a number of 1 to 10000"},
+    {{"profile", "dot_reacher", "--rate", "67", "--backend", "cuda-emulated"},
+     2,
+     "with --rate the CPU learns beside the loop"},
     // Seeds
     {train({"--seeds", "2", "--steps", "9", "--set", "hidden=4"}), 0, "2 of 2 seeds done"},
     {train({"--seeds", "3-4", "--steps", "9", "--set", "hidden=4"}), 0, "seed 4 "},

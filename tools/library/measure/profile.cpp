@@ -144,12 +144,17 @@ int run_profile(const ProfileOptions& options) {
   if (options.rate_hz > 0.0 && options.schedule == Schedule::kThroughput) {
     throw UsageError("--schedule throughput is for simulated time; leave it out with --rate");
   }
-  if (options.rate_hz > 0.0) require_core(options.core);
+  const bool is_real = options.rate_hz > 0.0;
+  if (is_real) require_core(options.core);
+  if (is_real && options.backend != "auto" && options.backend != "cpu") {
+    throw UsageError("--backend " + options.backend +
+                     ": with --rate the CPU learns beside the loop; leave one of them out");
+  }
   install_stop_handler();
   RunConfig config = config_of(options);
-  const double period_s =
-      options.rate_hz > 0.0 ? 1.0 / options.rate_hz : require_task(config.task).period_s;
-  const BackendChoice choice = choose_backend(options.backend, options.path, config.settings);
+  const double period_s = is_real ? 1.0 / options.rate_hz : require_task(config.task).period_s;
+  const BackendChoice choice =
+      choose_backend(is_real ? "cpu" : options.backend, options.path, config.settings);
   config.path = choice.path;
   if (options.agents > 0) return profile_agents(options, config, choice);
 
@@ -210,7 +215,7 @@ int run_profile(const ProfileOptions& options) {
   if (const std::string text = disturbance_text(taken); !text.empty()) {
     std::printf("%s: p99.9 and max are theirs as much as the program's\n", text.c_str());
   }
-  if (options.rate_hz > 0.0 && !is_stop_requested()) {
+  if (is_real && !is_stop_requested()) {
     result.update(profile_in_real_time(config, {options.rate_hz, options.seconds, options.core}));
   }
   if (options.json) print_json(result);
