@@ -200,6 +200,17 @@ TEST_F(TypedInput, IsAnswered) {
   }
 }
 
+TEST(Runs, AreLookedForWhereTheyAreMade) {
+  const TemporaryFolder here;
+  const std::string command = "cd " + here.path() + " && " + INSTEP_COMMAND +
+                              " train dot_reacher --steps 9 --set hidden=4 && " + INSTEP_COMMAND +
+                              " eval dot_reacher";
+  const CommandResult result = RunningCommand({"-c", command}, "/bin/bash").wait();
+  EXPECT_EQ(result.exit_code, 2) << result;
+  EXPECT_THAT(result.error,
+              HasSubstr("dot_reacher: no such folder; did you mean runs/dot_reacher?"));
+}
+
 // With --json standard output is one JSON object and nothing else.
 TEST_F(TypedInput, JsonIsAlone) {
   const std::string run = *folder_ / "runs/a/run";

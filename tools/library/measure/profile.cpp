@@ -152,6 +152,10 @@ int run_profile(const ProfileOptions& options) {
   }
   install_stop_handler();
   RunConfig config = config_of(options);
+  if (is_real && !config.settings.algorithm->can_learn_apart) {
+    throw UsageError("--rate: " + std::string(config.settings.algorithm->name) +
+                     " cannot learn apart from the loop; leave it out");
+  }
   const double period_s = is_real ? 1.0 / options.rate_hz : require_task(config.task).period_s;
   const BackendChoice choice =
       choose_backend(is_real ? "cpu" : options.backend, options.path, config.settings);

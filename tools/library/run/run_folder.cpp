@@ -32,9 +32,13 @@ void require_run_folder(const std::string& folder) {
   if (std::filesystem::exists(folder + "/config.toml", error)) return;
   if (std::filesystem::exists(folder + "/episodes.csv", error)) return;
   if (error) throw_io_error(folder, "cannot be looked into: " + error.message());
-  throw UsageError(folder + (std::filesystem::exists(folder, error)
-                                 ? ": is not a run's folder: no run was started in it"
-                                 : ": no such folder; give a run's folder"));
+  if (std::filesystem::exists(folder, error)) {
+    throw UsageError(folder + ": is not a run's folder: no run was started in it");
+  }
+  const std::string below_runs = "runs/" + folder;  // where a run goes that was given no folder
+  const bool is_there = std::filesystem::exists(below_runs, error);
+  throw UsageError(folder + ": no such folder" +
+                   (is_there ? "; did you mean " + below_runs + "?" : "; give a run's folder"));
 }
 
 RunFolder take_run_folder(const std::string& folder) {
