@@ -153,9 +153,13 @@ int run_settings(const std::string& task, const std::string& algorithm, bool jso
   if (!algorithm.empty()) settings.choose(*find_algorithm(algorithm));
   if (!task.empty()) apply_task_defaults(settings, require_task(task));
   const AlgorithmInfo& info = *settings.algorithm;
-  std::printf("%s: %s%s%s\n", std::string(info.name).c_str(), std::string(info.summary).c_str(),
-              task.empty() ? "" : "; defaults of ", task.c_str());
-  std::printf("%-25s %-9s %s\n", "key", "default", "meaning (what is allowed)");
+  print_wrapped(std::string(info.name) + ": " + std::string(info.summary) +
+                    (task.empty() ? "" : "; defaults of " + task),
+                0);
+  char heading[96];
+  std::snprintf(heading, sizeof heading, "%-25s %-9s %s", "key", "default",
+                "meaning (what is allowed)");
+  print_wrapped(heading, 36);
   nlohmann::json rows = nlohmann::json::array();
   for (const Setting* setting : all_settings(info)) {
     const std::string name(setting->name);
