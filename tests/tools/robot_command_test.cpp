@@ -309,7 +309,7 @@ TEST(RobotCommand, SaysThatTheRobotIsLostAndRepeatsWhatWasBefore) {
   const CommandResult result = run.wait();
   EXPECT_EQ(result.exit_code, 3) << result;
   EXPECT_NE(result.error.find("does not show that it stands"), std::string::npos) << result;
-  EXPECT_NE(result.out.find("robot at the end: link lost"), std::string::npos) << result;
+  EXPECT_NE(result.error.find("robot at the end: link lost"), std::string::npos) << result;
   EXPECT_NE(result.error.find("link lost: waiting up to 10 min"), std::string::npos) << result;
   const CommandResult replay = run_command({"replay", folder / "run/record"});
   EXPECT_EQ(replay.exit_code, 0) << replay;

@@ -493,7 +493,7 @@ TEST(Verify, SaysHowManyNumbersItCompared) {
   EXPECT_EQ(json.at("compared"), json.at("files").at(0).at("compared"));
   const auto compared = json.at("compared").get<std::int64_t>();
   EXPECT_EQ(compared, 7888);  // counted from the shapes in the file's header
-  EXPECT_NE(result.out.find(std::to_string(compared) + " numbers"), std::string::npos) << result;
+  EXPECT_NE(result.error.find(std::to_string(compared) + " numbers"), std::string::npos) << result;
 }
 
 TEST(Verify, JsonHasThePromisedKeys) {

@@ -367,7 +367,7 @@ TEST(Hands, EndAMeasurementThatSaysWhatIsMissing) {
     command.send(SIGINT);
     const CommandResult result = command.wait();
     EXPECT_EQ(result.exit_code, 0) << result;
-    EXPECT_NE(result.out.find("stopped"), std::string::npos) << result;
+    EXPECT_NE(result.error.find("stopped"), std::string::npos) << result;
     const auto json = nlohmann::json::parse(result.last_line());
     EXPECT_EQ(json.at("is_partial"), words.size() == 5) << "the last one's updates were all made";
   }
