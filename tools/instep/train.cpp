@@ -243,12 +243,14 @@ void print_duration(const RunConfig& config, const TrainOptions& options) {
       options.resume.empty() ? 0 : checkpoint_step(options.resume + "/checkpoint").value_or(0);
   const TaskInfo& task = require_task(config.task);
   const auto steps = static_cast<double>(std::max<std::int64_t>(0, config.steps - made));
-  const double minutes = steps * task.period_s / 60.0;
+  const double seconds = steps * task.period_s;
+  const bool is_long = seconds >= 120.0;
   char text[256];
   std::snprintf(text, sizeof text,
-                "%.0f steps of %.0f ms take %.*f min; homing before each episode comes on top, and "
+                "%.0f steps of %.0f ms take %.0f %s; homing before each episode comes on top, and "
                 "the time left that is shown from then on has it in",
-                steps, task.period_s * 1e3, minutes < 10.0 ? 1 : 0, minutes);
+                steps, task.period_s * 1e3, is_long ? seconds / 60.0 : seconds,
+                is_long ? "min" : "s");
   std::printf("%s\n", text);
   std::fflush(stdout);
 }
