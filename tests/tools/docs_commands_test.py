@@ -215,6 +215,7 @@ class Pages:
             task = out.split("/")[1]
             subprocess.run([self.command, "train", task, "--steps", "1000", "--out", out], cwd=self.home, check=True,
                            capture_output=True)
+        self.prepared = set(os.listdir(self.home))
 
     def simulate(self, words):
         """Starts a simulated robot and waits until it is there."""
@@ -223,7 +224,14 @@ class Pages:
         running.stdout.readline()
         return running
 
+    def forget_last_page(self):
+        """What another page's commands have made; pages may use the same names."""
+        for name in set(os.listdir(self.home)) - self.prepared - {".counts"}:
+            path = self.home / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
     def paste(self, page):
+        self.forget_last_page()
         lines = list(shell_lines(page.read_text()))
         self.lines += len(lines)
         for line in lines:
@@ -300,19 +308,28 @@ def hopper_mean(source):
     return sum(sum(windows) / len(windows) for windows in seeds.values()) / len(seeds)
 
 
+def links_of(page):
+    """The files that a page leads to."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [page.parent / target for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose)]
+
+
 def unlinked_pages(source):
-    """Pages that README.md or docs/README.md does not lead to."""
-    readme, index = (source / "README.md").read_text(), (source / "docs/README.md").read_text()
+    """Pages that README.md does not lead to, over others or at once, and links that lead nowhere."""
+    reached, waiting = set(), [source / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        for target in links_of(page):
+            if target.exists():
+                waiting.append(target)
+            else:
+                yield f"{page.name}: the link to {target.name} leads nowhere"
     for page in sorted((source / "docs").glob("*.md")):
-        if page.name != "README.md" and f"({page.name})" not in index:
-            yield f"docs/README.md has no link to {page.name}"
-        if f"(docs/{page.name})" not in readme:
-            yield f"README.md has no link to docs/{page.name}"
-    for page in (source / "README.md", *sorted((source / "docs").glob("*.md"))):
-        prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
-            if not (page.parent / target).exists():
-                yield f"{page.name}: the link to {target} leads nowhere"
+        if page.resolve() not in reached:
+            yield f"README.md does not lead to docs/{page.name}"
 
 
 def main(command, source, scratch):
