@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <functional>
+#include <numeric>
 #include <set>
 
 #include "tools/library/error.h"
@@ -46,24 +47,26 @@ class GoldenSet {
  private:
   void add_inputs();
   void add_steps();
-  void add_networks(const std::string& prefix, const std::string& suffix, const GoldenTensor& like);
+  void add_networks(const std::string& prefix, const GoldenTensor& like);
+  void add_final_networks(const std::string& suffix, const GoldenTensor& like);
   void add_final();
 
   const GoldenLearner& learner_;
-  bool is_large_;
+  bool is_second_layer_large_;
   std::vector<GoldenTensor> tensors_;
 };
 
 GoldenSet::GoldenSet(const GoldenLearner& learner) : learner_(learner) {
   const std::int64_t hidden = learner.shape.hidden_dim;
-  is_large_ =
-      hidden * std::max<std::int64_t>(hidden, learner.shape.observation_dim) > kSmallLayerWeights;
+  is_second_layer_large_ = hidden * hidden > kSmallLayerWeights;
   add_inputs();
-  add_networks("init/", "", {.use = GoldenUse::kInput});
+  add_networks("init/", {.use = GoldenUse::kInput, .type = "F32"});
   add_steps();
-  add_networks("grad1/", "", {.group = is_large_ ? "the gradients of the first update" : ""});
+  const bool is_large =
+      is_second_layer_large_ || hidden * learner.shape.observation_dim > kSmallLayerWeights;
+  if (!is_large) add_networks("grad1/", {});
   for (const std::int64_t checkpoint : learner.checkpoints) {
-    add_networks("ckpt/" + std::to_string(checkpoint) + '/', "", {});
+    add_networks("ckpt/" + std::to_string(checkpoint) + '/', {});
   }
   add_final();
 }
@@ -72,18 +75,18 @@ void GoldenSet::add_inputs() {
   const std::int64_t steps = learner_.steps;
   const std::int64_t observation_dim = learner_.shape.observation_dim;
   const std::int64_t action_dim = learner_.shape.action_dim;
-  const auto add = [&](const char* name, std::vector<std::int64_t> shape) {
-    tensors_.push_back({.name = name, .shape = std::move(shape), .use = GoldenUse::kInput});
+  const auto add = [&](const char* name, std::vector<std::int64_t> shape,
+                       const char* type = "F64") {
+    tensors_.push_back(
+        {.name = name, .shape = std::move(shape), .use = GoldenUse::kInput, .type = type});
   };
   add("in/obs0", {observation_dim});
   add("in/next_obs", {steps, observation_dim});
   add("in/reward", {steps});
-  add("in/terminated", {steps});
-  add("in/truncated", {steps});
+  add("in/terminated", {steps}, "U8");
+  add("in/truncated", {steps}, "U8");
   add("in/eps", {steps, action_dim});
   add("in/eps_next", {steps, action_dim});
-  // IAC draws no next action.
-  if (learner_.algorithm == Algorithm::kIac) tensors_.back().group = "in/eps_next";
 }
 
 void GoldenSet::add_steps() {
@@ -103,35 +106,43 @@ void GoldenSet::add_steps() {
   add("next_logp", 1);
 }
 
-// Both networks' arrays under PREFIXactorSUFFIX/ and PREFIXcriticSUFFIX/, each like `like`.
-void GoldenSet::add_networks(const std::string& prefix, const std::string& suffix,
-                             const GoldenTensor& like) {
+// Both networks' arrays under PREFIXactor/ and PREFIXcritic/, each like `like`.
+void GoldenSet::add_networks(const std::string& prefix, const GoldenTensor& like) {
   const Shape& shape = learner_.shape;
   const bool sees_action = learner_.algorithm == Algorithm::kAvg;
   for (const bool is_actor : {true, false}) {
     const int inputs = shape.observation_dim + (!is_actor && sees_action ? shape.action_dim : 0);
-    const std::string network = prefix + (is_actor ? "actor" : "critic") + suffix + '/';
     for (const GoldenArray& array :
          network_arrays(inputs, shape.hidden_dim, is_actor ? shape.action_dim : 1, is_actor)) {
       GoldenTensor tensor = like;
-      tensor.name = network + array.name;
+      tensor.name = prefix + (is_actor ? "actor" : "critic") + '/' + array.name;
       tensor.shape = array.shape;
-      if (!suffix.empty() && is_large_ && array.name == "w2") {
-        tensor.group = "the moments" + suffix + " of w2";
-      }
       tensors_.push_back(tensor);
     }
   }
 }
 
+// final/actorSUFFIX/ and final/criticSUFFIX/.
+void GoldenSet::add_final_networks(const std::string& suffix, const GoldenTensor& like) {
+  const std::size_t first = tensors_.size();
+  add_networks("final/", like);
+  for (std::size_t i = first; i < tensors_.size(); ++i) {
+    GoldenTensor& tensor = tensors_[i];
+    tensor.name.insert(tensor.name.rfind('/'), suffix);
+    const std::int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(),
+                                               std::int64_t{1}, std::multiplies<>());
+    if (is_second_layer_large_ && count > kSmallLayerWeights) tensor.type = "F32";
+  }
+  if (suffix.empty() || !is_second_layer_large_) return;
+  std::erase_if(tensors_,
+                [&](const GoldenTensor& tensor) { return tensor.name.ends_with(suffix + "/w2"); });
+}
+
 void GoldenSet::add_final() {
-  add_networks("final/", "", {});
-  add_networks("final/", "_v", {});
+  add_final_networks("", {});
+  add_final_networks("_v", {});
   // With a beta1 of 0 the first moment is the last gradient, which no learner keeps.
-  add_networks("final/", "_m",
-               learner_.has_first_moments
-                   ? GoldenTensor{}
-                   : GoldenTensor{.group = "the first moments", .is_compared = false});
+  add_final_networks("_m", {.is_compared = learner_.has_first_moments});
   const auto add = [&](const char* name, std::vector<std::int64_t> shape) {
     tensors_.push_back({.name = name, .shape = std::move(shape)});
   };
@@ -149,16 +160,12 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return '[' + text + ']';
 }
 
-std::vector<std::int64_t> without_ones(std::vector<std::int64_t> shape) {
-  std::erase(shape, 1);
-  return shape;
-}
-
-void check_shape(const std::string& name, const Tensor& tensor,
-                 const std::vector<std::int64_t>& shape) {
-  if (without_ones(tensor.shape) == without_ones(shape)) return;
-  throw DataError("tensor " + name + " has the shape " + shape_text(tensor.shape) +
-                  "; the configuration implies " + shape_text(shape));
+void check_form(const std::string& name, const Tensor& tensor, const std::string& type,
+                const std::vector<std::int64_t>& shape) {
+  if (tensor.type == type && tensor.shape == shape) return;
+  throw DataError("tensor " + name + " has the type and shape " + tensor.type + ' ' +
+                  shape_text(tensor.shape) + "; the configuration implies " + type + ' ' +
+                  shape_text(shape));
 }
 
 // Answers the largest absolute value.
@@ -176,7 +183,7 @@ double check_finite(const std::string& name, const Tensor& tensor) {
 void check_tolerance(const TensorFile& file, const GoldenTensor& tensor, double largest) {
   const std::string name = "tol/" + tensor.name;
   const Tensor& tolerance = file.tensors.at(name);
-  check_shape(name, tolerance, {tensor.use == GoldenUse::kPerStep ? tensor.shape[0] : 1});
+  check_form(name, tolerance, "F64", {tensor.use == GoldenUse::kPerStep ? tensor.shape[0] : 1});
   for (const double value : tolerance.values) {
     if (!(value > 0.0)) throw DataError("tensor " + name + ": a tolerance must be above 0");
     if (value <= kToleranceMax * largest + kToleranceFloor) continue;
@@ -204,19 +211,14 @@ bool has_tolerance(const GoldenTensor& tensor) {
 
 // Throws when the file lacks one that it must hold, or holds one that nothing would compare.
 void check_names(const TensorFile& file, const std::vector<GoldenTensor>& tensors) {
-  std::set<std::string> groups;  // of which the file holds something
-  for (const GoldenTensor& tensor : tensors) {
-    if (file.tensors.contains(tensor.name)) groups.insert(tensor.group);
-  }
   std::vector<std::string> missing;
   std::set<std::string> known;
   for (const GoldenTensor& tensor : tensors) {
-    const bool is_demanded = tensor.group.empty() || groups.contains(tensor.group);
     std::vector<std::string> names = {tensor.name};
     if (has_tolerance(tensor)) names.push_back("tol/" + tensor.name);
     for (const std::string& name : names) {
       known.insert(name);
-      if (is_demanded && !file.tensors.contains(name)) missing.push_back(name);
+      if (!file.tensors.contains(name)) missing.push_back(name);
     }
   }
   if (!missing.empty()) {
@@ -240,19 +242,17 @@ std::vector<GoldenTensor> golden_tensors(const GoldenLearner& learner) {
   return GoldenSet(learner).take();
 }
 
-std::vector<GoldenTensor> check_golden_tensors(const TensorFile& file,
-                                               const std::vector<GoldenTensor>& tensors) {
+void check_golden_tensors(const TensorFile& file, const std::vector<GoldenTensor>& tensors) {
   check_names(file, tensors);
-  std::vector<GoldenTensor> held;
   for (const GoldenTensor& tensor : tensors) {
-    const auto found = file.tensors.find(tensor.name);
-    if (found == file.tensors.end()) continue;
-    check_shape(tensor.name, found->second, tensor.shape);
-    const double largest = check_finite(tensor.name, found->second);
+    const Tensor& found = file.tensors.at(tensor.name);
+    check_form(tensor.name, found, tensor.type, tensor.shape);
+    const double largest = check_finite(tensor.name, found);
     if (has_tolerance(tensor)) check_tolerance(file, tensor, largest);
-    held.push_back(tensor);
   }
-  return held;
+  if (file.unnamed_bytes == 0) return;
+  throw DataError(std::to_string(file.unnamed_bytes) +
+                  " bytes belong to none of its tensors: nothing would compare them");
 }
 
 std::int64_t golden_number(const TensorFile& file, const char* key, std::int64_t low,

@@ -20,10 +20,10 @@ enum class GoldenUse {
 // A tensor that a golden file must hold.
 struct GoldenTensor {
   std::string name{};
-  std::vector<std::int64_t> shape{};  // dimensions of 1 may be left out or added
+  std::vector<std::int64_t> shape{};
   GoldenUse use = GoldenUse::kWhole;
-  std::string group{};        // tensors of one group are all there or all left out; empty: demanded
-  bool is_compared = true;    // false: known, but no executor keeps such numbers
+  std::string type = "F64";   // as safetensors calls it
+  bool is_compared = true;    // false: no executor keeps such numbers
   bool has_tolerance = true;  // beside it in the file, as tol/NAME
 };
 
@@ -38,15 +38,14 @@ struct GoldenLearner {
 };
 
 // The tensors of such a file, but for in/reset_obs: how many rows that has, the ends of episodes
-// decide. Where a layer has more than 1,024 weights, the file may leave out all gradients, and all
-// second and first moments of the second layer.
+// decide. Where a layer has more than 1,024 weights there are no gradients. Where the second layer
+// has, there are no moments of it, and larger arrays of `final` have the type F32.
 std::vector<GoldenTensor> golden_tensors(const GoldenLearner& learner);
 
-// Throws DataError naming the first tensors that are missing, unknown, of another shape, not
-// finite, or whose tolerance is missing, not above 0, or above 1 % of the largest number. Answers
-// those of `tensors` that the file holds.
-std::vector<GoldenTensor> check_golden_tensors(const TensorFile& file,
-                                               const std::vector<GoldenTensor>& tensors);
+// Throws DataError naming the first tensors that are missing, unknown, of another type or shape,
+// not finite, or whose tolerance is missing, not above 0, or above 1 % of the largest number, and
+// where the file holds more than its tensors.
+void check_golden_tensors(const TensorFile& file, const std::vector<GoldenTensor>& tensors);
 
 // A whole number of the file's configuration within [low, high]. Throws DataError.
 std::int64_t golden_number(const TensorFile& file, const char* key, std::int64_t low,

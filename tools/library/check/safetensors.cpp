@@ -62,6 +62,7 @@ Tensor read_tensor(const std::string& where, const nlohmann::json& entry,
   const std::size_t width = bytes_per_value(dtype);
   if (width == 0) throw DataError(where + ": type " + dtype + " is none of F64, F32, I64, U8");
   Tensor tensor;
+  tensor.type = dtype;
   std::uint64_t count = 1;
   for (const auto& dimension : entry.at("shape")) {
     const auto size = whole_number(where, dimension);
@@ -70,6 +71,7 @@ Tensor read_tensor(const std::string& where, const nlohmann::json& entry,
     tensor.shape.push_back(static_cast<std::int64_t>(size));
   }
   const auto& offsets = entry.at("data_offsets");
+  if (offsets.size() != 2) throw DataError(where + ": data_offsets must be two numbers");
   const auto begin = whole_number(where, offsets.at(0));
   const auto end = whole_number(where, offsets.at(1));
   const std::uint64_t available = bytes.size() - data_start;
@@ -102,8 +104,9 @@ nlohmann::json parse_strictly(std::string_view text) {
   return nlohmann::json::parse(text, callback);
 }
 
-// Two tensors of the same bytes are one that was renamed.
-void check_overlap(const nlohmann::json& header) {
+// How many of the bytes belong to no tensor. Two tensors of the same bytes are one that was
+// renamed.
+std::uint64_t unnamed_bytes(const nlohmann::json& header, std::uint64_t available) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
@@ -111,12 +114,15 @@ void check_overlap(const nlohmann::json& header) {
     ranges.emplace_back(offsets.at(0).get<std::uint64_t>(), offsets.at(1).get<std::uint64_t>());
   }
   std::sort(ranges.begin(), ranges.end());
-  for (std::size_t i = 1; i < ranges.size(); ++i) {
-    if (ranges[i].first < ranges[i - 1].second) {
+  std::uint64_t named = 0;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    named += ranges[i].second - ranges[i].first;
+    if (i > 0 && ranges[i].first < ranges[i - 1].second) {
       throw DataError("two tensors share the bytes from " + std::to_string(ranges[i].first) +
                       " on");
     }
   }
+  return available - named;
 }
 
 }  // namespace
@@ -155,7 +161,7 @@ TensorFile read_safetensors(const std::string& path) {
         file.tensors[name] = read_tensor(path + ": tensor " + name, entry, bytes, data_start);
       }
     }
-    check_overlap(header);
+    file.unnamed_bytes = unnamed_bytes(header, bytes.size() - data_start);
   } catch (const nlohmann::json::exception& error) {
     throw DataError(path + ": damaged header: " + error.what());
   }

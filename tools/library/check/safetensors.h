@@ -11,6 +11,7 @@ namespace instep {
 
 // One array, every number as a double (exact for the types read here but large 64-bit integers).
 struct Tensor {
+  std::string type;                 // that it is stored in: F64, F32, I64 or U8
   std::vector<std::int64_t> shape;  // row-major
   std::vector<double> values;
 };
@@ -20,8 +21,9 @@ struct Tensor {
 // NOLINTNEXTLINE(bugprone-exception-escape)
 struct TensorFile {
   std::map<std::string, Tensor> tensors;
-  std::string format;     // __metadata__.format
-  nlohmann::json config;  // __metadata__.config, which is JSON in a string
+  std::string format;               // __metadata__.format
+  nlohmann::json config;            // __metadata__.config, which is JSON in a string
+  std::uint64_t unnamed_bytes = 0;  // behind the header, that belong to no tensor
 
   // The tensor of that name with that many values. Throws DataError naming it when it is missing or
   // of another size.
@@ -30,7 +32,7 @@ struct TensorFile {
 
 // Reads F64, F32, I64 and U8 tensors. Throws DataError saying what is wrong where, for an
 // unreadable, truncated or inconsistent file; sizes it claims are checked against the file's before
-// use.
+// use, and no two tensors share a byte.
 TensorFile read_safetensors(const std::string& path);
 
 }  // namespace instep

@@ -218,18 +218,19 @@ void Replay::check_file() {
   steps_ = golden_number(file_, "steps", 1, kStepsMax);
   checkpoints_ = read_checkpoints(file_.config, steps_);
   const LearnerSettings& settings = config_.settings;
-  std::vector<GoldenTensor> wanted = golden_tensors({.shape = config_.shape,
-                                                     .algorithm = settings.algorithm,
-                                                     .observation_norm = settings.observation_norm,
-                                                     .has_first_moments = settings.beta1 > 0.0,
-                                                     .steps = steps_,
-                                                     .checkpoints = checkpoints_});
+  tensors_ = golden_tensors({.shape = config_.shape,
+                             .algorithm = settings.algorithm,
+                             .observation_norm = settings.observation_norm,
+                             .has_first_moments = settings.beta1 > 0.0,
+                             .steps = steps_,
+                             .checkpoints = checkpoints_});
   const std::int64_t resets = count_ends(file_, steps_);
-  wanted.push_back({.name = "in/reset_obs",
-                    .shape = {resets, config_.shape.observation_dim},
-                    .use = GoldenUse::kInput,
-                    .group = resets == 0 ? "in/reset_obs" : ""});
-  tensors_ = check_golden_tensors(file_, wanted);
+  if (resets > 0) {
+    tensors_.push_back({.name = "in/reset_obs",
+                        .shape = {resets, config_.shape.observation_dim},
+                        .use = GoldenUse::kInput});
+  }
+  check_golden_tensors(file_, tensors_);
 }
 
 void Replay::load_initial_weights() {

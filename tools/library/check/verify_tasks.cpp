@@ -95,10 +95,12 @@ void TaskReplay::check_file() {
   const auto velocities = static_cast<std::int64_t>(task_->qvel().size());
   const std::int64_t observation_dim = task_->observation_dim();
   std::vector<GoldenTensor> wanted;
-  const auto want = [&](const char* name, std::vector<std::int64_t> shape) {
-    wanted.push_back({.name = name, .shape = std::move(shape), .has_tolerance = false});
+  const auto want = [&](const char* name, std::vector<std::int64_t> shape,
+                        const char* type = "F64") {
+    wanted.push_back(
+        {.name = name, .shape = std::move(shape), .type = type, .has_tolerance = false});
   };
-  want("episode_start", {episodes});
+  want("episode_start", {episodes}, "I64");
   want("reset_qpos", {episodes, positions});
   want("reset_qvel", {episodes, velocities});
   want("reset_obs", {episodes, observation_dim});
@@ -107,7 +109,7 @@ void TaskReplay::check_file() {
   want("qpos", {steps_, positions});
   want("qvel", {steps_, velocities});
   want("reward", {steps_});
-  want("terminated", {steps_});
+  want("terminated", {steps_}, "U8");
   check_golden_tensors(file_, wanted);
   if (file_.tensors.at("episode_start").values != starts) {
     throw DataError(
