@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "command.h"
+#include "create2_on_pty.h"
 #include "run_files.h"
 #include "runtime/checkpoint.h"
 
@@ -200,7 +201,8 @@ TEST_F(ReadOnly, ARunIsNotGoneOnWithButLosesNothing) {
   lock();
   const Words resume = {"train", "--resume", run(), "--steps", std::to_string(kSteps)};
   expect_refused(run_command(resume), 3,
-                 {run() + "/checkpoint: cannot be opened for writing: Read-only file system"});
+                 {run() + "/checkpoint: cannot be opened for writing: Read-only file system; its "
+                          "file system can only be read: copy what is needed to another one"});
   EXPECT_EQ(folder_contents(disk()), before);
   unlock();
   expect_done(resume);
@@ -328,6 +330,35 @@ TEST_F(SmallDisk, ARunThatLosesItsRoomStopsAndGoesOn) {
   expect_ended_alike(run(), elsewhere_ / "undisturbed");
 }
 
+// It has room for everything but the record, which is given up before the robot has moved.
+TEST_F(SmallDisk, ARobotLearnsWithoutARecordThatFindsNoRoom) {
+  Create2OnPty robot;
+  const auto train = [&](bool has_record) {
+    std::filesystem::remove_all(run());
+    Words words = {"train", "create_mover", "--time",  "real", "--device", robot.path(),
+                   "--out", run(),          "--steps", "10",   "--set",    "checkpoint_every=5"};
+    if (has_record) words.emplace_back("--record");
+    return run_command(words);
+  };
+  const CommandResult without = train(false);
+  ASSERT_EQ(without.exit_code, 0) << without;
+  struct statvfs status {};
+  ASSERT_EQ(statvfs(disk().c_str(), &status), 0);
+  // best/ is as large as the checkpoint, and goes where nothing was kept there, as the room does
+  // that is reserved for episodes.
+  const auto best_bytes = std::filesystem::file_size(run() + "/checkpoint") + 262'144;
+  resize(
+      static_cast<std::int64_t>(status.f_frsize * (status.f_blocks - status.f_bfree) + best_bytes));
+  const CommandResult result = train(true);
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_THAT(result.error, HasSubstr(run() + "/record: cannot be written, and the run goes on "
+                                              "without it: No space left on device; make room"));
+  EXPECT_THAT(result.out, HasSubstr("done after 10 steps"));
+  EXPECT_FALSE(std::filesystem::exists(run() + "/record"));
+  EXPECT_EQ(nlohmann::json::parse(read_bytes(run() + "/summary.json")).at("left_out").at(0),
+            "record");
+}
+
 TEST_F(SmallDisk, WithoutAnyRoomNoFileIsMadeOrReplaced) {
   expect_done(train_words(run()));
   const auto before = folder_contents(disk());
@@ -359,45 +390,143 @@ TEST(FullStdout, IsTold) {
 // ---------------------------------------------------------------------------------------------------
 // Files that are something else
 
-TEST(OddFiles, AreNamed) {
-  const TemporaryFolder folder;
-  const std::string run = folder / "run";
-  expect_done(train_words(run, 3'000));
-  const std::string whole = folder / "whole";
-  std::filesystem::rename(run, whole);
-  struct Odd {
-    const char* file;
-    int exit_code_of_folder;
-    const char* as_a_folder;
-    int exit_code_of_unreadable;
-  };
-  for (const Odd& odd : {Odd{"checkpoint", 3, "Is a directory", 3},
-                         Odd{"config.toml", 1, "is a folder, not a file", 1},
-                         Odd{"episodes.csv", 1, "is damaged or lacks episodes", 3}}) {
-    SCOPED_TRACE(odd.file);
-    const auto copy_run = [&] {
-      std::filesystem::remove_all(run);
-      std::filesystem::copy(whole, run, std::filesystem::copy_options::recursive);
-    };
-    const std::string path = run + '/' + odd.file;
-    copy_run();
-    std::filesystem::remove(path);
-    std::filesystem::create_directory(path);
-    expect_refused(run_command({"train", "--resume", run, "--steps", "4000"}),
-                   odd.exit_code_of_folder, {path, odd.as_a_folder});
+// What may stand in a file's place, and what is said of it.
+struct Odd {
+  const char* said;
+  void (*make)(const std::string& path);
+};
 
-    // Root reads everything, unless it gives that right away.
-    copy_run();
-    std::filesystem::permissions(path, std::filesystem::perms::none);
-    const std::string drop = geteuid() == 0 ? "exec setpriv --inh-caps=-all --bounding-set="
-                                              "-dac_override,-dac_read_search "
-                                            : "exec ";
-    const CommandResult result =
-        run_shell(drop + shell_text({"train", "--resume", run, "--steps", "4000"}));
-    expect_refused(result, odd.exit_code_of_unreadable, {path, "Permission denied"});
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    EXPECT_TRUE(read_bytes(path) == read_bytes(whole + '/' + odd.file));
+constexpr Odd kOddities[] = {
+    {"is a folder where a file must be; move it away",
+     [](const std::string& path) { std::filesystem::create_directories(path); }},
+    {"is a folder where a file must be; move it away",
+     [](const std::string& path) { std::filesystem::create_directories(path + "/in/it"); }},
+    {"is a pipe where a file must be; move it away",
+     [](const std::string& path) { ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); }},
+    {"is a link to nowhere, which is not there; mend the link or remove it",
+     [](const std::string& path) { std::filesystem::create_symlink("nowhere", path); }},
+    {"Too many levels of symbolic links; the link leads back to itself: remove it",
+     [](const std::string& path) { std::filesystem::create_symlink(path, path); }},
+    {"is a device where a file must be; move it away",
+     [](const std::string& path) { std::filesystem::create_symlink("/dev/zero", path); }},
+};
+
+constexpr const char* kFilesOfARun[] = {"config.toml",     "checkpoint",
+                                        "episodes.csv",    "summary.json",
+                                        "report.html",     "measured",
+                                        "episode.json",    "best/config.toml",
+                                        "best/checkpoint", "events.out.tfevents.instep"};
+
+// A run, and copies of it to be damaged.
+class OddFilesOfARun : public testing::Test {
+ protected:
+  void SetUp() override {
+    expect_done(train_words(whole()));
+    ASSERT_TRUE(std::filesystem::exists(whole() + "/best/checkpoint"));
   }
+  std::string whole() const { return folder_ / "whole"; }
+  std::string run() const { return folder_ / "run"; }
+  void copy_run() const {
+    std::filesystem::remove_all(run());
+    std::filesystem::copy(whole(), run(), std::filesystem::copy_options::recursive);
+  }
+  Words resume_words() const { return {"train", "--resume", run(), "--steps", "70000"}; }
+  void expect_untouched_but(const std::string& file) const {
+    std::filesystem::remove_all(run() + '/' + file);
+    std::filesystem::copy(whole() + '/' + file, run() + '/' + file,
+                          std::filesystem::copy_options::recursive);
+    std::map<std::string, std::string> expected;
+    for (const auto& [path, bytes] : folder_contents(whole())) {
+      expected[run() + path.substr(whole().size())] = bytes;
+    }
+    EXPECT_EQ(folder_contents(run()), expected);
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(OddFilesOfARun, AreNamedBeforeAnythingIsLost) {
+  for (const char* file : kFilesOfARun) {
+    if (!std::filesystem::exists(whole() + '/' + file)) continue;  // only a robot has one
+    for (const Odd& odd : kOddities) {
+      SCOPED_TRACE(std::string(file) + ' ' + odd.said);
+      copy_run();
+      const std::string path = run() + '/' + file;
+      std::filesystem::remove(path);
+      odd.make(path);
+      expect_refused(run_command(resume_words()), 3, {path + ": ", odd.said});
+      const std::string name = file;
+      if (name == "config.toml" || name == "checkpoint") {
+        expect_refused(run_command({"eval", run(), "--episodes", "1"}), 3, {path + ": ", odd.said});
+      }
+      if (name == "config.toml" || name == "episodes.csv" || name == "summary.json" ||
+          name == "report.html") {
+        expect_refused(run_command({"report", run()}), 3, {path + ": ", odd.said});
+      }
+      expect_untouched_but(file);
+    }
+  }
+}
+
+// Root reads everything, unless it gives that right away.
+TEST_F(OddFilesOfARun, AreNamedWhereTheyBelongToAnother) {
+  const std::string drop =
+      geteuid() == 0 ? "exec setpriv --inh-caps=-all --bounding-set=-dac_override,-dac_read_search "
+                     : "exec ";
+  for (const char* file : kFilesOfARun) {
+    if (!std::filesystem::exists(whole() + '/' + file)) continue;
+    SCOPED_TRACE(file);
+    copy_run();
+    const std::string path = run() + '/' + file;
+    std::filesystem::permissions(path, std::filesystem::perms::none);
+    expect_refused(run_shell(drop + shell_text(resume_words())), 3,
+                   {path + ": ", "Permission denied; this user has no right to it"});
+    expect_untouched_but(file);
+  }
+  for (const char* folder : {"", "/best"}) {
+    copy_run();
+    std::filesystem::permissions(
+        run() + folder, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+    expect_refused(run_shell(drop + shell_text(resume_words())), 3,
+                   {run() + folder + ": no file can be written there: Permission denied"});
+    std::filesystem::permissions(run() + folder, std::filesystem::perms::owner_all);
+    expect_untouched_but("config.toml");
+  }
+}
+
+TEST_F(OddFilesOfARun, AreSaidWithWhatCanBeDone) {
+  const auto cut = [&](const char* file) {
+    const std::string path = run() + '/' + file;
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) * 2 / 3 / 2 * 2 - 1);
+  };
+  const std::string from_best =
+      "restore it from a copy, or start a new run from the best weights "
+      "with --init " +
+      run() + "/best";
+  copy_run();
+  cut("checkpoint");
+  expect_refused(run_command(resume_words()), 1,
+                 {run() + "/checkpoint: is not a checkpoint", from_best});
+  expect_refused(run_command({"eval", run()}), 1, {from_best});
+  write_bytes(run() + "/checkpoint", "");
+  expect_refused(run_command(resume_words()), 1, {run() + "/checkpoint: is empty", from_best});
+  write_bytes(run() + "/best/checkpoint", "");  // no advice that does not help
+  expect_refused(run_command(resume_words()), 1, {"or start a new run\n"});
+
+  copy_run();
+  cut("episodes.csv");
+  expect_refused(
+      run_command(resume_words()), 1,
+      {run() + "/episodes.csv: is damaged or lacks episodes",
+       "restore it from a copy, or start a new run from these weights with --init " + run()});
+  expect_refused(run_command({"report", run()}), 1,
+                 {run() + "/episodes.csv: line ", "restore it from a copy"});
+  copy_run();
+  cut("config.toml");
+  expect_refused(
+      run_command(resume_words()), 1,
+      {run() + "/config.toml: ", "restore it from a copy, as " + run() + "/best/config.toml"});
 }
 
 // A pipe stands for every device: replaced by a file, it would be gone.

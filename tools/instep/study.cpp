@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +23,7 @@
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
 #include "tools/library/run/training_run.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -82,8 +82,7 @@ json open_manifest(const RandomSearchOptions& options, const TaskInfo& task) {
     write_file(path, planned.dump(2) + '\n');
     return planned;
   }
-  std::ifstream file(path);
-  const json found = json::parse(file, nullptr, false);
+  const json found = json::parse(read_file(path), nullptr, false);
   if (found.is_discarded()) throw DataError(path + ": is damaged; choose another --out");
   if (found != planned) {
     throw UsageError(path +

@@ -275,6 +275,7 @@ bool is_finished(const RunConfig& config, const TrainOptions& options) {
   require_same_run(checkpoint, path, config);
   std::printf("already finished (%lld steps); pass a larger --steps to go on\n",
               static_cast<long long>(config.steps));
+  record.summary->out = options.resume;  // where it is now
   print_summary(*record.summary, options);
   return true;
 }
@@ -313,16 +314,17 @@ int run_train(const TrainOptions& options) {
   std::optional<RunFolder> folder;
   if (is_resumed) folder = take_run_folder(options.resume);  // before it is judged by what it holds
   RunConfig config = is_resumed ? resumed_config(options) : new_config(options);
+  if (is_real) prepare_for_robot(options, config);
+  if (is_resumed && is_finished(config, options)) return kDone;
+  if (is_resumed) require_own_files(options.resume);
   std::unique_ptr<RealTimeDevice> device;
   if (is_real) {
-    prepare_for_robot(options, config);
     device = open_device(require_task(config.task), {.device = options.device,
                                                      .is_dry_run = options.is_dry_run,
                                                      .has_record = options.has_record,
                                                      .is_phase_locked = options.phase == "locked",
                                                      .core = options.core});
   }
-  if (is_resumed && is_finished(config, options)) return kDone;
   if (is_real) print_duration(config, options);
   if (!options.init.empty()) open_init(options.init, config);
   if (!folder) folder = make_run_folder(options.out, config);
@@ -330,7 +332,8 @@ int run_train(const TrainOptions& options) {
                                          {.is_resumed = is_resumed,
                                           .change = options.change,
                                           .init = options.init,
-                                          .device = device.get()})
+                                          .device = device.get(),
+                                          .command = shell_text(options.words)})
                                  .run();
   device.reset();
   let_signals_end(exit_code(summary));

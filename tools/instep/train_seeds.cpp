@@ -191,6 +191,7 @@ int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t
                 const std::string& folder) {
   make_folders(folder);
   const FolderLock lock(folder);
+  require_own_files(folder);
   const std::string command = shell_text(options.words);
   if (std::filesystem::exists(folder + "/config.toml")) {
     TrainOptions of_one = options;

@@ -37,6 +37,16 @@ std::string system_advice(int error) {
       return "; end other programs, or raise how many this user may have (`ulimit -u`)";
     case ENOMEM:
       return "; end other programs, or take smaller settings";
+    case EACCES:
+    case EPERM:
+      return "; this user has no right to it (`ls -ld` shows who has): go on as one who has";
+    case EROFS:
+      return "; its file system can only be read: copy what is needed to another one, or mount it "
+             "for writing";
+    case EISDIR:
+      return "; move the folder away";
+    case ELOOP:
+      return "; the link leads back to itself: remove it";
     case EMFILE:
       return "; raise how many files a program may open (`ulimit -n`)";
     default:

@@ -2,8 +2,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "tools/library/output.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -23,9 +22,8 @@ TickRecord read_record_file(const std::string& path) {
                      (std::filesystem::path(path) / "record").string());
   }
   if (!std::filesystem::exists(path, ignored)) throw UsageError(path + ": there is no such file");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw IoError(path + ": cannot be read");
-  const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::string text = read_file(path);
+  const std::vector<std::uint8_t> bytes(text.begin(), text.end());
   TickRecord record;
   const std::string trouble = read_record(bytes, &record);
   if (!trouble.empty()) throw DataError(path + ": " + trouble);

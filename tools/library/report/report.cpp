@@ -15,6 +15,7 @@
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/seeds.h"
 #include "tools/library/run/settings_io.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -155,6 +156,7 @@ std::vector<std::string> runs_in(const std::vector<std::string>& folders) {
 RunRecord read_run(const std::string& run) {
   require_run_folder(run);
   require_toml(run + "/config.toml");
+  require_plain_file(run + "/episodes.csv");
   if (std::error_code error; !std::filesystem::exists(run + "/episodes.csv", error)) {
     throw DataError(run + "/episodes.csv: is missing; without it there is nothing to report");
   }
@@ -175,6 +177,7 @@ int run_report(const std::vector<std::string>& folders, const std::string& out) 
       folders.size() == 1 ? folders.front() + "/report.html" : "report.html";
   const std::string file = out.empty() ? in_folder : out;
   try {
+    if (out.empty()) require_plain_file(file);
     write_file(file, render_report(records));
   } catch (const IoError& error) {
     throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");

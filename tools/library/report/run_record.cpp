@@ -1,42 +1,21 @@
 #include "tools/library/report/run_record.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "tools/library/error.h"
 #include "tools/library/run/session.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
 
 constexpr std::string_view kEpisodesHeader = "episode,step,return,length,terminated,seconds";
-
-std::string reason() {
-  return std::error_code(errno, std::generic_category()).message();
-}
-
-std::ifstream open_file(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file && errno == ENOENT) throw DataError(path + ": is missing");
-  if (!file) throw IoError(path + ": cannot be opened: " + reason());
-  return file;
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream file = open_file(path);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) throw IoError(path + ": cannot be read to its end: " + reason());
-  return text;
-}
 
 // Takes fields off a line one by one; from_chars knows no locale and no leading blanks.
 class Fields {
@@ -95,7 +74,7 @@ Episode parse_episode(std::string_view line, const std::string& where) {
 
 nlohmann::json read_json(const std::string& path) {
   try {
-    return nlohmann::json::parse(read_text(path));
+    return nlohmann::json::parse(read_file(path));
   } catch (const nlohmann::json::exception& error) {
     throw DataError(std::string("not JSON: ") + error.what());
   }
@@ -105,7 +84,8 @@ nlohmann::json read_json(const std::string& path) {
 template <typename Read>
 void take_file(RunRecord& record, const std::string& name, const Read& read) {
   const std::string path = (std::filesystem::path(record.path) / name).string();
-  if (std::error_code error; !std::filesystem::exists(path, error)) return;
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return;
   try {
     read(path);
   } catch (const DataError& error) {
@@ -119,11 +99,16 @@ void take_file(RunRecord& record, const std::string& name, const Read& read) {
 }  // namespace
 
 std::vector<Episode> read_episodes(const std::string& path) {
-  std::ifstream file = open_file(path);
+  const std::string text = read_file(path);
   std::vector<Episode> episodes;
-  std::string line;
-  for (std::uint64_t number = 1; std::getline(file, line) && !file.eof(); ++number) {
-    const std::string where = path + ": line " + std::to_string(number) + " is damaged: ";
+  std::uint64_t number = 1;
+  std::size_t end = text.find('\n');
+  for (std::size_t begin = 0; end != std::string::npos; ++number) {
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    end = text.find('\n', begin);
+    const std::string where = path + ": line " + std::to_string(number) +
+                              " is damaged (mend it, or restore the file from a copy): ";
     if (number == 1) {
       if (line != kEpisodesHeader) {
         throw DataError(where + "expected the header " + std::string(kEpisodesHeader));
@@ -142,7 +127,6 @@ std::vector<Episode> read_episodes(const std::string& path) {
     }
     episodes.push_back(episode);
   }
-  if (file.bad()) throw IoError(path + ": cannot be read to its end: " + reason());
   return episodes;
 }
 
@@ -163,7 +147,7 @@ RunRecord read_run_record(const std::string& folder) {
   }
   RunRecord record;
   record.path = folder;
-  if (has_config) record.config_text = read_text(config);
+  if (has_config) record.config_text = read_file(config);
   if (has_episodes) record.episodes = read_episodes(episodes);
   take_file(record, "summary.json",
             [&](const std::string& path) { record.summary = summary_from_json(read_json(path)); });
@@ -177,7 +161,7 @@ RunRecord read_run_record(const std::string& folder) {
     record.adaptation = adaptation_from_json(read_json(path));
   });
   take_file(record, RecordedEpisode::kName, [&](const std::string& path) {
-    record.recorded_episode = parse_recorded_episode(read_text(path), path);
+    record.recorded_episode = parse_recorded_episode(read_file(path), path);
   });
   return record;
 }
@@ -191,7 +175,8 @@ void require_whole(const RunRecord& record) {
   throw DataError(record.path + "/episodes.csv: line " +
                   std::to_string(record.episodes.size() + 2) + " is missing: it holds " +
                   std::to_string(record.episodes.size()) + " of the " + std::to_string(told) +
-                  " episodes that summary.json tells of");
+                  " episodes that summary.json tells of; restore it from a copy (without "
+                  "summary.json, what is left can be reported)");
 }
 
 std::optional<double> mean_return_between(std::span<const Episode> episodes,

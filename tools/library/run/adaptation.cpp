@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <optional>
 #include <sstream>
 
@@ -13,6 +12,7 @@
 #include "tools/library/run/eval.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -151,9 +151,8 @@ WorldChange parse_change(const std::string& text) {
 }
 
 WorldChange read_change(const std::string& path) {
-  std::ifstream file(path);
-  std::string text;
-  std::getline(file, text);
+  std::string text = read_file(path);
+  text.erase(std::min(text.find('\n'), text.size()));
   try {
     return parse_change(text);
   } catch (const UsageError& error) {

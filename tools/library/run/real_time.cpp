@@ -291,12 +291,16 @@ void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot,
       folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
   // A run that was killed before its next checkpoint comes by the same step again.
   std::string path = name;
-  for (int i = 2; std::filesystem::exists(path); ++i) path = name + '-' + std::to_string(i);
+  std::error_code ignored;
+  for (int i = 2; std::filesystem::exists(path, ignored); ++i)
+    path = name + '-' + std::to_string(i);
   file_.emplace();
-  int error = file_->open(path, File::Mode::kCreate);
-  if (error == 0)
-    error = append(record_header({shape_, identity_, step, parts_.back().snapshot, {}}));
-  if (error != 0) throw IoError(system_trouble(path + ": cannot be written", error));
+  error_ = file_->open(path, File::Mode::kCreate);
+  if (error_ == 0) {
+    error_ = append(record_header({shape_, identity_, step, parts_.back().snapshot, {}}));
+    if (error_ != 0) std::remove(path.c_str());  // room that others may need
+  }
+  if (error_ != 0) file_.reset();
 }
 
 // Not left to this process's memory, which a kill would take along.

@@ -132,12 +132,13 @@ class RightsTeller {
 class TickStore {
  public:
   TickStore(const TickShape& shape, std::uint64_t identity, const std::string& folder);
-  // The learner before the first tick. With `has_record` makes the file. Throws IoError.
+  // The learner before the first tick. With `has_record` makes the file; see take_error().
   void begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record);
   // A checkpoint; its tick is marked.
   void add_snapshot(std::int64_t step, std::span<const std::uint8_t> snapshot);
   void take(TickRing& ring);
-  // Why the file had to be given up, once; it ends with a whole tick. 0: it was not.
+  // Why the file had to be given up, once; it ends with a whole tick, or is not there. 0: it was
+  // not.
   int take_error() { return std::exchange(error_, 0); }
   // Writes `fault.rec`. Answers a line for the user: where it is, or why it is not.
   std::string dump() const;

@@ -1,5 +1,8 @@
 #include "tools/library/run/run_folder.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -8,6 +11,7 @@
 
 #include "runtime/file.h"
 #include "tools/library/error.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -23,6 +27,12 @@ std::string local_time_text() {
 
 [[noreturn]] void throw_io_error(const std::string& path, const std::string& reason) {
   throw IoError(path + ": " + reason);
+}
+
+// Files are made and replaced there.
+void require_writable(const std::string& folder) {
+  if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return;
+  throw IoError(system_trouble(folder + ": no file can be written there", errno));
 }
 
 }  // namespace
@@ -46,6 +56,29 @@ RunFolder take_run_folder(const std::string& folder) {
   return {folder, FolderLock(folder)};
 }
 
+void require_own_files(const std::string& folder) {
+  namespace fs = std::filesystem;
+  for (const char* file :
+       {"config.toml", "summary.json", "report.html", "episode.json", "change.txt",
+        "adaptation.json", "best/config.toml", "before_change/config.toml"}) {
+    require_plain_file(folder + '/' + file);
+  }
+  for (const char* file : {"checkpoint", "episodes.csv", "measured", "events.out.tfevents.instep",
+                           "best/checkpoint", "before_change/checkpoint"}) {
+    require_plain_file(folder + '/' + file, true);
+  }
+  std::error_code error;
+  for (const char* copy : {"best", "before_change"}) {
+    const std::string path = folder + '/' + copy;
+    const bool is_there = fs::exists(fs::symlink_status(path, error));
+    if (is_there && !fs::is_directory(path, error)) {
+      throw IoError(path + ": is no folder, where the run keeps one; move it away");
+    }
+    if (is_there) require_writable(path);
+  }
+  require_writable(folder);
+}
+
 bool is_kept_copy(const std::string& folder) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -58,7 +91,7 @@ bool is_kept_copy(const std::string& folder) {
 void make_folders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) throw_io_error(path, "cannot be made: " + error.message());
+  if (error) throw IoError(system_trouble(path + ": cannot be made", error.value()));
 }
 
 RunFolder make_run_folder(const std::string& out, const RunConfig& config) {
@@ -86,7 +119,7 @@ RunFolder make_run_folder(const std::string& out, const RunConfig& config) {
     std::string folder = attempt == 1 ? name : name + '-' + std::to_string(attempt);
     std::error_code error;
     if (std::filesystem::create_directory(folder, error)) return {folder, FolderLock(folder)};
-    if (error) throw_io_error(folder, "cannot be made: " + error.message());
+    if (error) throw IoError(system_trouble(folder + ": cannot be made", error.value()));
   }
   throw_io_error(name, "a thousand folders of this name exist");
 }

@@ -21,6 +21,10 @@ RunFolder make_run_folder(const std::string& out, const RunConfig& config);
 // Takes the folder of a run that is to be gone on with. Throws UsageError or IoError.
 RunFolder take_run_folder(const std::string& folder);
 
+// Throws IoError where a run could not go on writing in its folder, before it begins: the folder or
+// a file cannot be written, or something else has a file's name.
+void require_own_files(const std::string& folder);
+
 // Throws UsageError unless the folder is one that a run was started in, IoError when it cannot be
 // looked into.
 void require_run_folder(const std::string& folder);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "tools/library/error.h"
 #include "tools/library/json_fields.h"
@@ -12,6 +11,7 @@
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 
@@ -35,10 +35,10 @@ void write_seed_plan(const std::string& folder, const SeedPlan& plan) {
 
 SeedPlan read_seed_plan(const std::string& folder) {
   const std::string path = folder + '/' + SeedPlan::kName;
+  const std::string text = read_file(path);
   SeedPlan plan;
   try {
-    std::ifstream file(path);
-    const nlohmann::json json = nlohmann::json::parse(file);
+    const nlohmann::json json = nlohmann::json::parse(text);
     if (!json.is_object()) throw DataError("not a JSON object");
     decode_fields(json, "", plan);
     if (plan.last < plan.first || plan.last - plan.first >= 1000) {

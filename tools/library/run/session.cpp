@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/run_folder.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -26,13 +26,18 @@ CheckpointIdentity identity_of(const RunConfig& config) {
   return identity_of(config, task.observation_dim, task.action_dim);
 }
 
+// What can be done where a checkpoint is lost.
+std::string after_loss(const std::string& folder) {
+  const bool has_best = checkpoint_step(folder + "/best/checkpoint").has_value();
+  return "the run cannot be continued: restore it from a copy, or start a new run" +
+         (has_best ? " from the best weights with --init " + folder + "/best" : "");
+}
+
 // Episodes and summaries come with checkpoints: one that is not there beside them was there once.
 std::string lost_text(const std::string& folder, const char* state) {
-  const bool has_best = std::filesystem::exists(folder + "/best/checkpoint");
   return std::string(": is ") + state +
-         ", though episodes or a summary are recorded beside it; what it held is lost and the run "
-         "cannot be continued: start a new one" +
-         (has_best ? ", from the best weights with --init " + folder + "/best" : "");
+         ", though episodes or a summary are recorded beside it; what it held is lost and " +
+         after_loss(folder);
 }
 
 }  // namespace
@@ -137,12 +142,14 @@ std::optional<std::int64_t> checkpoint_step(const std::string& path) {
 
 bool has_results(const std::string& folder) {
   const std::string path = folder + "/episodes.csv";
-  return std::filesystem::exists(folder + "/summary.json") ||
-         (std::filesystem::exists(path) && !read_episodes(path).empty());
+  std::error_code error;
+  return std::filesystem::exists(folder + "/summary.json", error) ||
+         (std::filesystem::exists(path, error) && !read_episodes(path).empty());
 }
 
 void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable) {
   const std::string path = folder + "/checkpoint";
+  require_plain_file(path, writable);
   switch (checkpoint.open(path, writable)) {
     case CheckpointStatus::kOk:
       return;
@@ -160,8 +167,8 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
       if (checkpoint.error() == ENOENT) {
         throw UsageError(folder + ": holds no checkpoint; is it a run folder?");
       }
-      throw IoError(path + ": cannot be opened" + (writable ? " for writing: " : ": ") +
-                    std::strerror(checkpoint.error()));
+      throw IoError(system_trouble(
+          path + ": cannot be " + (writable ? "opened for writing" : "read"), checkpoint.error()));
     case CheckpointStatus::kNothingYet:
       if (is_kept_copy(folder)) throw DataError(path + ": the run has kept nothing here yet");
       if (has_results(folder)) throw DataError(path + lost_text(folder, "empty"));
@@ -170,13 +177,14 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
                       "again with train --resume " +
                       folder);
     case CheckpointStatus::kNotACheckpoint:
-      throw DataError(path + ": is not a checkpoint of instep, or has been cut short");
+      throw DataError(path + ": is not a checkpoint of instep, or has been cut short; " +
+                      after_loss(folder));
     case CheckpointStatus::kOtherVersion:
       throw DataError(path + ": has format version " + std::to_string(checkpoint.found_version()) +
                       ", this program reads version " + std::to_string(kCheckpointVersion) +
                       "; use the program that wrote it");
     case CheckpointStatus::kBothDamaged:
-      throw DataError(path + ": both checkpoints in it are damaged; the run cannot be continued");
+      throw DataError(path + ": both checkpoints in it are damaged; " + after_loss(folder));
   }
 }
 

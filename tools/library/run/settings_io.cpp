@@ -18,6 +18,7 @@
 #include "kernels/check.h"
 #include "tools/library/error.h"
 #include "tools/library/names.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -446,21 +447,31 @@ std::string write_config_toml(const RunConfig& config) {
          table_text(algorithm.name, algorithm.settings, config.settings);
 }
 
+// What helps against a damaged config.toml of a run.
+static std::string copy_text(const std::string& path) {
+  const std::string copy = std::filesystem::path(path).parent_path() / "best/config.toml";
+  std::error_code error;
+  return "; restore it from a copy" +
+         (std::filesystem::exists(copy, error) ? ", as " + copy : std::string());
+}
+
 RunConfig read_config_toml(const std::string& path) {
+  require_plain_file(path);
   RunConfig config;
   toml::table root;
   std::string problem = parse_file(path, root);
   if (problem.empty()) problem = check_names(root, *config.settings.algorithm);
   if (problem.empty()) problem = read_run(root, true, config);
   if (problem.empty()) problem = read_learner(root, true, config.settings);
-  if (!problem.empty()) throw DataError(path + problem);
+  if (!problem.empty()) throw DataError(path + problem + copy_text(path));
   return config;
 }
 
 void require_toml(const std::string& path) {
+  require_plain_file(path);
   toml::table ignored;
   const std::string problem = parse_file(path, ignored);
-  if (!problem.empty()) throw DataError(path + problem);
+  if (!problem.empty()) throw DataError(path + problem + copy_text(path));
 }
 
 }  // namespace instep

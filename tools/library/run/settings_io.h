@@ -27,12 +27,12 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
 std::string write_config_toml(const RunConfig& config);
 
 // Reads what write_config_toml() has written; every value comes back bit for bit. Throws DataError
-// naming file, line and key when the file cannot be read, lacks a value or holds one that is not
-// allowed.
+// naming file, line and key when the file is missing, lacks a value or holds one that is not
+// allowed, IoError when it cannot be read.
 RunConfig read_config_toml(const std::string& path);
 
-// Throws DataError unless the file can be read and is TOML, whatever it holds: an older program's
-// config.toml too.
+// Throws DataError unless the file is TOML, whatever it holds: an older program's config.toml too;
+// IoError when it cannot be read.
 void require_toml(const std::string& path);
 
 }  // namespace instep

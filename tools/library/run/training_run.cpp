@@ -65,6 +65,15 @@ void TrainingRun::check(int error, const char* file) const {
   throw IoError(system_trouble(folder_ + '/' + file + ": cannot be written", error) + advice());
 }
 
+// One of the files that a run cannot be without.
+void TrainingRun::write_own(const char* file, const std::string& contents) const {
+  try {
+    write_file(folder_ + '/' + file, contents);
+  } catch (const IoError& error) {
+    throw IoError(error.what() + advice());
+  }
+}
+
 // Ends the run in order: the robot is stopped, and what can be written is.
 void TrainingRun::note(int error, const char* file) {
   if (error == 0 || !trouble_.empty()) return;
@@ -195,12 +204,14 @@ void TrainingRun::resume() {
   const int error = log_.open_at(folder_ + "/episodes.csv", checkpoint_.step(), whole_episodes);
   if (error == EBADMSG) {
     throw DataError(folder_ +
-                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts");
+                    "/episodes.csv: is damaged or lacks episodes that the checkpoint counts; "
+                    "restore it from a copy, or start a new run from these weights with --init " +
+                    folder_);
   }
   if (error == ENOENT) {
     throw DataError(folder_ +
                     "/episodes.csv: is missing, and a run goes on only with its episodes; restore "
-                    "it, or start a new run from these weights with --init " +
+                    "it from a copy, or start a new run from these weights with --init " +
                     folder_);
   }
   check(error, "episodes.csv");
@@ -216,7 +227,7 @@ void TrainingRun::resume() {
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
   open_events(checkpoint_.step());
-  write_file(folder_ + "/config.toml", write_config_toml(config_));
+  write_own("config.toml", write_config_toml(config_));
   std::error_code ignored;
   for (const char* stale : {"/summary.json", "/report.html", "/episode.json"}) {
     std::filesystem::remove(folder_ + stale, ignored);
@@ -319,7 +330,7 @@ void TrainingRun::take_change(const RunStart& start_from) {
 void TrainingRun::open_before_change() {
   const std::string folder = folder_ + '/' + WorldChange::kFolder;
   make_folders(folder);
-  write_file(folder + "/config.toml", write_config_toml(config_));
+  write_own("before_change/config.toml", write_config_toml(config_));
   std::filesystem::remove(folder + "/checkpoint");
   check(before_change_.create(folder + "/checkpoint", session_.identity(), snapshot_.size()),
         "before_change/checkpoint");
@@ -339,7 +350,7 @@ void TrainingRun::open_best() {
   const std::string folder = folder_ + "/best";
   const std::string path = folder + "/checkpoint";
   make_folders(folder);
-  write_file(folder + "/config.toml", write_config_toml(config_));
+  write_own("best/config.toml", write_config_toml(config_));
   const CheckpointStatus status = best_.open(path, true);
   const bool is_whole =
       status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
@@ -534,7 +545,7 @@ RunSummary TrainingRun::write_results() {
   const auto optional = [&](const char* file, const std::function<void()>& write) {
     try {
       write();
-    } catch (const IoError& error) {
+    } catch (const CommandError& error) {
       voice_.say(std::string("instep: warning: ") + error.what() +
                  "; the run is complete without it");
       result.left_out.emplace_back(file);
@@ -542,7 +553,7 @@ RunSummary TrainingRun::write_results() {
   };
   try {
     write_file(folder_ + "/summary.json", json_text(to_json(result), 2) + '\n');
-  } catch (const IoError& error) {
+  } catch (const CommandError& error) {
     if (trouble_.empty()) trouble_ = error.what();
   }
   const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();

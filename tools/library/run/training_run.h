@@ -66,6 +66,7 @@ class TrainingRun {
   void open_best();
   void close_best();
   void check(int error, const char* file) const;
+  void write_own(const char* file, const std::string& contents) const;
   void note(int error, const char* file);
   void drop(int error, const std::string& file);
   void drop_events(int error);
