@@ -33,6 +33,8 @@ struct SimulationWord {
   double least;
   double most;
   void (*act)(DeviceSimulation& simulation, const Numbers& numbers, std::int64_t now_ns);
+  bool is_whole = false;              // whole numbers alone
+  std::optional<double> last_most{};  // of the last number, where that differs
 };
 
 // Time begins at 0 with the first advance(). One thread. Methods throw std::runtime_error when the

@@ -33,15 +33,18 @@ constexpr std::array<SimulationWord, 17> kWords = {{
     {"cliff", " BITS", 1, 1, 0, 15,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).simulator().set_cliffs(static_cast<int>(n[0]));
-     }},
+     },
+     true},
     {"battery", " MAH", 1, 1, 0, 65535,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).simulator().set_charge_mah(n[0]);
-     }},
+     },
+     true},
     {"capacity", " MAH", 1, 1, 1, 65535,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).simulator().set_capacity_mah(n[0]);
-     }},
+     },
+     true},
     {"text", "", 0, 0, 0, 0,
      [](DeviceSimulation& s, const Numbers&, std::int64_t) {
        robot(s).simulator().say("Flash CRC successful: 0x0 (0x0)\r\n");
@@ -72,8 +75,9 @@ constexpr std::array<SimulationWord, 17> kWords = {{
      }},
     {"place", " X Y (mm)", 2, 2, 180, kArenaWidthMm - 180.0,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
-       robot(s).simulator().place(n[0], std::min(n[1], kArenaHeightMm - 180.0), 0.0);
-     }},
+       robot(s).simulator().place(n[0], n[1], 0.0);
+     },
+     false, kArenaHeightMm - 180.0},
     {"stty", "", 0, 0, 0, 0,
      [](DeviceSimulation& s, const Numbers&, std::int64_t) { robot(s).port().reset_settings(); }},
     {"send", " BYTE...", 1, 64, 0, 255,
@@ -81,7 +85,8 @@ constexpr std::array<SimulationWord, 17> kWords = {{
        std::vector<std::uint8_t> bytes;
        for (const double number : n) bytes.push_back(static_cast<std::uint8_t>(number));
        robot(s).send_as_another_program(bytes, now_ns);
-     }},
+     },
+     true},
 }};
 
 const std::string& checked_path(const SimulationOptions& options) {

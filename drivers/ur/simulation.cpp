@@ -35,11 +35,13 @@ constexpr std::array<SimulationWord, 23> kWords = {{
     {"delay", " MS", 1, 1, 0, 10000,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).set_link_faults({.delay_ns = milliseconds(n[0])});
-     }},
+     },
+     true},
     {"delay_commands", " MS", 1, 1, 0, 10000,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).set_link_faults({.to_robot_ns = milliseconds(n[0])});
-     }},
+     },
+     true},
     {"stall", "", 0, 0, 0, 0,
      [](DeviceSimulation& s, const Numbers&, std::int64_t) {
        robot(s).set_link_faults({.is_stalled = true});
@@ -61,7 +63,8 @@ constexpr std::array<SimulationWord, 23> kWords = {{
     {"refuse", " COUNT", 1, 1, 0, 100,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        robot(s).controller().refuse_unlocks(static_cast<std::int64_t>(n[0]));
-     }},
+     },
+     true},
     {"unlock", "", 0, 0, 0, 0,
      [](DeviceSimulation& s, const Numbers&, std::int64_t) {
        robot(s).controller().unlock_protective_stop();
@@ -96,7 +99,8 @@ constexpr std::array<SimulationWord, 23> kWords = {{
         std::int64_t) { robot(s).controller().run_script(ur_foreign_program()); }},
     {"fieldbus", " 0|1|2", 1, 1, 0, 2,
      [](DeviceSimulation& s, const Numbers& n,
-        std::int64_t) { robot(s).controller().set_fieldbus(n[0] >= 1.0, n[0] >= 2.0); }},
+        std::int64_t) { robot(s).controller().set_fieldbus(n[0] >= 1.0, n[0] >= 2.0); },
+     true},
     {"local", "", 0, 0, 0, 0,
      [](DeviceSimulation& s, const Numbers&,
         std::int64_t) { robot(s).controller().set_remote_control(false); }},

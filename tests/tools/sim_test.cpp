@@ -76,9 +76,13 @@ std::string said_to(const std::string& words, const std::string& options = "") {
 
 TEST(SimCommand, TakesNoWordsForNumbers) {
   for (const char* line :
-       {"place x y", "place 500", "place 500 y", "place 1 2 3", "cliff", "cliff a", "cliff 16",
-        "battery full", "battery -1", "battery nan", "drop 1.5", "drop 0,5", "place 500 600mm",
-        "send", "send 128 x", "send 256"}) {
+       {"place x y",     "place 500",     "place 500 y",     "place 1 2 3",    "cliff",
+        "cliff a",       "cliff 16",      "battery full",    "battery -1",     "battery nan",
+        "drop 1.5",      "drop 0,5",      "place 500 600mm", "send",           "send 128 x",
+        "send 256",      "send 128.5",    "send 128 -",      "cliff 1.5",      "cliff -1",
+        "cliff 1e400",   "cliff -0x1",    "cliff 0x1",       "cliff 1,",       "battery 2.5",
+        "battery inf",   "battery",       "capacity 0",      "place 500 1321", "place 1821 500",
+        "place 179 500", "place nan nan", "drop nan",        "change -",       "forge 1e-400"}) {
     const std::string said = said_to(line);
     EXPECT_NE(said.find(std::string("'") + line + "': must be"), std::string::npos) << said;
   }
@@ -88,6 +92,33 @@ TEST(SimCommand, TakesNoWordsForNumbers) {
   EXPECT_NE(said_to("place 500 600").find("at 500 600 mm"), std::string::npos);
   EXPECT_NE(said_to("battery 1000").find("battery 1000 mAh"), std::string::npos);
   EXPECT_NE(said_to("dance").find("unknown word 'dance'"), std::string::npos);
+}
+
+// A line that is refused, whatever it holds, takes nothing with it.
+TEST(SimCommand, GoesOnWithTheNextLine) {
+  const std::string nul(1, '\0');
+  for (const std::string& line :
+       {std::string(512, 'x'), std::string(100'000, ' ') + "lift", "status" + std::string(600, '1'),
+        std::string("cliff 1.5"), std::string("\x1b[2J"), std::string("\xff\xfe"),
+        std::string("status \t\r")}) {
+    const std::string said = said_to(line + "\nplace 600 700");
+    EXPECT_NE(said.find("at 600 700 mm"), std::string::npos) << said;
+    EXPECT_EQ(said.find('\x1b'), std::string::npos);
+  }
+  EXPECT_NE(said_to(std::string(512, 'x')).find("a line has at most 511 bytes; ignored"),
+            std::string::npos);
+  const TemporaryFolder folder;
+  write_bytes(folder / "words", "sta" + nul + "tus\nlift " + nul + "\nplace 600 700");  // no end
+  RunningCommand simulator({"-c", "exec \"$0\" sim create2 --link \"$1\" < \"$2\"", INSTEP_COMMAND,
+                            folder / "robot", folder / "words"},
+                           "/bin/sh");
+  ASSERT_TRUE(appears(folder / "robot"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  simulator.send(SIGTERM);
+  const std::string said = simulator.wait().out;
+  EXPECT_NE(said.find("unknown word 'sta?tus'"), std::string::npos) << said;
+  EXPECT_NE(said.find("nothing may follow 'lift'"), std::string::npos) << said;
+  EXPECT_NE(said.find("at 600 700 mm"), std::string::npos) << said;
 }
 
 TEST(SimCommand, TellsTheNamesOfAStrictPort) {

@@ -7,9 +7,10 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <sstream>
@@ -19,6 +20,7 @@
 #include "drivers/channel_simulation.h"
 #include "drivers/registry.h"
 #include "runtime/clock.h"
+#include "runtime/setting.h"
 #include "tools/library/error.h"
 
 namespace instep {
@@ -27,7 +29,8 @@ namespace {
 // Lock-free, so that the handler may set it.
 std::atomic<bool> must_stop{false};
 
-constexpr std::size_t kLineBytesMax = 512;
+constexpr std::size_t kLineBytesMax = 511;
+constexpr std::size_t kBytesWithoutLineMax = std::size_t{1} << 20;  // that nobody has typed
 
 // What every simulation knows.
 constexpr std::array<SimulationWord, 2> kOwnWords = {
@@ -56,61 +59,81 @@ class WordReader {
 
   // What can be read without waiting.
   void read_words(std::int64_t now_ns) {
-    std::array<char, kLineBytesMax> text;
+    std::array<char, kLineBytesMax + 1> text;
     const ssize_t count = read(0, text.data(), text.size());
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (count <= 0) {
       is_open_ = false;
-      return;
+      take_line(now_ns);
     }
-    waiting_.append(text.data(), static_cast<std::size_t>(count));
-    for (std::size_t end = waiting_.find('\n'); end != std::string::npos && !must_stop;
-         end = waiting_.find('\n')) {
-      take_line(waiting_.substr(0, end), now_ns);
-      waiting_.erase(0, end + 1);
+    for (ssize_t i = 0; i < count && !must_stop; ++i) {
+      if (text[static_cast<std::size_t>(i)] == '\n') {
+        take_line(now_ns);
+        continue;
+      }
+      if (line_bytes_++ < kLineBytesMax) line_ += text[static_cast<std::size_t>(i)];
     }
-    if (waiting_.size() >= kLineBytesMax) {
-      std::printf("stdin has lines of more than %zu bytes: it is not read any more\n",
-                  kLineBytesMax - 1);
+    if (line_bytes_ > kBytesWithoutLineMax) {
+      std::printf("stdin has no lines: it is not read any more\n");
       is_open_ = false;
     }
     std::fflush(stdout);
   }
 
  private:
-  void take_line(const std::string& line, std::int64_t now_ns) {
-    std::istringstream in(line);
+  void take_line(std::int64_t now_ns) {
+    if (line_bytes_ > kLineBytesMax) {
+      std::printf("'%s': a line has at most %zu bytes; ignored\n", printable(line_).c_str(),
+                  kLineBytesMax);
+    } else {
+      take_words(now_ns);
+    }
+    line_.clear();
+    line_bytes_ = 0;
+  }
+
+  void take_words(std::int64_t now_ns) {
+    const std::string line = printable(line_);
+    std::istringstream in(line_);
     std::string name;
     if (!(in >> name)) return;
     const auto word = std::find_if(words_.begin(), words_.end(),
                                    [&name](const SimulationWord& one) { return name == one.name; });
     if (word == words_.end()) {
-      std::printf("unknown word '%s'; there are: %s\n", name.c_str(), all_words().c_str());
+      std::printf("unknown word '%s'; there are: %s\n", printable(name).c_str(),
+                  all_words().c_str());
       return;
     }
     Numbers numbers;
     bool is_valid = true;
     for (std::string text; in >> text;) {
-      char* end = nullptr;
-      numbers.push_back(std::strtod(text.c_str(), &end));
+      const char* const end = text.data() + text.size();
+      const auto parsed = std::from_chars(text.data(), end, numbers.emplace_back());
       // Written so that a NaN is wrong.
-      is_valid =
-          is_valid && *end == '\0' && numbers.back() >= word->least && numbers.back() <= word->most;
+      is_valid = is_valid && parsed.ec == std::errc() && parsed.ptr == end &&
+                 numbers.back() >= word->least && numbers.back() <= word->most &&
+                 (!word->is_whole || numbers.back() == std::floor(numbers.back()));
     }
-    if (is_valid && numbers.size() >= word->count_min && numbers.size() <= word->count_max) {
+    is_valid = is_valid && numbers.size() >= word->count_min && numbers.size() <= word->count_max &&
+               (!word->last_most || numbers.back() <= *word->last_most);
+    if (is_valid) {
       word->act(simulation_, numbers, now_ns);
       std::fputs(simulation_.status().c_str(), stdout);
     } else if (word->count_max == 0) {
       std::printf("'%s': nothing may follow '%s'; ignored\n", line.c_str(), word->name);
     } else {
-      std::printf("'%s': must be '%s%s', numbers from %g to %g; ignored\n", line.c_str(),
-                  word->name, word->numbers, word->least, word->most);
+      std::printf("'%s': must be '%s%s', %snumbers from %g to %g", line.c_str(), word->name,
+                  word->numbers, word->is_whole ? "whole " : "", word->least, word->most);
+      if (word->last_most) std::printf(", the last one to %g", *word->last_most);
+      std::printf("; ignored\n");
     }
   }
 
   DeviceSimulation& simulation_;
   std::vector<SimulationWord> words_;
   bool is_open_ = true;
-  std::string waiting_;  // of a line that is not whole
+  std::string line_;            // the beginning of one that is not whole
+  std::size_t line_bytes_ = 0;  // of all of it
 };
 
 // Until Ctrl-C or `quit`.
