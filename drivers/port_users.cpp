@@ -178,9 +178,10 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
       return port.names.contains(word.substr(word.find('=') + 1));  // npos + 1 is 0
     };
     const auto& words = user.command;
+    user.has_lock = lockers.contains(user.process);
     if (has_it_open(process, port.file)) {
       user.how = How::kHasItOpen;
-    } else if (lockers.contains(user.process)) {
+    } else if (user.has_lock) {
       user.how = How::kHasTheLock;
     } else if (is_usb_port(port) && may_take(user.name, port, root)) {
       user.how = How::kMayTakeIt;

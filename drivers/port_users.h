@@ -20,6 +20,7 @@ struct PortUser {
   std::string name;                  // as the system calls it, at most 15 bytes
   std::vector<std::string> command;  // its words
   How how = How::kHasItOpen;
+  bool has_lock = false;   // as the system lists the locks of files
   bool is_halted = false;  // by SIGSTOP or a debugger
 };
 

@@ -50,7 +50,11 @@ HealthSample joined(const HealthSample& earlier, const HealthSample& later) {
   if (earlier.ticks == 0) return later;
   HealthSample both = later.ticks == 0 ? earlier : later;  // of what is newest, and no mean
   both.ticks = earlier.ticks + later.ticks;
+  if (std::isnan(both.actor_update_ratio)) both.actor_update_ratio = earlier.actor_update_ratio;
+  // An algorithm that learns now and then may have a number in one of them alone.
   const auto mean = [&](double a, double b) {
+    if (std::isnan(a)) return b;
+    if (std::isnan(b)) return a;
     return (a * static_cast<double>(earlier.ticks) + b * static_cast<double>(later.ticks)) /
            static_cast<double>(both.ticks);
   };

@@ -53,8 +53,9 @@ class HandBuilt {
     learner_.open_critic_tape()[learner_.layout.critic_tape.scalars + kInverseNorm] =
         inverse(critic);
   }
-  // Every weight of the actor before and after its last step.
-  void fill_actor(float before, float after) {
+  // Every weight of the actor before and after its last step, which was made by so many updates.
+  void fill_actor(float before, float after, int updates = 1) {
+    learner_.state().actor_updates += updates;
     const std::uint32_t newest = learner_.state().actor_newest;
     const std::size_t floats = learner_.layout.actor.floats;
     std::fill_n(learner_.floats(learner_.layout.actor_weights[1 - newest]), floats, before);
@@ -128,6 +129,25 @@ TEST(HealthSampler, WeightNormAndUpdateRatioAreEuclidean) {
   const auto floats = static_cast<double>(hand_built.learner().layout.actor.floats);
   EXPECT_DOUBLE_EQ(sample.actor_weight_norm, 2.0 * std::sqrt(floats));
   EXPECT_DOUBLE_EQ(sample.actor_update_ratio, 0.125);
+}
+
+// Where the actor is updated in place, the step is seen as soon as a tick makes a single one.
+TEST(HealthSampler, SeesTheStepOfAnActorThatIsUpdatedInPlace) {
+  HandBuilt hand_built;
+  HealthSampler sampler(hand_built.learner().layout.actor.floats);
+  const auto tick = [&](float weights, int updates) {
+    hand_built.fill_actor(99.0F, weights, updates);
+    sampler.add_tick(hand_built.learner());
+    return sampler.peek(hand_built.learner()).actor_update_ratio;
+  };
+  EXPECT_TRUE(std::isnan(tick(1.0F, 0)));
+  EXPECT_TRUE(std::isnan(tick(1.0F, 0)));
+  EXPECT_TRUE(std::isnan(tick(1.5F, 2))) << "two at once";
+  EXPECT_DOUBLE_EQ(tick(2.0F, 1), 0.25);
+  EXPECT_DOUBLE_EQ(tick(4.0F, 1), 0.25) << "one of them is enough";
+  sampler.sample(hand_built.learner());
+  EXPECT_TRUE(std::isnan(tick(4.0F, 0)));
+  EXPECT_DOUBLE_EQ(tick(8.0F, 1), 0.5);
 }
 
 TEST(Health, ASampleWithoutTicksIsFiniteAndWarnsOfNothing) {

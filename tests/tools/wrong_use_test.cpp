@@ -529,6 +529,72 @@ TEST_F(OddFilesOfARun, AreSaidWithWhatCanBeDone) {
       {run() + "/config.toml: ", "restore it from a copy, as " + run() + "/best/config.toml"});
 }
 
+// A file of another run, and one that somebody edited.
+TEST_F(OddFilesOfARun, MustBeOfOneRun) {
+  copy_run();
+  auto summary = nlohmann::json::parse(read_bytes(whole() + "/summary.json"));
+  summary["seed"] = 2;
+  write_bytes(run() + "/summary.json", summary.dump());
+  const std::string report = read_bytes(run() + "/report.html");
+  expect_refused(run_command({"report", run()}), 1,
+                 {run() + ": its files are of different runs: seed is 2 in summary.json and 1 in "
+                          "config.toml"});
+  EXPECT_EQ(read_bytes(run() + "/report.html"), report);
+  summary["seed"] = 1;
+  summary["seconds"] = -3;
+  write_bytes(run() + "/summary.json", summary.dump());
+  const CommandResult result = run_command({"report", run()});
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_THAT(result.error,
+              HasSubstr("summary.json: is damaged and left out (seconds cannot be -3); "
+                        "`instep train --resume " +
+                        run() + "` writes it anew"));
+}
+
+// It is told where it is now, and a page is not written over what is none.
+TEST_F(OddFilesOfARun, AFinishedRunIsWhereItLies) {
+  copy_run();
+  const CommandResult result = run_command({"train", "--resume", run()});
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_THAT(result.out, HasSubstr("already finished"));
+  EXPECT_THAT(nlohmann::json::parse(read_bytes(run() + "/summary.json")).at("command").dump(),
+              HasSubstr(" train dot_reacher --set hidden=12"));
+  EXPECT_THAT(result.out, HasSubstr("report: " + run() + "/report.html"));
+  const std::string checkpoint = run() + "/checkpoint";
+  expect_refused(run_command({"report", run(), "--out", checkpoint}), 2,
+                 {checkpoint + ": is there already", "a name that ends in .html"});
+  EXPECT_EQ(read_bytes(checkpoint), read_bytes(whole() + "/checkpoint"));
+}
+
+TEST(OddFiles, OfSeveralSeedsAreNamed) {
+  const TemporaryFolder folder;
+  const std::string all = folder / "all";
+  Words words = train_words(all, 3'000);
+  words[8] = "--seeds";
+  words[9] = "0..1";
+  expect_done(words);
+  const std::string plan = read_bytes(all + "/seeds.json");
+  for (const char* damaged : {"{}", R"({"first": 0})", "", "[", R"({"first": 5, "last": 2})"}) {
+    write_bytes(all + "/seeds.json", damaged);
+    expect_refused(run_command({"train", "--resume", all}), 1,
+                   {all + "/seeds.json: is damaged", "go on with each run in the folder"});
+  }
+  write_bytes(all + "/seeds.json", plan);
+  write_bytes(all + "/s1/checkpoint", "");
+  const CommandResult refused = run_command({"train", "--resume", all, "--steps", "4000"});
+  EXPECT_EQ(refused.exit_code, 1) << refused;
+  EXPECT_THAT(refused.out,
+              HasSubstr("a seed that was refused starts anew when its folder has been moved away"));
+  std::filesystem::rename(all + "/s1", folder / "away");
+  expect_done({"train", "--resume", all});
+  std::filesystem::remove_all(all + "/s1");
+  write_bytes(all + "/s1", "a file");
+  const CommandResult file = run_command({"train", "--resume", all, "--steps", "5000"});
+  EXPECT_EQ(file.exit_code, 3) << file;
+  EXPECT_THAT(file.error, HasSubstr(all + "/s1: cannot be made: Not a directory; a file has the "
+                                          "name of a folder: move it away"));
+}
+
 // A pipe stands for every device: replaced by a file, it would be gone.
 TEST(OddFiles, AreNotReplacedByAReport) {
   const TemporaryFolder folder;

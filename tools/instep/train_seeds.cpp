@@ -72,8 +72,8 @@ std::string mean_text(const SeedsResult& result) {
 }
 
 // The exact commands that finish what is not finished.
-void print_advice(const TrainOptions& options, const SeedsResult& result,
-                  const std::string& parent) {
+void print_advice(const TrainOptions& options, const SeedsResult& result, const std::string& parent,
+                  bool was_refused) {
   std::vector<std::string> commands;
   for (const SeedState& seed : result.seeds) {
     if (seed.progress == SeedProgress::kDone) continue;
@@ -83,6 +83,9 @@ void print_advice(const TrainOptions& options, const SeedsResult& result,
   }
   if (commands.empty()) return;
   if (!parent.empty()) commands = {shell_text({program(options), "train", "--resume", parent})};
+  if (!parent.empty() && was_refused) {
+    std::printf("a seed that was refused starts anew when its folder has been moved away\n");
+  }
   std::printf("go on with:\n");
   for (const std::string& command : commands) std::printf("  %s\n", command.c_str());
 }
@@ -119,9 +122,9 @@ int write_seeds_report(const SeedsResult& result, const std::string& parent) {
   return worst;
 }
 
-// What the runs came to.
+// What the runs came to; answers the worst exit code.
 int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::string& parent,
-                 const std::vector<std::string>& folders) {
+                 const std::vector<std::string>& folders, int worst_of_runs) {
   std::vector<SeedState> states;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     states.push_back(look_at_seed(plan.first + i, folders[i], plan.config.steps));
@@ -130,9 +133,10 @@ int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::s
   for (const SeedState& seed : result.seeds) print_seed(seed, plan.config.steps);
   std::printf("%s, %lld of %zu seeds done: %s\n", plan.config.task.c_str(),
               static_cast<long long>(result.done), result.seeds.size(), mean_text(result).c_str());
-  const int worst = write_seeds_report(result, parent);
+  const int worst = std::max(worst_of_runs, write_seeds_report(result, parent));
   if (parent.empty()) print_report_command(options, result);
-  print_advice(options, result, parent);
+  print_advice(options, result, parent,
+               worst_of_runs == kCheckFailed || worst_of_runs == kWrongUse);
   if (options.json) {
     print_json(to_json(result, plan.config, parent));
   }
@@ -179,8 +183,7 @@ int train_seeds(const TrainOptions& options) {
     folders[seed - seeds.first] = own.path;
     if (seed == seeds.last) break;
   }
-  const int worst = children.wait();
-  return std::max(worst, finish_seeds(options, plan, parent, folders));
+  return finish_seeds(options, plan, parent, folders, children.wait());
 }
 
 namespace {
@@ -256,8 +259,7 @@ int resume_seeds(const TrainOptions& options) {
     }
     if (seed == plan.last) break;
   }
-  const int worst = children.wait();
-  return std::max(worst, finish_seeds(options, plan, parent, folders));
+  return finish_seeds(options, plan, parent, folders, children.wait());
 }
 
 }  // namespace instep

@@ -45,6 +45,8 @@ std::string system_advice(int error) {
              "for writing";
     case EISDIR:
       return "; move the folder away";
+    case ENOTDIR:
+      return "; a file has the name of a folder: move it away";
     case ELOOP:
       return "; the link leads back to itself: remove it";
     case EMFILE:

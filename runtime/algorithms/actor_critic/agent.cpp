@@ -48,7 +48,8 @@ ActorCriticAgent::ActorCriticAgent(const ActorCriticConfig& config)
     : config_(config),
       memory_(layout_of(config).bytes),
       learner_{config.settings, config.schedule, layout_of(config), memory_.data()},
-      noise_{&config_, fill_from_philox} {
+      noise_{&config_, fill_from_philox},
+      sampler_(config.schedule == Schedule::kThroughput ? learner_.layout.actor.floats : 0) {
   clear(learner_);
   initialize_weights(learner_, config.seed);
   if (config.executor->attach != nullptr) config.executor->attach(learner_);

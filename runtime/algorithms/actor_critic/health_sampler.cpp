@@ -10,6 +10,22 @@ double as_double(float x) {
   return static_cast<double>(x);
 }
 
+// |after - before| / |after|.
+double change_of(const float* before, const float* after, std::size_t floats) {
+  double squares = 0.0;
+  double step_squares = 0.0;
+  for (std::size_t i = 0; i < floats; ++i) {
+    const double step = as_double(after[i] - before[i]);
+    squares += as_double(after[i]) * as_double(after[i]);
+    step_squares += step * step;
+  }
+  return squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
+}
+
+const float* actor_of(const Learner& learner) {
+  return learner.floats(learner.layout.actor_weights[learner.state().actor_newest]);
+}
+
 double norm_of(float inverse) {
   return inverse > 0.0F ? 1.0 / as_double(inverse) : 0.0;
 }
@@ -22,13 +38,13 @@ void HealthSampler::add_tick(const Learner& learner) {
   const float* actor = learner.open_actor_tape();
   const float* critic = learner.open_critic_tape();
   const auto m = static_cast<std::size_t>(layout.shape.action_dim);
-  ++ticks_;
-  entropy_sum_ -= as_double(actor[tape.scalars + kLogProb]);
+  ++sums_.ticks;
+  sums_.entropy -= as_double(actor[tape.scalars + kLogProb]);
   const double td_error = as_double(learner.state().td_error);
-  td_error_squares_ += td_error * td_error;
-  q_sum_ += as_double(critic[layout.critic_tape.head]);
-  actor_feature_sum_ += norm_of(actor[tape.scalars + kInverseNorm]);
-  critic_feature_sum_ += norm_of(critic[layout.critic_tape.scalars + kInverseNorm]);
+  sums_.td_error_squares += td_error * td_error;
+  sums_.q += as_double(critic[layout.critic_tape.head]);
+  sums_.actor_feature += norm_of(actor[tape.scalars + kInverseNorm]);
+  sums_.critic_feature += norm_of(critic[layout.critic_tape.scalars + kInverseNorm]);
   int clamped = 0;
   int saturated = 0;
   for (std::size_t i = 0; i < m; ++i) {
@@ -37,13 +53,31 @@ void HealthSampler::add_tick(const Learner& learner) {
         l <= learner.settings.log_variance_min || l >= learner.settings.log_variance_max ? 1 : 0;
     saturated += std::fabs(actor[tape.action + i]) > 0.99F ? 1 : 0;
   }
-  clamped_ += clamped;
-  saturated_ += saturated;
+  sums_.clamped += clamped;
+  sums_.saturated += saturated;
+  if (!before_.empty() && sums_.tries < kTriesMax) look_for_update(learner);
+}
+
+// An update may come late, or two of them in one tick.
+void HealthSampler::look_for_update(const Learner& learner) {
+  ++sums_.tries;
+  const std::int64_t updates = learner.state().actor_updates;
+  const float* actor = actor_of(learner);
+  if (has_before_ && updates == before_updates_ + 1) {
+    sums_.update_ratio = change_of(before_.data(), actor, before_.size());
+    sums_.tries = kTriesMax;
+    has_before_ = false;
+    return;
+  }
+  if (has_before_ && updates == before_updates_) return;
+  std::copy_n(actor, before_.size(), before_.begin());
+  before_updates_ = updates;
+  has_before_ = true;
 }
 
 HealthSample HealthSampler::sample(const Learner& learner) {
   const HealthSample result = peek(learner);
-  *this = {};
+  sums_ = {};
   return result;
 }
 
@@ -51,29 +85,27 @@ HealthSample HealthSampler::peek(const Learner& learner) const {
   const Layout& layout = learner.layout;
   const LearnerState& state = learner.state();
   HealthSample sample;
-  sample.ticks = ticks_;
-  const double ticks = std::max<double>(1.0, static_cast<double>(ticks_));
+  sample.ticks = sums_.ticks;
+  const double ticks = std::max<double>(1.0, static_cast<double>(sums_.ticks));
   const double actions = ticks * layout.shape.action_dim;
-  sample.entropy = entropy_sum_ / ticks;
-  sample.td_error_rms = std::sqrt(td_error_squares_ / ticks);
+  sample.entropy = sums_.entropy / ticks;
+  sample.td_error_rms = std::sqrt(sums_.td_error_squares / ticks);
   sample.td_error_scale = state.td_error_scale;
-  sample.q_value = q_sum_ / ticks;
-  sample.clamped_share = clamped_ / actions;
-  sample.saturated_share = saturated_ / actions;
-  sample.actor_feature_norm = actor_feature_sum_ / ticks;
-  sample.critic_feature_norm = critic_feature_sum_ / ticks;
-  // The two buffers are the actor before and after its last step.
-  const float* before = learner.floats(layout.actor_weights[1 - state.actor_newest]);
-  const float* after = learner.floats(layout.actor_weights[state.actor_newest]);
+  sample.q_value = sums_.q / ticks;
+  sample.clamped_share = sums_.clamped / actions;
+  sample.saturated_share = sums_.saturated / actions;
+  sample.actor_feature_norm = sums_.actor_feature / ticks;
+  sample.critic_feature_norm = sums_.critic_feature / ticks;
+  const float* actor = actor_of(learner);
   double squares = 0.0;
-  double step_squares = 0.0;
   for (std::size_t i = 0; i < layout.actor.floats; ++i) {
-    const double step = as_double(after[i] - before[i]);
-    squares += as_double(after[i]) * as_double(after[i]);
-    step_squares += step * step;
+    squares += as_double(actor[i]) * as_double(actor[i]);
   }
   sample.actor_weight_norm = std::sqrt(squares);
-  sample.actor_update_ratio = squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
+  // Otherwise the two buffers are the actor before and after its last step.
+  const float* other = learner.floats(layout.actor_weights[1 - state.actor_newest]);
+  sample.actor_update_ratio =
+      before_.empty() ? change_of(other, actor, layout.actor.floats) : sums_.update_ratio;
   return sample;
 }
 

@@ -123,8 +123,15 @@ std::unique_ptr<Policy> BatchAgent::make_policy(bool /*adapts_normalizer*/) {
 }
 
 HealthSample BatchAgent::take_health() {
+  const HealthSample sample = peek_health();
+  health_ticks_ = 0;
+  forget_health();
+  return sample;
+}
+
+HealthSample BatchAgent::peek_health() const {
   HealthSample sample;
-  sample.ticks = std::exchange(health_ticks_, 0);
+  sample.ticks = health_ticks_;
   fill_health(sample);
   return sample;
 }

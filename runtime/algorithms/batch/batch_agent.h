@@ -44,6 +44,7 @@ class BatchAgent : public Agent {
   void gather_health() final { ++health_ticks_; }
   std::int64_t health_ticks() const final { return health_ticks_; }
   HealthSample take_health() final;
+  HealthSample peek_health() const final;
 
   // The policy's action for an observation [observation_dim] as it is, drawn by standard normal
   // noise [action_dim]: overwrites action [action_dim]. What evaluation acts by.
@@ -81,8 +82,9 @@ class BatchAgent : public Agent {
   virtual void learn() = 0;
   // Whether the state's counters may be believed.
   virtual bool is_valid_state(std::span<const std::uint8_t> in) const = 0;
-  // Means over what was gathered since the last call.
-  virtual void fill_health(HealthSample& sample) = 0;
+  // Means over what was gathered since forget_health().
+  virtual void fill_health(HealthSample& sample) const = 0;
+  virtual void forget_health() = 0;
 
   const MatrixPath& path() const { return *path_; }
   std::uint64_t seed() const { return seed_; }

@@ -142,7 +142,8 @@ class Ppo final : public BatchAgent {
   void lose() override;
   void learn() override;
   bool is_valid_state(std::span<const std::uint8_t> in) const override;
-  void fill_health(HealthSample& sample) override;
+  void fill_health(HealthSample& sample) const override;
+  void forget_health() override;
 
   NetworkShape actor_shape() const {
     return {observation_dim(), hidden(), action_dim(), Activation::kTanh};
@@ -489,17 +490,21 @@ bool Ppo::take_weights(const Agent& other) {
   return true;
 }
 
-void Ppo::fill_health(HealthSample& sample) {
-  const auto samples = static_cast<double>(std::exchange(samples_, 0));
-  const double squares = std::exchange(error_squares_, 0.0);
-  const double values = std::exchange(values_, 0.0);
+void Ppo::fill_health(HealthSample& sample) const {
+  const auto samples = static_cast<double>(samples_);
   if (samples > 0.0) {
-    sample.td_error_rms = std::sqrt(squares / samples);
-    sample.q_value = values / samples;
+    sample.td_error_rms = std::sqrt(error_squares_ / samples);
+    sample.q_value = values_ / samples;
   }
   sample.entropy = 0.5 * (1.0 + kLog2Pi) * action_dim();
   for (int i = 0; i < action_dim(); ++i) sample.entropy += static_cast<double>(spread()[i]);
   sample.actor_weight_norm = length_of(weights(), spread_at());
+}
+
+void Ppo::forget_health() {
+  samples_ = 0;
+  error_squares_ = 0.0;
+  values_ = 0.0;
 }
 
 std::unique_ptr<Agent> make(const AgentConfig& config) {

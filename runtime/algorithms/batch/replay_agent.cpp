@@ -303,8 +303,8 @@ void ReplayAgent::note_entropy(double entropy) {
   ++health_.entropies;
 }
 
-void ReplayAgent::fill_health(HealthSample& sample) {
-  const HealthSums sums = std::exchange(health_, HealthSums{});
+void ReplayAgent::fill_health(HealthSample& sample) const {
+  const HealthSums& sums = health_;
   if (sums.updates > 0) {
     const auto updates = static_cast<double>(sums.updates);
     sample.td_error_rms = std::sqrt(sums.td_error_squares / updates);

@@ -104,7 +104,8 @@ class ReplayAgent : public BatchAgent {
   void close(const double* observation, double reward, bool terminated, bool truncated) final;
   void learn() final;
   bool is_valid_state(std::span<const std::uint8_t> in) const final;
-  void fill_health(HealthSample& sample) final;
+  void fill_health(HealthSample& sample) const final;
+  void forget_health() final { health_ = {}; }
 
   void plan_state();
   std::vector<std::pair<float**, std::size_t>> scratch_arrays();

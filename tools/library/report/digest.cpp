@@ -32,18 +32,6 @@ void add_values(const toml::table& table, std::map<std::string, std::string>& va
   }
 }
 
-// Every value of config.toml by its key. A damaged one has none: the report shows the text as it
-// is, and that it is damaged is no reason to show nothing.
-std::map<std::string, std::string> config_values(const std::string& config) {
-  std::map<std::string, std::string> values;
-  try {
-    add_values(toml::parse(config), values);
-  } catch (const toml::parse_error&) {
-    values.clear();
-  }
-  return values;
-}
-
 // What does not decide how a run learns: which one it is, how long it is, what computed it.
 constexpr std::array<std::string_view, 8> kNoConditions = {
     "task", "seed", "steps", "schedule", "backend", "path", "arithmetic", "checkpoint_every"};
@@ -74,6 +62,17 @@ std::span<const Point> between(const std::vector<Point>& points, double first, d
 }
 
 }  // namespace
+
+// That a config.toml is damaged is no reason to show nothing: the report shows its text as it is.
+std::map<std::string, std::string> config_values(const std::string& config) {
+  std::map<std::string, std::string> values;
+  try {
+    add_values(toml::parse(config), values);
+  } catch (const toml::parse_error&) {
+    values.clear();
+  }
+  return values;
+}
 
 const RunSummary& ReportedRun::summary() const {
   static const RunSummary kNone;

@@ -40,6 +40,9 @@ struct ReportedRun {
 
 ReportedRun digest(const RunRecord& record);
 
+// Every value of config.toml by its key, as words; none of a damaged one.
+std::map<std::string, std::string> config_values(const std::string& config);
+
 // Gives each run the shortest end of its path that tells it from the others.
 void name_apart(std::span<ReportedRun> runs);
 

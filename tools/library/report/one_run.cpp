@@ -30,7 +30,9 @@ std::vector<EventMark> changes_of(const ReportedRun& run) {
 
 std::string learning_curve(const ReportedRun& run) {
   if (run.returns.empty()) {
-    return "<p class=\"note\">No episode has ended yet, so there is no learning curve.</p>\n";
+    return concat({"<p class=\"note\">",
+                   run.left_out_count == 0 ? "No episode has ended yet" : "No return is known",
+                   ", so there is no learning curve.</p>\n"});
   }
   const std::vector<Point> dots = pick(run.returns, kDotsMax);
   const std::vector<Point> curve = known(running_mean(run, run.steps, kCurvePoints), run.steps);
@@ -570,21 +572,31 @@ std::string headline(const ReportedRun& run) {
   const auto seconds = loop_seconds(run);
   const std::string tail = escape(
       concat({seconds ? concat({", in ", duration_text(*seconds)}) : "", means_text(run), "."}));
+  const std::string steps = steps_text(run);
   const std::string start =
-      concat({"In ", steps_text(run), " steps of <em>", escape(task), "</em> "});
-  if (run.returns.empty()) return concat({start, "no episode has ended yet", tail});
+      concat({"In ", steps, steps == "1" ? " step" : " steps", " of <em>", escape(task), "</em> "});
+  const bool are_all_known = run.left_out_count == 0;
+  if (run.returns.empty()) {
+    return concat({start, are_all_known ? "no episode has ended yet" : "no return is known", tail});
+  }
   if (run.returns.size() == 1) {
-    return concat({start, "one episode has ended, with a return of <b>",
+    return concat({start,
+                   are_all_known ? "one episode has ended, with a return of <b>"
+                                 : "the return of one episode is known: <b>",
                    number_text(run.returns[0].value), "</b>", tail});
   }
   const std::string from = number_text(run.first_eighth.value_or(run.returns.front().value));
   const std::string to = number_text(run.last_eighth.value_or(run.returns.back().value));
   const std::string_view from_when = run.first_eighth ? "first eighth" : "first episode";
   const std::string_view to_when = run.last_eighth ? "last eighth" : "last episode";
-  if (from == to) return concat({start, "the mean return stayed at <b>", to, "</b>", tail});
-  return concat({start, run.first_eighth && run.last_eighth ? "the mean return" : "the return",
-                 " went from <b>", from, "</b> (", from_when, ") to <b>", to, "</b> (", to_when,
-                 ")", tail});
+  const std::string_view what =
+      run.first_eighth && run.last_eighth ? "the mean return" : "the return";
+  if (from == to) {
+    return concat(
+        {start, what, " was <b>", to, "</b> in the ", from_when, " and in the ", to_when, tail});
+  }
+  return concat({start, what, " went from <b>", from, "</b> (", from_when, ") to <b>", to, "</b> (",
+                 to_when, ")", tail});
 }
 
 std::string problems_note(const ReportedRun& run) {

@@ -1,7 +1,9 @@
 #include "tools/library/report/report.h"
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string_view>
 #include <vector>
@@ -153,6 +155,23 @@ std::vector<std::string> runs_in(const std::vector<std::string>& folders) {
   return runs;
 }
 
+// A summary that was copied from another run, or a config.toml.
+void require_of_one_run(const RunRecord& record) {
+  if (!record.summary) return;
+  const std::map<std::string, std::string> values = config_values(record.config_text);
+  const std::array<std::pair<const char*, std::string>, 3> told = {
+      {{"task", record.summary->task},
+       {"algo", record.summary->algo},
+       {"seed", std::to_string(record.summary->seed)}}};
+  for (const auto& [key, value] : told) {
+    const auto found = values.find(key);
+    if (found == values.end() || value.empty() || found->second == value) continue;
+    throw DataError(record.path + ": its files are of different runs: " + key + " is " +
+                    printable(value) + " in summary.json and " + printable(found->second) +
+                    " in config.toml; restore the one that does not belong to it");
+  }
+}
+
 RunRecord read_run(const std::string& run) {
   require_run_folder(run);
   require_toml(run + "/config.toml");
@@ -162,10 +181,24 @@ RunRecord read_run(const std::string& run) {
   }
   RunRecord record = read_run_record(run);
   require_whole(record);
+  require_of_one_run(record);
   for (const std::string& problem : record.problems) {
     std::fprintf(stderr, "instep: warning: %s\n", problem.c_str());
   }
   return record;
+}
+
+// What --out names must not be lost.
+void require_report_or_nothing(const std::string& out) {
+  std::error_code error;
+  const std::string name = std::filesystem::weakly_canonical(out, error).filename().string();
+  if (name.ends_with(".html") || name.ends_with(".htm") ||
+      !std::filesystem::is_regular_file(out, error) ||
+      std::filesystem::file_size(out, error) == 0) {
+    return;
+  }
+  throw UsageError("--out " + out + ": is there already, and its name is not that of a page; " +
+                   "give a name that ends in .html, or remove the file");
 }
 
 }  // namespace
@@ -178,6 +211,7 @@ int run_report(const std::vector<std::string>& folders, const std::string& out) 
   const std::string file = out.empty() ? in_folder : out;
   try {
     if (out.empty()) require_plain_file(file);
+    if (!out.empty()) require_report_or_nothing(out);
     write_file(file, render_report(records));
   } catch (const IoError& error) {
     throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");

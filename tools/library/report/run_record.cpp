@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tools/library/error.h"
+#include "tools/library/report/text.h"
 #include "tools/library/run/session.h"
 #include "tools/library/whole_file.h"
 
@@ -69,6 +70,11 @@ Episode parse_episode(std::string_view line, const std::string& where) {
   episode.terminated = fields.next_flag("terminated");
   episode.seconds = fields.next<double>("seconds");
   fields.expect_end();
+  if (!(episode.seconds >= 0.0) || !usable(episode.seconds)) {
+    throw DataError(where + "seconds is " + shortest_text(episode.seconds) + ", which is no time");
+  }
+  constexpr auto kStepMax = std::uint64_t{1} << 53;  // what a report can still count
+  if (episode.step > kStepMax) throw DataError(where + "step is more than a run can have");
   return episode;
 }
 
@@ -78,6 +84,11 @@ nlohmann::json read_json(const std::string& path) {
   } catch (const nlohmann::json::exception& error) {
     throw DataError(std::string("not JSON: ") + error.what());
   }
+}
+
+std::string damage_text(const RunRecord& record, const std::string& name, const std::string& what) {
+  return (std::filesystem::path(record.path) / name).string() + ": is damaged and left out (" +
+         what + "); `instep train --resume " + record.path + "` writes it anew";
 }
 
 // Takes one of the files that a report can do without, where there is one.
@@ -91,15 +102,15 @@ void take_file(RunRecord& record, const std::string& name, const Read& read) {
   } catch (const DataError& error) {
     std::string what = error.what();
     if (what.starts_with(path + ": ")) what.erase(0, path.size() + 2);
-    record.problems.push_back(path + ": is damaged and left out (" + what +
-                              "); `instep train --resume " + record.path + "` writes it anew");
+    record.problems.push_back(damage_text(record, name, what));
   }
 }
 
 }  // namespace
 
-std::vector<Episode> read_episodes(const std::string& path) {
-  const std::string text = read_file(path);
+namespace {
+
+std::vector<Episode> parse_episodes(const std::string& text, const std::string& path) {
   std::vector<Episode> episodes;
   std::uint64_t number = 1;
   std::size_t end = text.find('\n');
@@ -107,8 +118,7 @@ std::vector<Episode> read_episodes(const std::string& path) {
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
     begin = end + 1;
     end = text.find('\n', begin);
-    const std::string where = path + ": line " + std::to_string(number) +
-                              " is damaged (mend it, or restore the file from a copy): ";
+    const std::string where = path + ": line " + std::to_string(number) + " is damaged: ";
     if (number == 1) {
       if (line != kEpisodesHeader) {
         throw DataError(where + "expected the header " + std::string(kEpisodesHeader));
@@ -128,6 +138,17 @@ std::vector<Episode> read_episodes(const std::string& path) {
     episodes.push_back(episode);
   }
   return episodes;
+}
+
+}  // namespace
+
+std::vector<Episode> read_episodes(const std::string& path) {
+  const std::string text = read_file(path);
+  try {
+    return parse_episodes(text, path);
+  } catch (const DataError& error) {
+    throw DataError(error.what() + std::string("; mend it, or restore the file from a copy"));
+  }
 }
 
 RunRecord read_run_record(const std::string& folder) {
@@ -156,6 +177,14 @@ RunRecord read_run_record(const std::string& folder) {
     record.change = change.text;
     record.change_step = change.step;
   });
+  if (record.summary && record.summary->steps > 0 && !record.episodes.empty() &&
+      record.episodes.back().step > static_cast<std::uint64_t>(record.summary->steps)) {
+    record.problems.push_back(damage_text(record, "summary.json",
+                                          "it tells of " + std::to_string(record.summary->steps) +
+                                              " steps, and an episode ended at " +
+                                              std::to_string(record.episodes.back().step)));
+    record.summary.reset();
+  }
   record.best_step = checkpoint_step((root / "best" / "checkpoint").string());
   take_file(record, WorldChange::kResultName, [&](const std::string& path) {
     record.adaptation = adaptation_from_json(read_json(path));

@@ -4,6 +4,7 @@
 
 #include "runtime/health.h"
 #include "tools/library/json_fields.h"
+#include "tools/library/report/text.h"
 
 namespace instep {
 
@@ -175,10 +176,63 @@ nlohmann::json to_json(const RunSummary& summary) {
   return json;
 }
 
+namespace {
+
+void require_possible(const char* name, double value) {
+  constexpr double kMax = 9e15;  // what is counted and measured here stays exact below
+  if (value >= 0.0 && value <= kMax) return;
+  throw DataError(std::string(name) + " cannot be " + shortest_text(value));
+}
+
+void require_possible(const char* name, const std::optional<Percentiles>& percentiles) {
+  if (!percentiles) return;
+  for (const double value :
+       {percentiles->p50, percentiles->p99, percentiles->p999, percentiles->max}) {
+    require_possible(name, value);
+  }
+}
+
+// Somebody may have edited the file.
+void require_possible(const RunSummary& summary) {
+  const auto& ended = summary.ended;
+  if (!ended.empty() && ended != "done" && ended != "interrupted" && ended != "faulted") {
+    throw DataError("ended is none of done, interrupted, faulted");
+  }
+  require_possible("steps", static_cast<double>(summary.steps));
+  require_possible("steps_planned", static_cast<double>(summary.steps_planned));
+  require_possible("episodes", static_cast<double>(summary.episodes));
+  require_possible("measured_since_step", static_cast<double>(summary.measured_since_step));
+  require_possible("seconds", summary.seconds);
+  require_possible("steps_per_second", summary.steps_per_second);
+  require_possible("update_us", summary.update_us);
+  require_possible("observation_to_action_us", summary.observation_to_action_us);
+  if (summary.steps_planned > 0 && summary.steps > summary.steps_planned) {
+    throw DataError("steps is more than steps_planned");
+  }
+  for (const SpeedRow& row : summary.speed) {
+    require_possible("speed", static_cast<double>(row.step));
+    require_possible("speed", row.steps_per_second);
+  }
+  for (const HistogramRow& row : summary.update_histogram) {
+    require_possible("update_histogram", row.us);
+  }
+  if (!summary.real_time) return;
+  require_possible("real_time.wakeup_us", summary.real_time->wakeup_us);
+  require_possible("real_time.packet_age_us", summary.real_time->packet_age_us);
+  require_possible("real_time.packet_to_wire_us", summary.real_time->packet_to_wire_us);
+  require_possible("real_time.command_to_wire_us", summary.real_time->command_to_wire_us);
+}
+
+}  // namespace
+
 RunSummary summary_from_json(const nlohmann::json& json) {
   if (!json.is_object()) throw DataError("not a JSON object");
   RunSummary summary;
   decode_fields(json, "", summary);
+  for (const char* key : {"ended", "steps"}) {  // every version has written these
+    if (!json.contains(key)) throw DataError(std::string(key) + " is missing");
+  }
+  require_possible(summary);
   return summary;
 }
 

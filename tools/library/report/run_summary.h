@@ -164,7 +164,7 @@ nlohmann::json to_json(const std::vector<MemoryRow>& rows);
 nlohmann::json to_json(const OverrunSummary& overruns);
 
 // Reads what to_json() wrote, of this version or an earlier one. Throws DataError naming what is
-// not as it must be.
+// not as it must be, or that no run comes to.
 RunSummary summary_from_json(const nlohmann::json& json);
 
 // "TEXT (in 12 of 100 samples, from step 34000 to 90000)" for each warning; of a summary of an

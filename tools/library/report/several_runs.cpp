@@ -248,7 +248,7 @@ std::string group_text(const AlikeRuns& group, double step, bool is_alone) {
   const std::size_t with_number = static_cast<std::size_t>(
       std::count_if(group.counted.begin(), group.counted.end(),
                     [&](const ReportedRun* run) { return run->eighth_before(step).has_value(); }));
-  std::string text = finals.empty() ? "no episode ended there" : finals;
+  std::string text = finals.empty() ? "unknown, as no episode ended there" : finals;
   if (with_number > 0 && with_number < group.counted.size()) {
     text += concat({", from ", runs_text(with_number), " of ", count_text(group.counted.size()),
                     " that ", with_number == 1 ? "has" : "have", " one"});

@@ -11,12 +11,11 @@
 namespace instep {
 namespace {
 
-// "process 612 (instep)", as far as the system tells.
+// "process 612 (instep)", as far as the system tells: whoever else has the folder open may have been
+// refused like this process.
 std::string holder_text(const std::string& folder) {
   std::vector<PortUser> users = port_users(folder);
-  std::erase_if(users, [](const PortUser& user) {
-    return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
-  });
+  std::erase_if(users, [](const PortUser& user) { return !user.has_lock; });
   return users.empty() ? "another process" : port_user_names(users);
 }
 

@@ -41,6 +41,7 @@ SeedPlan read_seed_plan(const std::string& folder) {
     const nlohmann::json json = nlohmann::json::parse(text);
     if (!json.is_object()) throw DataError("not a JSON object");
     decode_fields(json, "", plan);
+    if (!json.contains("first") || !json.contains("last")) throw DataError("names no seeds");
     if (plan.last < plan.first || plan.last - plan.first >= 1000) {
       throw DataError("first and last name no seeds");
     }

@@ -123,6 +123,12 @@ TEST_F(RunFolder, NamesTheDamagedLine) {
   EXPECT_THAT(episodes_failure(good + good), AllOf(HasSubstr("line 3"), HasSubstr("expected 2")));
   EXPECT_THAT(episodes_failure(good + "2,50,-1.5,31,1,0.5\n"),
               AllOf(HasSubstr("line 3"), HasSubstr("length is more")));
+  for (const char* seconds : {"nan", "-nan", "inf", "-inf", "-0.5", "1e300"}) {
+    EXPECT_THAT(episodes_failure(good + "2,50,-1.5,30,1," + seconds + "\n"),
+                AllOf(HasSubstr("line 3"), HasSubstr("which is no time")));
+  }
+  EXPECT_THAT(episodes_failure(good + "2,18446744073709551615,-1.5,30,1,0.5\n"),
+              AllOf(HasSubstr("line 3"), HasSubstr("more than a run can have")));
   write("episodes.csv", "step,return\n");
   EXPECT_THAT(failure(kCheckFailed), AllOf(HasSubstr("line 1"), HasSubstr("header")));
 }
@@ -133,7 +139,8 @@ TEST_F(RunFolder, SaysThatASummaryIsDamagedAndReadsTheRest) {
   write("episodes.csv", std::string(kHeader) + "1,20,-1.5,20,1,0.25\n");
   for (const char* damaged :
        {R"({"steps": )", "[1]", R"({"steps": "many"})", R"({"steps": 1.5})", R"({"seed": -1})",
-        R"({"update_us": 5})", R"({"warnings": {}})", R"({"speed": [{"step": null}, 3]})", ""}) {
+        R"({"update_us": 5})", R"({"warnings": {}})", "{}", R"({"ended": "done", "steps": 19})",
+        R"({"speed": [{"step": null}, 3]})", ""}) {
     write("summary.json", damaged);
     const RunRecord record = read_run_record(folder_);
     EXPECT_FALSE(record.summary) << damaged;
@@ -149,9 +156,9 @@ TEST_F(RunFolder, SaysThatASummaryIsDamagedAndReadsTheRest) {
 
 TEST_F(RunFolder, MustHoldTheEpisodesThatItsSummaryTellsOf) {
   write("episodes.csv", std::string(kHeader) + "1,20,-1.5,20,1,0.25\n2,50,-17");
-  write("summary.json", R"({"ended": "done", "episodes": 1})");
+  write("summary.json", R"({"ended": "done", "steps": 60, "episodes": 1})");
   require_whole(read_run_record(folder_));
-  write("summary.json", R"({"ended": "done", "episodes": 2})");
+  write("summary.json", R"({"ended": "done", "steps": 60, "episodes": 2})");
   try {
     require_whole(read_run_record(folder_));
     ADD_FAILURE() << "a torn line was not noticed";
@@ -419,7 +426,7 @@ TEST(Report, ServesConstantAndExtremeReturns) {
     for (std::uint64_t i = 1; i <= 80; ++i) episodes.push_back(episode(i * 10, value));
     const std::string page = render(record_of(0, episodes));
     expect_sound_page(page);
-    EXPECT_THAT(page, HasSubstr("the mean return stayed at")) << value;
+    EXPECT_THAT(page, HasSubstr("</b> in the first eighth and in the last eighth")) << value;
     episodes.back().return_sum = value + 1e-7;
     expect_sound_page(render(record_of(0, episodes)));
   }
@@ -433,6 +440,11 @@ TEST(Report, LeavesOutReturnsThatAreNotFiniteAndSaysSo) {
   const std::string page = render(record);
   expect_sound_page(page);
   EXPECT_THAT(page, HasSubstr("Left out: 2 episodes whose return is not finite."));
+  RunRecord unknown = record_of(0, {episode(90, std::nan("")), episode(200, std::nan(""))});
+  EXPECT_THAT(render(unknown), AllOf(HasSubstr("no return is known"),
+                                     Not(HasSubstr("no episode has ended"))));
+  unknown.episodes[1].return_sum = 12.5;
+  EXPECT_THAT(render(unknown), HasSubstr("the return of one episode is known: <b>12.50</b>"));
 }
 
 // As a file that somebody edited may have them.

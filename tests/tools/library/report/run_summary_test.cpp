@@ -86,6 +86,22 @@ TEST(RunSummary, NamesWhatIsNotAsItMustBe) {
   EXPECT_EQ(problem(R"({"memory": [{}, 3]})"), "memory[1] is not an object");
   EXPECT_EQ(problem(R"({"real_time": {"holds": {"key": []}}})"),
             "real_time.holds.key is not a whole number that fits");
+  EXPECT_EQ(problem("{}"), "ended is missing");
+  EXPECT_EQ(problem(R"({"ended": "done"})"), "steps is missing");
+  const auto edited = [&](const std::string& field) {
+    return problem(R"({"ended": "done", "steps": 60, )" + field + "}");
+  };
+  EXPECT_EQ(edited(R"("seconds": 1.5)"), "accepted");
+  EXPECT_EQ(edited(R"("seconds": -1.5)"), "seconds cannot be -1.5");
+  EXPECT_EQ(edited(R"("steps_per_second": 1e300)"), "steps_per_second cannot be 1e+300");
+  EXPECT_EQ(edited(R"("steps_planned": 59)"), "steps is more than steps_planned");
+  EXPECT_EQ(edited(R"("episodes": -1)"), "episodes cannot be -1");
+  EXPECT_EQ(edited(R"("measured_since_step": -7)"), "measured_since_step cannot be -7");
+  EXPECT_EQ(edited(R"("update_us": {"p99": -2})"), "update_us cannot be -2");
+  EXPECT_EQ(edited(R"("speed": [{"step": 10, "steps_per_second": -9}])"), "speed cannot be -9");
+  EXPECT_EQ(problem(R"({"ended": "perhaps", "steps": 60})"),
+            "ended is none of done, interrupted, faulted");
+  EXPECT_EQ(problem(R"({"ended": "done", "steps": 100000000000000000})"), "steps cannot be 1e+17");
 }
 
 // "exact" is said only where every transition was learnt from: each way to lose one is told.

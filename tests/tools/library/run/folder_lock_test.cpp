@@ -127,6 +127,21 @@ TEST(TwoRuns, ResumedAtOnceOneIsAloneThere) {
   }
 }
 
+// Who has the folder open without its lock, as all the other losers for a moment, is not named.
+TEST(TwoRuns, TheLoserNamesTheWinnerAlone) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  ASSERT_EQ(run_command(train_words(run, "1", "3000")).exit_code, 0);
+  RunningCommand looker({"-c", "exec 9< " + run + "; exec sleep 1000"}, "/bin/sh");
+  RunningCommand winner({"train", "--resume", run, "--steps", kForEver});
+  ASSERT_TRUE(wait_for([&] { return checkpoint_step(run + "/checkpoint").value_or(0) > 3000; },
+                       kPatienceNs));
+  const CommandResult loser = run_command({"train", "--resume", run});
+  EXPECT_EQ(loser.exit_code, 3) << loser;
+  EXPECT_EQ(loser.error, "instep: " + run + ": " + is_training(winner) + '\n');
+  interrupt(winner, run);
+}
+
 // A finished run is judged only by who has its folder.
 TEST(TwoRuns, TheLoserChangesNothingAndOthersMayRead) {
   const TemporaryFolder folder;

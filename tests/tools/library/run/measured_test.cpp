@@ -208,6 +208,60 @@ TEST(MeasuredRun, OpenMeansAreThoseOfARunThatWasNeverLeft) {
   expect_equal_runs(folder / "whole", folder / "parts");
 }
 
+TEST(MeasuredRun, OpenMeansOfAlgorithmsWithBatchesAreKept) {
+  for (const std::string algo : {"sac", "td3", "ppo"}) {
+    const TemporaryFolder folder;
+    const auto train = [&](const char* name, int steps) {
+      Words words = {"train",   "dot_reacher",
+                     "--algo",  algo,
+                     "--set",   "hidden=8",
+                     "--set",   "checkpoint_every=400",
+                     "--steps", std::to_string(steps),
+                     "--out",   folder / name};
+      const Words own = algo == "ppo" ? Words{"--set", "rollout=500", "--set", "epochs=1"}
+                                      : Words{"--set", "batch=8", "--set", "learning_starts=300"};
+      words.insert(words.end(), own.begin(), own.end());
+      const CommandResult result = run_command(words);
+      ASSERT_EQ(result.exit_code, 0) << result;
+    };
+    train("whole", 5'000);
+    train("parts", 2'400);
+    ASSERT_EQ(resume(folder / "parts", 5'000).exit_code, 0);
+    for (const char* tag : {"critic/q", "critic/td_error_rms", "actor/weight_norm"}) {
+      const std::vector<float> whole = values_of(folder / "whole", tag);
+      const std::vector<float> parts = values_of(folder / "parts", tag);
+      ASSERT_EQ(parts.size(), whole.size()) << algo << ' ' << tag;
+      EXPECT_GT(whole.size(), 2U) << algo << ' ' << tag;
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_NEAR(parts[i], whole[i], 1e-4F * std::abs(whole[i]))
+            << algo << ' ' << tag << " of point " << i;
+      }
+    }
+    expect_equal_runs(folder / "whole", folder / "parts");
+  }
+}
+
+// The throughput schedule updates the actor in place, and checkpoints move it about.
+TEST(MeasuredRun, TheSizeOfAnUpdateDoesNotDependOnCheckpoints) {
+  const TemporaryFolder folder;
+  std::vector<std::vector<float>> ratios;
+  for (const std::string every : {"17", "400", "1000", "100000"}) {
+    Words words = {
+        "train",   "dot_reacher", "--set", "hidden=12",   "--set", "checkpoint_every=" + every,
+        "--steps", "9000",        "--out", folder / every};
+    ASSERT_EQ(run_command(words).exit_code, 0);
+    ratios.push_back(values_of(folder / every, "actor/update_ratio"));
+    EXPECT_EQ(ratios.back(), ratios.front()) << every;
+  }
+  EXPECT_EQ(ratios[0].size(), 9U);
+  // Some thousandths, as the other schedule has them; the steps of a thousand ticks are a hundred
+  // times as much.
+  for (const float ratio : ratios[0]) {
+    EXPECT_GT(ratio, 0.0F);
+    EXPECT_LT(ratio, 0.02F);
+  }
+}
+
 TEST(MeasuredRun, SecondsAndLatenciesAreSums) {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
