@@ -11,8 +11,8 @@
 namespace instep {
 namespace {
 
-// "process 612 (instep)", as far as the system tells: whoever else has the folder open may have been
-// refused like this process.
+// "process 612 (instep)", as far as the system tells: whoever else has the folder open may have
+// been refused like this process.
 std::string holder_text(const std::string& folder) {
   std::vector<PortUser> users = port_users(folder);
   std::erase_if(users, [](const PortUser& user) { return !user.has_lock; });

@@ -441,8 +441,8 @@ TEST(Report, LeavesOutReturnsThatAreNotFiniteAndSaysSo) {
   expect_sound_page(page);
   EXPECT_THAT(page, HasSubstr("Left out: 2 episodes whose return is not finite."));
   RunRecord unknown = record_of(0, {episode(90, std::nan("")), episode(200, std::nan(""))});
-  EXPECT_THAT(render(unknown), AllOf(HasSubstr("no return is known"),
-                                     Not(HasSubstr("no episode has ended"))));
+  EXPECT_THAT(render(unknown),
+              AllOf(HasSubstr("no return is known"), Not(HasSubstr("no episode has ended"))));
   unknown.episodes[1].return_sum = 12.5;
   EXPECT_THAT(render(unknown), HasSubstr("the return of one episode is known: <b>12.50</b>"));
 }
