@@ -184,7 +184,8 @@ class ReadOnly : public SmallDisk {
 TEST_F(ReadOnly, NoRunIsStarted) {
   lock();
   expect_refused(run_command(train_words(disk() + "/new")), 3,
-                 {disk() + "/new: cannot be made: Read-only file system"});
+                 {disk() + "/new: cannot be made: Read-only file system; its file system can only "
+                           "be read: copy what is needed to another one"});
   expect_refused(run_command(train_words(disk() + "/empty")), 3,
                  {disk() + "/empty/config.toml: cannot be written: Read-only file system"});
   expect_refused(run_shell("cd " + disk() + " && " + INSTEP_COMMAND + " train dot_reacher"), 3,
@@ -511,8 +512,15 @@ TEST_F(OddFilesOfARun, AreSaidWithWhatCanBeDone) {
   expect_refused(run_command({"eval", run()}), 1, {from_best});
   write_bytes(run() + "/checkpoint", "");
   expect_refused(run_command(resume_words()), 1, {run() + "/checkpoint: is empty", from_best});
-  write_bytes(run() + "/best/checkpoint", "");  // no advice that does not help
+  write_bytes(run() + "/best/checkpoint", "garbage");  // no advice that does not help
   expect_refused(run_command(resume_words()), 1, {"or start a new run\n"});
+
+  copy_run();
+  cut("best/checkpoint");
+  const CommandResult without_best = run_command(resume_words());
+  EXPECT_EQ(without_best.exit_code, 0) << without_best;
+  EXPECT_THAT(without_best.error, HasSubstr(run() + "/best/checkpoint: is damaged, or of another "
+                                                    "run, and is replaced"));
 
   copy_run();
   cut("episodes.csv");
@@ -564,6 +572,13 @@ TEST_F(OddFilesOfARun, AFinishedRunIsWhereItLies) {
   expect_refused(run_command({"report", run(), "--out", checkpoint}), 2,
                  {checkpoint + ": is there already", "a name that ends in .html"});
   EXPECT_EQ(read_bytes(checkpoint), read_bytes(whole() + "/checkpoint"));
+}
+
+TEST(OddFiles, HaveTheNameOfARunsFolder) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("nowhere", folder / "link");
+  expect_refused(run_command(train_words(folder / "link")), 3,
+                 {folder / "link: cannot be made: File exists; something else has that name"});
 }
 
 TEST(OddFiles, OfSeveralSeedsAreNamed) {

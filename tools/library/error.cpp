@@ -43,6 +43,8 @@ std::string system_advice(int error) {
     case EROFS:
       return "; its file system can only be read: copy what is needed to another one, or mount it "
              "for writing";
+    case EEXIST:
+      return "; something else has that name, as a link that leads nowhere: move it away";
     case EISDIR:
       return "; move the folder away";
     case ENOTDIR:

@@ -251,8 +251,8 @@ void check_golden_tensors(const TensorFile& file, const std::vector<GoldenTensor
     if (has_tolerance(tensor)) check_tolerance(file, tensor, largest);
   }
   if (file.unnamed_bytes == 0) return;
-  throw DataError(std::to_string(file.unnamed_bytes) +
-                  " bytes belong to none of its tensors: nothing would compare them");
+  throw DataError("bytes that belong to none of its tensors: " +
+                  std::to_string(file.unnamed_bytes) + "; nothing would compare them");
 }
 
 std::int64_t golden_number(const TensorFile& file, const char* key, std::int64_t low,

@@ -25,10 +25,6 @@ std::string local_time_text() {
   return text;
 }
 
-[[noreturn]] void throw_io_error(const std::string& path, const std::string& reason) {
-  throw IoError(path + ": " + reason);
-}
-
 // Files are made and replaced there.
 void require_writable(const std::string& folder) {
   if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return;
@@ -41,7 +37,7 @@ void require_run_folder(const std::string& folder) {
   std::error_code error;
   if (std::filesystem::exists(folder + "/config.toml", error)) return;
   if (std::filesystem::exists(folder + "/episodes.csv", error)) return;
-  if (error) throw_io_error(folder, "cannot be looked into: " + error.message());
+  if (error) throw IoError(system_trouble(folder + ": cannot be looked into", error.value()));
   if (std::filesystem::exists(folder, error)) {
     throw UsageError(folder + ": is not a run's folder: no run was started in it");
   }
@@ -103,7 +99,7 @@ RunFolder make_run_folder(const std::string& out, const RunConfig& config) {
     make_folders(out);
     RunFolder folder{out, FolderLock(out)};  // whoever has it is the one who fills it
     const bool is_empty = std::filesystem::is_empty(out, error);
-    if (error) throw_io_error(out, "cannot be looked into: " + error.message());
+    if (error) throw IoError(system_trouble(out + ": cannot be looked into", error.value()));
     if (!is_empty) {
       throw UsageError(
           "--out " + out +
@@ -121,7 +117,7 @@ RunFolder make_run_folder(const std::string& out, const RunConfig& config) {
     if (std::filesystem::create_directory(folder, error)) return {folder, FolderLock(folder)};
     if (error) throw IoError(system_trouble(folder + ": cannot be made", error.value()));
   }
-  throw_io_error(name, "a thousand folders of this name exist");
+  throw IoError(name + ": a thousand folders of this name exist");
 }
 
 void write_file(const std::string& name, const std::string& contents) {

@@ -357,6 +357,15 @@ void TrainingRun::open_best() {
   // What an earlier part of this run kept stands until there is better.
   const bool stands = is_whole && best_.identity() == session_.identity() &&
                       best_.step() <= first_step_ && best_.snapshot().size() == snapshot_.size();
+  // One of a moment after the checkpoint that the run goes on from is made again.
+  const bool is_damaged = status != CheckpointStatus::kSystemError &&
+                          status != CheckpointStatus::kNothingYet &&
+                          (!is_whole || best_.identity() != session_.identity());
+  if (is_damaged) {
+    voice_.say("instep: warning: " + path +
+               ": is damaged, or of another run, and is replaced: no weights are kept as the best "
+               "until there are better ones than before");
+  }
   if (!stands) {
     std::filesystem::remove(path);
     check(best_.create(path, session_.identity(), snapshot_.size()), "best/checkpoint");

@@ -505,8 +505,8 @@ TEST(Verify, RefusesWhatIsNotExactlyAsTheConfigurationImplies) {
   for (const char* golden : {"/avg/combo_000", "/avg/iac_011", "/mujoco/Ant_0"}) {
     if (golden[1] == 'm' && !has_mujoco()) continue;
     const std::string whole = read_text(kGolden + golden + ".safetensors");
-    expect_refused(whole + '\0', "1 bytes belong to none", "a byte appended");
-    expect_refused(whole + whole, "bytes belong to none", "twice");
+    expect_refused(whole + '\0', "bytes that belong to none of its tensors: 1;", "a byte appended");
+    expect_refused(whole + whole, "bytes that belong to none", "twice");
   }
 }
 
