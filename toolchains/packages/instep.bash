@@ -3,7 +3,7 @@ _instep() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-} words=
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
-    words=$(instep --help | sed -n '/^Subcommands:/,$s/^  \([a-z]*\) .*/\1/p')
+    words=$(instep --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
   elif [[ $word == -* ]]; then
     words=$(instep "$command" --help | grep -oE -- '--[a-z-]+')
   elif [[ $COMP_CWORD -eq 2 && $command =~ ^(train|profile|settings)$ ]]; then
