@@ -5,7 +5,7 @@ _instep() {
   if [[ $COMP_CWORD -eq 1 ]]; then
     words=$(instep --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
   elif [[ $word == -* ]]; then
-    words=$(instep "$command" --help | grep -oE -- '--[a-z-]+')
+    words=$(instep "$command" --help | grep -oE -- '--[a-z-]+' | sort -u)
   elif [[ $COMP_CWORD -eq 2 && $command =~ ^(train|profile|settings)$ ]]; then
     words=$(instep tasks --json | tail -n 1 | grep -oE '"name":"[^"]*"' | cut -d'"' -f4)
   fi
