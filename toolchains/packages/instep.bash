@@ -5,9 +5,9 @@ _instep() {
   if [[ $COMP_CWORD -eq 1 ]]; then
     words=$(instep --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
   elif [[ $word == -* ]]; then
-    words=$(instep "$command" --help | grep -oE -- '--[a-z-]+' | sort -u)
+    words=$(instep "$command" --help | grep -oE -- '--[a-z-]+' | awk '!seen[$0]++')
   elif [[ $COMP_CWORD -eq 2 && $command =~ ^(train|profile|settings)$ ]]; then
-    words=$(instep tasks --json | tail -n 1 | grep -oE '"name":"[^"]*"' | cut -d'"' -f4)
+    words=$(instep tasks --json 2>/dev/null | tail -n 1 | grep -oE '"name":"[^"]*"' | cut -d'"' -f4)
   fi
   if [[ -n $words ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
