@@ -12,6 +12,8 @@
 #include <set>
 #include <sstream>
 
+#include "runtime/realtime/guardian.h"
+
 namespace instep {
 namespace {
 
@@ -32,6 +34,18 @@ struct Port {
   std::set<std::string> names;  // a word of a command line that means it
 };
 
+// The path, and all that it leads to as a link, though what it leads to is not there.
+void add_links(const std::string& path, std::set<std::string>& names) {
+  constexpr int kLinksMax = 16;
+  std::error_code failed;
+  fs::path link = fs::absolute(path, failed).lexically_normal();
+  for (int i = 0; i < kLinksMax && !failed; ++i) {
+    names.insert(link);
+    const fs::path target = fs::read_symlink(link, failed);
+    if (!failed) link = (link.parent_path() / target).lexically_normal();
+  }
+}
+
 Port find_port(const std::string& path, const std::string& root) {
   Port port;
   std::error_code ignored;
@@ -45,6 +59,7 @@ Port find_port(const std::string& path, const std::string& root) {
   // A pseudo-terminal's name is a number, which any command line may hold.
   const std::string name = port.file.filename().string();
   if (name.starts_with("tty")) port.names.insert(name);
+  add_links(path, port.names);
   return port;
 }
 
@@ -78,6 +93,31 @@ bool has_it_open(const fs::path& process, const fs::path& file) {
     if (fs::read_symlink(entry->path(), ignored) == file) return true;
   }
   return false;
+}
+
+// What a run says of its port (GuardianShared); whose files one may not see says nothing.
+struct PortRecord {
+  std::set<std::string> names;
+  std::string open_now;  // which of them it has open; empty: none
+};
+
+PortRecord record_of(const fs::path& process) {
+  PortRecord record;
+  std::set<std::string> open;
+  std::error_code failed;
+  for (fs::directory_iterator entry(process / "fd", failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::error_code ignored;
+    const std::string file = fs::read_symlink(entry->path(), ignored);
+    open.insert(file);
+    if (!file.starts_with(std::string("/memfd:") + kPortRecordName)) continue;
+    std::istringstream text(read_text(entry->path()).c_str());  // to its first zero
+    for (std::string name; std::getline(text, name);) record.names.insert(name);
+  }
+  for (const std::string& name : record.names) {
+    if (open.contains(name)) record.open_now = name;
+  }
+  return record;
 }
 
 std::vector<std::string> words_of(const fs::path& process) {
@@ -179,12 +219,17 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
     };
     const auto& words = user.command;
     user.has_lock = lockers.contains(user.process);
+    const PortRecord record = is_instep(user) ? record_of(process) : PortRecord{};
+    const auto is_its_name = [&](const std::string& name) { return port.names.contains(name); };
+    user.port_now = record.open_now;
     if (has_it_open(process, port.file)) {
       user.how = How::kHasItOpen;
     } else if (user.has_lock) {
       user.how = How::kHasTheLock;
     } else if (is_usb_port(port) && may_take(user.name, port, root)) {
       user.how = How::kMayTakeIt;
+    } else if (std::any_of(record.names.begin(), record.names.end(), is_its_name)) {
+      user.how = How::kKnowsIt;
     } else if (words.size() > 1 && std::any_of(words.begin() + 1, words.end(), names_it)) {
       user.how = How::kNamesIt;
     } else {

@@ -13,6 +13,7 @@ struct PortUser {
     kHasItOpen,
     kHasTheLock,  // of the port, of a user whose files cannot be looked at; or of a host
     kNamesIt,     // on its command line
+    kKnowsIt,     // a run of this user that has had it open, by any of its names
     kMayTakeIt,   // a service that opens every port it finds, unless it is told not to
   };
 
@@ -22,6 +23,7 @@ struct PortUser {
   How how = How::kHasItOpen;
   bool has_lock = false;   // as the system lists the locks of files
   bool is_halted = false;  // by SIGSTOP or a debugger
+  std::string port_now;    // of a run that knows it: where it has it open; empty: nowhere
 };
 
 // The processes that have or may take the port, without the calling one; by their numbers. `root`:

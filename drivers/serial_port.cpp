@@ -171,6 +171,92 @@ void find_stable_name(dev_t device, PortAddress* address) {
 }
 
 // ------------------------------------------------------------------------------------------------
+// By what names it is known
+
+// `name`, which may be relative to `folder`, as an absolute path without "." and "..". False where
+// it does not fit.
+bool make_absolute(const char* folder, const char* name, Path* out) {
+  std::array<char, 2 * PortAddress::kPathMax> joined;
+  if (!print(joined, "%s/%s", name[0] == '/' ? "" : folder, name)) return false;
+  std::size_t size = 0;
+  char* rest = nullptr;
+  for (const char* word = strtok_r(joined.data(), "/", &rest); word != nullptr;
+       word = strtok_r(nullptr, "/", &rest)) {
+    if (std::strcmp(word, ".") == 0) continue;
+    if (std::strcmp(word, "..") == 0) {
+      while (size > 0 && (*out)[--size] != '/') continue;
+      continue;
+    }
+    const std::size_t length = std::strlen(word);
+    if (size + 1 + length >= out->size()) return false;
+    (*out)[size] = '/';
+    std::copy_n(word, length, out->begin() + static_cast<std::ptrdiff_t>(size + 1));
+    size += 1 + length;
+  }
+  (*out)[size] = '\0';
+  return true;
+}
+
+// Where it is new and has room.
+void add_name(const char* name, PortAddress* address) {
+  const std::size_t length = std::strlen(name);
+  const char* line = address->names.data();
+  while (*line != '\0') {
+    if (std::strncmp(line, name, length) == 0 && line[length] == '\n') return;
+    line = std::strchr(line, '\n') + 1;
+  }
+  const auto at = static_cast<std::size_t>(line - address->names.data());
+  if (at + length + 2 > address->names.size()) return;
+  std::copy_n(name, length, address->names.begin() + static_cast<std::ptrdiff_t>(at));
+  address->names[at + length] = '\n';
+}
+
+// The path, and all that it leads to as a link.
+void add_path(const char* path, PortAddress* address) {
+  constexpr int kLinksMax = 16;
+  Path folder;
+  Path name;
+  if (getcwd(folder.data(), folder.size()) == nullptr) folder = {"/"};
+  Path target;
+  print(target, "%s", path);
+  for (int i = 0; i < kLinksMax && make_absolute(folder.data(), target.data(), &name); ++i) {
+    add_name(name.data(), address);
+    const ssize_t size = readlink(name.data(), target.data(), target.size() - 1);
+    if (size < 0) return;
+    target[static_cast<std::size_t>(size)] = '\0';
+    folder = name;
+    *std::strrchr(folder.data(), '/') = '\0';
+  }
+}
+
+// All links that lead to the device, as udev makes them beside its name.
+void add_links(dev_t device, PortAddress* address) {
+  const PortAddress known = *address;
+  const char* end = nullptr;
+  for (const char* line = known.names.data(); *line != '\0'; line = end + 1) {
+    end = std::strchr(line, '\n');
+    for (const char* below : {"", "/serial/by-id", "/serial/by-path"}) {
+      Path folder;
+      if (!print(folder, "%.*s", static_cast<int>(end - line), line)) continue;
+      *std::strrchr(folder.data(), '/') = '\0';
+      Path whole;
+      if (!print(whole, "%s%s", folder.data(), below)) continue;
+      DIR* const entries = opendir(whole.data());
+      if (entries == nullptr) continue;
+      while (const dirent* const entry = readdir(entries)) {
+        Path path;
+        dev_t found{};
+        if (entry->d_type != DT_LNK || !print(path, "%s/%s", whole.data(), entry->d_name)) continue;
+        if (is_terminal_device(path.data(), &found) && found == device) {
+          add_name(path.data(), address);
+        }
+      }
+      closedir(entries);
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
 // Settings
 
 // FTDI adapters keep bytes for 16 ms unless they are asked not to. Others know no such thing.
@@ -257,9 +343,11 @@ int open_same(const char* path, PortAddress* address, const SystemFolders& folde
   }
   if (error == 0) {
     ask_for_low_latency(descriptor);
+    add_path(path, address);
     if (address->node[0] == '\0') {
       identify(device, folders, &address->identity);
       find_stable_name(device, address);
+      add_links(device, address);
     }
     print(address->node, "%s", path);
     return descriptor;

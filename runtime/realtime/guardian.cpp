@@ -204,6 +204,7 @@ void Watch::run(int pipe, int agents_end, int ready) {
   for (bool is_beating = false;;) {
     switch (next_message(is_beating)) {
       case kBeat:
+        shared_.heard.fetch_add(1, std::memory_order_relaxed);
         is_beating = true;
         break;
       case kLost:
@@ -238,12 +239,14 @@ struct Pipe {
   Descriptor write_end;
 };
 
-GuardianShared* make_shared_memory() {
-  void* const memory = mmap(nullptr, sizeof(GuardianShared), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+GuardianShared* make_shared_memory(Descriptor& record) {
+  record.reset(memfd_create(kPortRecordName, MFD_CLOEXEC));
+  if (!record.is_open() || ftruncate(record.get(), sizeof(GuardianShared)) != 0) fail(errno);
+  void* const memory =
+      mmap(nullptr, sizeof(GuardianShared), PROT_READ | PROT_WRITE, MAP_SHARED, record.get(), 0);
   if (memory == MAP_FAILED) fail(errno);
   static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
-                std::atomic<pid_t>::is_always_lock_free);
+                std::atomic<pid_t>::is_always_lock_free && offsetof(GuardianShared, names) == 0);
   return new (memory) GuardianShared;
 }
 
@@ -260,7 +263,8 @@ Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperati
   fcntl(messages.write_end.get(), F_SETFL, O_NONBLOCK);
   // beat() is to learn of the guardian's death, not to share it.
   std::signal(SIGPIPE, SIG_IGN);
-  shared_ = make_shared_memory();
+  shared_ = make_shared_memory(record_);
+  shared_->names = address.names;
   process_ = fork();
   if (process_ == 0) {
     Watch(descriptor, address, port, stop, *shared_, nudge_, lock)
@@ -289,22 +293,18 @@ Guardian::~Guardian() {
   if (!is_left_) see_it_end();
 }
 
-// The robot is released: it does no harm to kill what does not end.
+// The robot is released: it does no harm to kill what does not end. What a debugger holds may not
+// end even then.
 void Guardian::see_it_end() const {
   constexpr std::int64_t kRoundNs = 2'000'000;
   const MonotonicClock clock;
-  const std::int64_t end_ns = clock.now_ns() + kEndNsMax;
-  while (waitpid(process_, nullptr, WNOHANG) == 0) {
-    const std::int64_t now_ns = clock.now_ns();
-    if (now_ns >= end_ns) kill(process_, SIGKILL);
+  const std::int64_t kill_ns = clock.now_ns() + kEndNsMax;
+  std::int64_t now_ns = clock.now_ns();
+  while (waitpid(process_, nullptr, WNOHANG) == 0 && now_ns < kill_ns + kEndNsMax) {
+    if (now_ns >= kill_ns) kill(process_, SIGKILL);
     sleep_until(now_ns + kRoundNs);
+    now_ns = clock.now_ns();
   }
-}
-
-bool Guardian::is_stopped() const {
-  siginfo_t seen{};  // WNOWAIT: and seen again the next time
-  constexpr int kHow = WSTOPPED | WNOHANG | WNOWAIT;
-  return waitid(P_PID, static_cast<id_t>(process_), &seen, kHow) == 0 && seen.si_pid == process_;
 }
 
 void Guardian::send(char message) const {
@@ -337,6 +337,7 @@ void Guardian::reopen(const PortAddress& address) const {
   std::array<char, PortAddress::kPathMax + 1> message{};
   message[0] = kOpened;
   std::copy(address.node.begin(), address.node.end(), message.begin() + 1);
+  shared_->names = address.names;
   const ssize_t ignored = write(pipe_.get(), message.data(), message.size());
   static_cast<void>(ignored);
 }

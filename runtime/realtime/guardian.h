@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -16,10 +17,15 @@ namespace instep {
 // What the system calls its process.
 inline constexpr const char* kGuardianName = "instep-guardian";
 
-// What both processes read and write.
+// What both processes read and write, in a file without a place in any folder: whoever looks for
+// the process that has a port, or waits for it, finds it among that process's files by its name,
+// and its first bytes are the port's names.
+inline constexpr const char* kPortRecordName = "instep-port";
 struct GuardianShared {
+  std::array<char, PortAddress::kNamesMax> names{};  // as in PortAddress
   std::atomic<std::uint32_t> stops{0};
-  std::atomic<pid_t> thread{0};  // that gives the beats; 0: the process's first one
+  std::atomic<pid_t> thread{0};         // that gives the beats; 0: the process's first one
+  std::atomic<std::uint32_t> heard{0};  // beats
 };
 
 // Forks a process that holds the port open and reads from a pipe whose only writer is this process.
@@ -33,7 +39,8 @@ struct GuardianShared {
 // nudge() has called it. A thread that waits for a processor, or in the kernel (reading a terminal
 // waits for a worker of ordinary priority), may be healthy: it has kSilenceNs.
 //
-// A guardian that was stopped itself goes on when this process dies.
+// It may stand still itself: heard() tells. One that was stopped (SIGSTOP) goes on when this
+// process dies.
 //
 // It cannot outlive process 1 of a container: the kernel ends both at once.
 class Guardian {
@@ -53,8 +60,9 @@ class Guardian {
   // SIGPIPE.
   Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop& stop,
            int lock = -1);
-  // Lets it go without touching the robot, and waits for its end, for which it has kEndNsMax; after
-  // leave() neither. A process that somebody has stopped goes on first.
+  // Lets it go without touching the robot, and waits for its end, for which it has kEndNsMax before
+  // it is killed, and as long again; after leave() neither. A process that somebody has stopped
+  // goes on first.
   ~Guardian();
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
@@ -67,8 +75,8 @@ class Guardian {
   // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
   // guardian does not live to hear it.
   [[nodiscard]] bool beat() const;
-  // Whether somebody has stopped its process (SIGSTOP), which hears nothing then. Any thread.
-  bool is_stopped() const;
+  // How many beats it has heard, modulo 2^32. Any thread.
+  std::uint32_t heard() const { return shared_->heard.load(std::memory_order_relaxed); }
   // The port is lost: the guardian closes it, so that its name can be given out again.
   void lose() const;
   // The port has been opened anew at address.node: the guardian does the same.
@@ -91,6 +99,7 @@ class Guardian {
   void see_it_end() const;
 
   Descriptor pipe_;
+  Descriptor record_;
   WakeUp nudge_;
   pid_t process_ = -1;
   bool is_left_ = false;

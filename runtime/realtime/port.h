@@ -13,11 +13,15 @@ namespace instep {
 // fixed size: the guardian process has a copy.
 struct PortAddress {
   static constexpr std::size_t kPathMax = 512;
+  static constexpr std::size_t kNamesMax = 4096;
 
   std::array<char, kPathMax> given{};   // as the user named it; a stable link may change its target
   std::array<char, kPathMax> stable{};  // another name that stays with the device; empty: none
   std::array<char, kPathMax> node{};    // where it was opened last; empty: never yet
   std::array<char, 256> identity{};     // what only this device says of itself; empty: nothing
+  // All names that it was known by while it was open, absolute, a line each: links come and go with
+  // a device, and who looks for it may know another one. Empty: it is known by `given` alone.
+  std::array<char, kNamesMax> names{};
 };
 
 // Throws std::length_error where the path is longer than an address can hold.

@@ -151,8 +151,10 @@ void RealtimeLink::follow_channel(int number, std::int64_t now_ns) {
 void RealtimeLink::beat(std::int64_t now_ns) {
   if (guardian_ == nullptr) return;
   if (now_ns >= beat_ns_) {
-    stopped_looks_ = guardian_->is_stopped() ? stopped_looks_ + 1 : 0;
-    const bool is_lost = !guardian_->beat() || stopped_looks_ >= kStoppedLooksMax;
+    const std::uint32_t heard = guardian_->heard();
+    unheard_beats_ = heard == heard_ ? unheard_beats_ + 1 : 0;
+    heard_ = heard;
+    const bool is_lost = !guardian_->beat() || unheard_beats_ >= kUnheardBeatsMax;
     has_lost_guardian_ = is_lost || has_lost_guardian_;
     beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
   }

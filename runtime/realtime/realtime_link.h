@@ -60,14 +60,14 @@ struct LinkEnd {
 // session wants. It looks at the ports' settings in every round, at least every kLookNs; where
 // somebody had changed them it puts them right, and the session begins anew. A lost channel is
 // opened again, under a new name if it has one, every kReopenNs. Without its guardian, or when that
-// was found stopped kStoppedLooksMax times in a row, one look a beat, the link fails for good:
-// nothing may move that nobody would stop.
+// has heard none of the last kUnheardBeatsMax beats, the link fails for good: nothing may move that
+// nobody would stop.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   static constexpr std::int64_t kLookNs = 50'000'000;
   static constexpr std::int64_t kReopenNs = PortStop::kOpenPeriodNs;
-  static constexpr int kStoppedLooksMax =
-      50;  // not a time: this process may have been stopped, too
+  static constexpr int kUnheardBeatsMax =
+      100;  // not a time: this process may have been stopped, too
 
   // Borrows the session, the guardian (may be null) and what `end` points to. As many channels as
   // the session has; the link closes them.
@@ -113,8 +113,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::uint64_t packets_lost() const { return packets_lost_; }  // the loop did not take them
   // How often a port's settings had been changed by somebody else.
   std::uint64_t port_resets() const { return port_resets_; }
-  // How often the guardian has stopped the device because this process stood still.
-  std::uint32_t guardian_stops() const { return guardian_stops_; }
+  // How often the guardian has stopped the device because this process stood still. Any time.
+  std::uint32_t guardian_stops() const { return guardian_ == nullptr ? 0 : guardian_->stops(); }
   // 0, or why it is no FIFO thread; kNotTriedYet before it has begun. Any time.
   int priority_error() const { return priority_error_; }
   bool has_lost_guardian() const { return has_lost_guardian_; }
@@ -190,7 +190,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   bool is_halted_ = false;
   bool is_awaited_ = false;  // a command has not reached the wire yet
   bool has_lost_guardian_ = false;
-  int stopped_looks_ = 0;
+  std::uint32_t heard_ = 0;
+  int unheard_beats_ = 0;   // in a row
   bool has_moved_ = false;  // a command of motion was posted
   std::array<std::uint8_t, kInputBytesMax> input_{};
   Posted awaited_;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include <cmath>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -204,6 +206,45 @@ TEST(Guardian, StopsTheRobotOfAProcessWithManyFiles) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+// Whether a child of this process has been stopped.
+bool is_stopped(pid_t child) {
+  siginfo_t seen{};  // WNOWAIT: and seen again the next time
+  constexpr int kHow = WSTOPPED | WNOHANG | WNOWAIT;
+  return waitid(P_PID, static_cast<id_t>(child), &seen, kHow) == 0 && seen.si_pid == child;
+}
+
+// A debugger that holds a process, until this goes.
+class Debugger {
+ public:
+  explicit Debugger(pid_t victim) {
+    int held[2];
+    EXPECT_EQ(pipe(held), 0);
+    process_ = fork();
+    if (process_ == 0) {
+      char result = 0;
+      if (ptrace(PTRACE_SEIZE, victim, nullptr, nullptr) != 0) _exit(0);
+      if (ptrace(PTRACE_INTERRUPT, victim, nullptr, nullptr) != 0) _exit(0);
+      if (waitpid(victim, nullptr, __WALL) != victim || write(held[1], &result, 1) != 1) _exit(0);
+      while (true) pause();
+    }
+    close(held[1]);
+    char result = 0;
+    holds_ = read(held[0], &result, 1) == 1;
+    close(held[0]);
+  }
+  ~Debugger() {
+    kill(process_, SIGKILL);
+    waitpid(process_, nullptr, 0);
+  }
+  Debugger(const Debugger&) = delete;
+  Debugger& operator=(const Debugger&) = delete;
+  bool holds() const { return holds_; }
+
+ private:
+  pid_t process_ = -1;
+  bool holds_ = false;
+};
+
 TEST(Guardian, NoticesWhenItHasDied) {
   LoopbackDevice device(5 * kMs);
   const GuardedPort guarded(device.path());
@@ -220,9 +261,8 @@ TEST(Guardian, StopsTheRobotOfAProcessThatWasKilledThoughItWasStoppedItself) {
   if (agent == 0) {
     const GuardedPort guarded(device.path());
     const Guardian& guardian = guarded.guardian;
-    if (guardian.is_stopped()) _exit(1);
     kill(guardian.process(), SIGSTOP);
-    if (!wait_for([&] { return guardian.is_stopped(); }) || !guardian.is_stopped()) _exit(1);
+    if (!wait_for([&] { return is_stopped(guardian.process()); })) _exit(1);
     const std::uint8_t command[9] = {0xC3, 0, 0, 0x80, 0x3F, 0, 0, 0, 0};
     while (write(guarded.port.descriptor.get(), command, sizeof command) < 0) continue;
     while (true) pause();
@@ -241,7 +281,7 @@ TEST(Guardian, EndsWhenItIsLetGoThoughItWasStopped) {
     const GuardedPort guarded(device.path());
     const Guardian& guardian = guarded.guardian;
     kill(guardian.process(), SIGSTOP);
-    ASSERT_TRUE(wait_for([&] { return guardian.is_stopped(); }));
+    ASSERT_TRUE(wait_for([&] { return is_stopped(guardian.process()); }));
     begin_ns = clock.now_ns();
   }
   EXPECT_LT(clock.now_ns() - begin_ns, 10'000 * kMs);
@@ -259,9 +299,9 @@ TEST(RealtimeLink, StopsTheRobotWhenItsGuardianIsStopped) {
   link.start();
   ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
   kill(guardian, SIGSTOP);
-  ASSERT_TRUE(wait_for([&] { return guarded.guardian.is_stopped(); }));
+  ASSERT_TRUE(wait_for([&] { return is_stopped(guardian); }));
   kill(guardian, SIGCONT);
-  EXPECT_TRUE(wait_for([&] { return !guarded.guardian.is_stopped(); }));
+  EXPECT_TRUE(wait_for([&] { return !is_stopped(guardian); }));
   EXPECT_EQ(link.state(), LinkState::kReady);
   link.post(move(0.5));
   ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.5F; }));
@@ -270,6 +310,34 @@ TEST(RealtimeLink, StopsTheRobotWhenItsGuardianIsStopped) {
   link.stop();
   EXPECT_TRUE(link.has_lost_guardian());
   EXPECT_EQ(device.velocity(), 0.0F);
+}
+
+// What halts it is not seen in the state of its process; nor does it end when it is killed.
+TEST(RealtimeLink, StopsTheRobotWhenADebuggerHoldsItsGuardian) {
+  LoopbackDevice device(5 * kMs);
+  LoopbackSession session(100'000 * kMs);
+  const MonotonicClock clock;
+  std::int64_t begin_ns = 0;
+  std::optional<Debugger> debugger;
+  {
+    GuardedPort guarded(device.path());
+    RealtimeLink link(session, std::move(guarded.port.descriptor), guarded.port.address,
+                      kLoopbackPort, &guarded.guardian, {.stop = &guarded.stop});
+    link.start();
+    ASSERT_TRUE(wait_for([&] { return link.state() == LinkState::kReady; }));
+    link.post(move(0.5));
+    ASSERT_TRUE(wait_for([&] { return device.velocity() == 0.5F; }));
+    debugger.emplace(guarded.guardian.process());
+    if (!debugger->holds()) GTEST_SKIP() << "no debugger is allowed here";
+    EXPECT_TRUE(wait_for([&] { return link.state() == LinkState::kFailed; }));
+    link.stop();
+    EXPECT_TRUE(link.has_lost_guardian());
+    EXPECT_EQ(device.velocity(), 0.0F);
+    begin_ns = clock.now_ns();
+  }
+  EXPECT_LT(clock.now_ns() - begin_ns, 20'000 * kMs);
+  debugger.reset();
+  wait_for_guardians();
 }
 
 TEST(Guardian, StopsTheRobotOfAProcessThatStandsStill) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -22,18 +23,28 @@ namespace instep {
 
 class CommandOnTerminal {
  public:
-  explicit CommandOnTerminal(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), INSTEP_COMMAND);
+  // `is_controlled`: the terminal is the command's controlling one; else it is nobody's.
+  explicit CommandOnTerminal(std::vector<std::string> arguments,
+                             const std::string& program = INSTEP_COMMAND,
+                             bool is_controlled = true) {
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> pointers;
     for (std::string& word : arguments) pointers.push_back(word.data());
     pointers.push_back(nullptr);
-    process_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    EXPECT_EQ(openpty(&terminal_, &side_, nullptr, nullptr, nullptr), 0);
+    EXPECT_EQ(fcntl(terminal_, F_SETFD, FD_CLOEXEC), 0);
+    process_ = fork();
     if (process_ == 0) {
+      for (int i = 0; i < 3; ++i) dup2(side_, i);
+      if (side_ > 2) close(side_);
+      if (is_controlled && (setsid() < 0 || ioctl(0, TIOCSCTTY, 0) != 0)) _exit(126);
       std::signal(SIGINT, SIG_DFL);  // which whoever starts a test in the background may ignore
       execv(pointers[0], pointers.data());
       _exit(127);
     }
     EXPECT_GT(process_, 0);
+    close(side_);
+    side_ = -1;
     EXPECT_EQ(fcntl(terminal_, F_SETFL, O_NONBLOCK), 0);
   }
   ~CommandOnTerminal() {
@@ -42,7 +53,7 @@ class CommandOnTerminal {
       waitpid(process_, nullptr, 0);
     }
     if (side_ >= 0) close(side_);
-    close(terminal_);
+    if (terminal_ >= 0) close(terminal_);
   }
   CommandOnTerminal(const CommandOnTerminal&) = delete;
   CommandOnTerminal& operator=(const CommandOnTerminal&) = delete;
@@ -51,6 +62,12 @@ class CommandOnTerminal {
   void send(int signal) const { kill(process_, signal); }
   void type(const std::string& keys) const {
     EXPECT_EQ(write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+  // Its window is closed.
+  void hang_up() {
+    if (side_ >= 0) close(side_);
+    close(terminal_);
+    side_ = terminal_ = -1;
   }
   // Halts the terminal's output, as its own Ctrl-S or a multiplexer does.
   void halt() const { EXPECT_EQ(tcflow(terminal_side(), TCOOFF), 0); }

@@ -452,6 +452,83 @@ TEST(RobotCommand, StopsTheRunWhoseCableIsOut) {
   EXPECT_TRUE(comes_to_stand(robot)) << "its guardian has waited";
 }
 
+// Links go with the cable, and the run may have been told another one.
+TEST(RobotCommand, StopsTheRunWhoseCableIsOutByAnyNameOfItsPort) {
+  for (const bool is_told_the_link : {false, true}) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    std::filesystem::create_symlink(robot.stable_path(), folder / "mine");
+    Words words = train(robot, folder / "run", "100000");
+    if (is_told_the_link) words[5] = robot.stable_path();
+    RunningCommand run(words);
+    ASSERT_TRUE(starts_to_move(robot));
+    robot.unplug();
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 300 * kMs);
+    const CommandResult stop =
+        run_command({"stop", is_told_the_link ? robot.path() : folder / "mine"});
+    EXPECT_EQ(stop.exit_code, 3) << stop;
+    EXPECT_NE(stop.out.find("asking process " + std::to_string(run.process())), std::string::npos)
+        << stop;
+    EXPECT_EQ(run.wait().exit_code, 3);
+  }
+}
+
+// The run has followed the robot; its old name leads nowhere.
+TEST(RobotCommand, StopsTheRobotUnderTheNameThatItHasNow) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const int foreign = open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(foreign, 0);
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  const MonotonicClock clock;
+  robot.unplug();
+  sleep_until(clock.now_ns() + 300 * kMs);
+  robot.plug();
+  ASSERT_TRUE(comes_to_stand(robot));
+  ASSERT_TRUE(starts_to_move(robot));
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_FALSE(robot.is_moving());
+  EXPECT_EQ(run.wait().exit_code, 0);
+  close(foreign);
+}
+
+// It moves nothing, and lets go at once: asked, or, where it may not be asked, of itself.
+TEST(RobotCommand, StopsBesideAWatch) {
+  Create2OnPty robot;
+  std::filesystem::permissions(std::filesystem::path(robot.path()).parent_path(),
+                               std::filesystem::perms(0755));
+  std::filesystem::permissions(robot.path(), std::filesystem::perms(0666));
+  for (const bool is_other_user : {false, true}) {
+    if (is_other_user && geteuid() != 0) continue;
+    RunningCommand watch({"watch", robot.path()});
+    const MonotonicClock clock;
+    sleep_until(clock.now_ns() + 1000 * kMs);
+    const std::int64_t begin_ns = clock.now_ns();
+    Words words = {"--reuid=65534", "--regid=65534", "--clear-groups",
+                   INSTEP_COMMAND,  "stop",          robot.path()};
+    const CommandResult stop = is_other_user ? RunningCommand(words, "/usr/bin/setpriv").wait()
+                                             : run_command({"stop", robot.path()});
+    EXPECT_EQ(stop.exit_code, 0) << stop;
+    EXPECT_LT(clock.now_ns() - begin_ns, 8000 * kMs) << "it has not waited for the watch";
+    const CommandResult watched = watch.wait();
+    EXPECT_EQ(watched.exit_code, 0) << watched;
+  }
+}
+
+// Nothing it does can be in the way.
+TEST(RobotCommand, StopsBesideAWatchThatIsHalted) {
+  Create2OnPty robot;
+  RunningCommand watch({"watch", robot.path()});
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 1000 * kMs);
+  watch.send(SIGSTOP);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+}
+
 // Somebody else does keep it open.
 TEST(RobotCommand, FindsTheRobotUnderANewName) {
   const TemporaryFolder folder;

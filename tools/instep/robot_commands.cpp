@@ -54,15 +54,28 @@ const DriverInfo& driver_of(const RobotOptions& options) {
                    ": which robot is it? Say --robot and one of: " + names_of(found));
 }
 
-// Whether it drives a robot. Its guardian has the same command line, and must outlive it. Of a port
-// that is away nobody has more than the name.
+bool has_the_device(const PortUser& user) {
+  return user.how == PortUser::How::kHasItOpen || user.how == PortUser::How::kHasTheLock;
+}
+
+// Whether it is that command of this program's. A guardian has its run's command line, and must
+// outlive it.
+bool is_command(const PortUser& user, std::string_view name) {
+  return user.name != kGuardianName && user.command.size() > 1 && user.command[1] == name &&
+         std::filesystem::path(user.command[0]).filename().string().starts_with("instep");
+}
+
+// Whether it drives a robot. Of a port that is away nobody has more than a name.
 bool is_driving(const PortUser& user, bool is_away) {
-  if (user.name == kGuardianName || user.command.size() < 2) return false;
-  const std::string program = std::filesystem::path(user.command[0]).filename();
-  return program.starts_with("instep") &&
-         (user.command[1] == "train" || user.command[1] == "eval") &&
-         (user.how == PortUser::How::kHasItOpen || user.how == PortUser::How::kHasTheLock ||
-          (is_away && user.how == PortUser::How::kNamesIt));
+  const bool waits_for_it =
+      is_away && (user.how == PortUser::How::kNamesIt || user.how == PortUser::How::kKnowsIt);
+  return (is_command(user, "train") || is_command(user, "eval")) &&
+         (has_the_device(user) || waits_for_it);
+}
+
+// Whether it takes a robot's bytes, and moves nothing.
+bool is_watching(const PortUser& user) {
+  return is_command(user, "watch") && has_the_device(user);
 }
 
 // Who has the device.
@@ -70,13 +83,23 @@ std::vector<PortUser> users_of(const DriverInfo& driver, const std::string& devi
   return driver.channels[0].transport->users(channel_name(device, 0));
 }
 
-// Ends the runs that have the device, as Ctrl-C would; answers those that may be asked.
-std::vector<PortUser> ask_runs_to_end(const DriverInfo& driver, const std::string& device,
-                                      bool is_away) {
+// Whether `instep stop`, of another user's, needs the device's bytes.
+bool is_being_stopped(const DriverInfo& driver, const std::string& device) {
+  const std::vector<PortUser> users = users_of(driver, device);
+  return std::any_of(users.begin(), users.end(),
+                     [](const PortUser& user) { return is_command(user, "stop"); });
+}
+
+// Ends the runs that have the device, as Ctrl-C would, and whoever watches it; answers those that
+// may be asked.
+std::vector<PortUser> ask_to_end(const DriverInfo& driver, const std::string& device,
+                                 bool is_away) {
   std::vector<PortUser> asked;
   for (PortUser& user : users_of(driver, device)) {
-    if (!is_driving(user, is_away) || kill(user.process, SIGTERM) != 0) continue;
-    std::printf("asking process %d to stop its run\n", user.process);
+    const bool is_run = is_driving(user, is_away);
+    if ((!is_run && !is_watching(user)) || kill(user.process, SIGTERM) != 0) continue;
+    std::printf(is_run ? "asking process %d to stop its run\n" : "asking process %d to end\n",
+                user.process);
     asked.push_back(std::move(user));
   }
   std::fflush(stdout);
@@ -92,6 +115,7 @@ class Stopping {
 
  private:
   bool take_the_right();
+  void find_watchers();
   void see_it_stand();
   std::string what_keeps_it() const;
   void tell() const;
@@ -105,6 +129,7 @@ class Stopping {
   Descriptor lock_;
   PortStop work_;
   std::vector<PortUser> asked_;
+  std::vector<PortUser> watchers_;  // the only others that have it, and could not be asked
   bool is_alone_ = false;  // the device is this process's, so that nobody moves the robot again
   bool is_there_ = true;   // the port could be opened to the end
 };
@@ -125,7 +150,21 @@ bool Stopping::take_the_right() {
   return lock >= 0;
 }
 
-// Repeats the stop until the robot is seen to stand and nobody else has the device, as long as that
+// Of another user, or halted: they share the robot's bytes with this process and move nothing.
+void Stopping::find_watchers() {
+  std::vector<PortUser> users = users_of(driver_, device_);
+  std::erase_if(users, [](const PortUser& user) { return !has_the_device(user); });
+  const auto was_asked = [this](const PortUser& user) {
+    return std::any_of(asked_.begin(), asked_.end(),
+                       [&user](const PortUser& other) { return other.process == user.process; });
+  };
+  const bool is_harmless = std::all_of(users.begin(), users.end(), [&](const PortUser& user) {
+    return is_watching(user) && (user.is_halted || !was_asked(user));
+  });
+  if (is_harmless) watchers_ = std::move(users);
+}
+
+// Repeats the stop until the robot is seen to stand and nobody else can move it, as long as that
 // may take. Whoever has it is left the robot's bytes for as long as a run needs for its own end.
 void Stopping::see_it_stand() {
   constexpr std::int64_t kRunEndNs = 2'500'000'000;
@@ -146,21 +185,27 @@ void Stopping::see_it_stand() {
       alone_ns = now_ns;
       work_.begin_again();
     }
-    const bool is_over = is_alone_ ? work_.stands() || now_ns - alone_ns >= kListenNs
-                                   : now_ns - begin_ns >= kPatienceNs;
+    const bool is_free = is_alone_ || !watchers_.empty();
+    const bool is_over = is_free ? work_.stands() || now_ns - alone_ns >= kListenNs
+                                 : now_ns - begin_ns >= kPatienceNs;
     if (is_over || !is_there_) return;
-    const bool may_read = !has_one_reader || is_alone_ || now_ns - begin_ns >= kRunEndNs;
+    const bool may_read = !has_one_reader || is_free || now_ns - begin_ns >= kRunEndNs;
     work_.step(now_ns + kRoundNs, -1, may_read);
     // Seen to stand, but not alone: what else may be done is to wait.
-    if (work_.stands() && !is_alone_) sleep_until(now_ns + kRoundNs);
+    if (work_.stands() && !is_free) sleep_until(now_ns + kRoundNs);
   }
 }
 
 std::string Stopping::what_keeps_it() const {
   std::vector<PortUser> users = users_of(driver_, device_);
-  std::erase_if(users, [](const PortUser& user) {
-    return user.how != PortUser::How::kHasItOpen && user.how != PortUser::How::kHasTheLock;
-  });
+  std::erase_if(users, [](const PortUser& user) { return !has_the_device(user); });
+  const auto guards = [](const PortUser& user) { return user.name == kGuardianName; };
+  if (!users.empty() && std::all_of(users.begin(), users.end(), guards)) {
+    return port_user_names(users) + " still has the port: it stops the robot of a run that has " +
+           "died, or is halted, and ends by itself";
+  }
+  // A guardian ends with its run, and a watch moves nothing.
+  std::erase_if(users, [&](const PortUser& user) { return guards(user) || is_watching(user); });
   if (users.empty()) {
     return "a program that could not be asked still has the port and may move the robot again; "
            "`sudo fuser " +
@@ -195,7 +240,14 @@ void Stopping::tell() const {
       : work_.stillness() == Stillness::kMoves
           ? "the robot was told to stop, but its own frames show that it still moves"
           : "the robot was told to stop, but nothing it sends shows that it stands";
-  if (!is_alone_) throw IoError(device_ + ": " + shown + "; " + what_keeps_it());
+  if (!is_alone_ && watchers_.empty()) {
+    throw IoError(device_ + ": " + shown + "; " + what_keeps_it());
+  }
+  if (work_.stillness() != Stillness::kStands && !watchers_.empty()) {
+    throw IoError(device_ + ": " + shown + ": " + port_user_names(watchers_) +
+                  " (instep watch) has the port, too, and may take what the robot sends; it moves "
+                  "nothing. End it, and stop the robot once more to see that it stands");
+  }
   if (work_.stillness() != Stillness::kStands) {
     throw IoError(
         device_ + ": " + shown +
@@ -203,7 +255,7 @@ void Stopping::tell() const {
   }
   std::printf("%s: stands (the robot's own frames show it)\n", device_.c_str());
   for (const PortUser& user : asked_) {
-    if (kill(user.process, 0) == 0) {
+    if (kill(user.process, 0) == 0 && !is_watching(user)) {
       std::printf("process %d is still writing its files\n", user.process);
     }
   }
@@ -214,12 +266,18 @@ void Stopping::stop() {
   const MonotonicClock clock;
   work_.step(clock.now_ns(), -1, false);
   const bool is_away = !descriptor_.is_open() && work_.error() != 0;
-  asked_ = ask_runs_to_end(driver_, device_, is_away);
+  asked_ = ask_to_end(driver_, device_, is_away);
   if (is_away) {
+    for (const PortUser& user : asked_) {
+      if (user.port_now.empty() || user.port_now == device_) continue;
+      std::printf("%s: is %s now\n", device_.c_str(), user.port_now.c_str());
+      return Stopping(driver_, user.port_now).stop();
+    }
     throw IoError(
         driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()) +
         (asked_.empty() ? "" : "; its run was asked to end, but nothing shows that it stands"));
   }
+  find_watchers();
   see_it_stand();
   tell();
 }
@@ -297,8 +355,10 @@ int run_watch(const RobotOptions& options) {
   std::vector<double> values(driver.fields.size());
   std::uint64_t packets = 0;
   Packet packet;
-  for (int row = 0; !is_stop_requested() && (options.seconds <= 0.0 || clock.now_ns() < end_ns) &&
-                    link.state() != LinkState::kFailed;
+  bool must_let_go = false;
+  for (int row = 0;
+       !must_let_go && !is_stop_requested() &&
+       (options.seconds <= 0.0 || clock.now_ns() < end_ns) && link.state() != LinkState::kFailed;
        ++row) {
     sleep_until(clock.now_ns() + kShowNs);
     while (link.next_packet(&packet)) ++packets;
@@ -306,11 +366,13 @@ int run_watch(const RobotOptions& options) {
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
     if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
     std::printf("\n");
+    must_let_go = is_being_stopped(driver, options.device);
+    if (must_let_go) std::printf("instep stop needs the robot's answer: watching no longer\n");
     std::fflush(stdout);
   }
   const bool has_failed = link.state() == LinkState::kFailed;
   link.stop();
-  if (has_failed || packets == 0) {
+  if (has_failed || (packets == 0 && !must_let_go)) {
     const std::string error = session->error();
     throw IoError(
         options.device + ": " +
@@ -328,7 +390,7 @@ void stop(const RobotOptions& options) {
     driver = &driver_of(options);
   } catch (const UsageError&) {
     for (const DriverInfo* one : drivers_of_device(options.device)) {
-      if (!ask_runs_to_end(*one, options.device, false).empty()) break;
+      if (!ask_to_end(*one, options.device, false).empty()) break;
     }
     throw;
   }

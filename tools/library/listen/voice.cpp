@@ -68,8 +68,10 @@ class Voice::Mouth {
     }
     wake_.wake();
   }
-  void post(const char* literal) {
-    if (!posted_.push(literal)) posts_dropped_.fetch_add(1, std::memory_order_relaxed);
+  void post(std::string_view line) {
+    Text<kPostBytesMax> text;
+    static_cast<void>(text.append(line.substr(0, kPostBytesMax)));
+    if (!posted_.push(text)) posts_dropped_.fetch_add(1, std::memory_order_relaxed);
     wake_.wake();
   }
   void end() {
@@ -97,7 +99,7 @@ class Voice::Mouth {
   WakeUp wake_;
   WakeUp ended_;
   std::atomic<bool> is_ending_{false};
-  SpscRing<const char*, 16> posted_;
+  SpscRing<Text<kPostBytesMax>, 16> posted_;
   std::atomic<std::uint32_t> posts_dropped_{0};
   std::mutex mutex_;  // of the following
   Text<8192> said_;
@@ -124,8 +126,8 @@ void Voice::Mouth::put(std::string_view text) {
 void Voice::Mouth::take() {
   const std::lock_guard lock(mutex_);
   out_.size = 0;
-  for (const char* const* line = posted_.front(); line != nullptr; line = posted_.front()) {
-    add(*line);
+  for (const auto* line = posted_.front(); line != nullptr; line = posted_.front()) {
+    add(line->view());
     posted_.pop();
   }
   dropped_ += posts_dropped_.exchange(0, std::memory_order_relaxed);
@@ -197,8 +199,8 @@ void Voice::show(std::string_view line) {
   mouth_->show(line);
 }
 
-void Voice::post(const char* literal) {
-  mouth_->post(literal);
+void Voice::post(std::string_view line) {
+  mouth_->post(line);
 }
 
 void Voice::finish(std::int64_t timeout_ns) {

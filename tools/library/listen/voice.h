@@ -1,6 +1,7 @@
 // What a run says while something moves: nobody waits for a terminal, a pipe or a file.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -27,8 +28,10 @@ class Voice {
   // The line that shows how it is going: the newest alone counts, and on a terminal it is written
   // over the one before. Any ordinary thread.
   void show(std::string_view line);
-  // As say(), of a literal. From one thread, which may be a real-time one.
-  void post(const char* literal);
+  // As say(), without waiting; of at most kPostBytesMax. From one thread, which may be a real-time
+  // one.
+  void post(std::string_view line);
+  static constexpr std::size_t kPostBytesMax = 512;
 
   bool is_on_terminal() const { return is_on_terminal_; }
 

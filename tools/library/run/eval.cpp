@@ -72,7 +72,7 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   Voice voice(STDERR_FILENO);
   RightsTeller rights(voice);
   ServiceNotice notice;
-  Hands hands({device.signals(), device.link(), device.world(), voice, notice});
+  Hands hands({device.signals(), device.link(), device.world(), voice, notice, options.device});
   device.link().start();
   std::thread loop = start_thread("the control loop's thread", [&] {
     loop_priority_error = become_realtime("instep-loop", kLoopPriority);

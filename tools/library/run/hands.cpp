@@ -2,9 +2,11 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "tools/library/run/stop_request.h"
 
@@ -24,6 +26,12 @@ sigset_t signals_taken() {
   return signals;
 }
 
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
 Hands::BlockedSignals::BlockedSignals() {
@@ -35,7 +43,17 @@ Hands::BlockedSignals::~BlockedSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-Hands::Hands(const Body& body) : body_(body) {
+Hands::Hands(const Body& body)
+    : body_(body),
+      in_background_(unreachable("this run is in the background (`fg` gives it the keys)")),
+      reach_(keyboard_.look()) {
+  if (reach_ == Keyboard::Reach::kOtherJob) {
+    body_.voice.say(in_background_);
+  } else if (reach_ == Keyboard::Reach::kOtherSession) {
+    body_.voice.say(unreachable("this run's terminal belongs to another session"));
+  } else if (is_ignored(SIGINT)) {
+    body_.voice.say(unreachable("this run was started so that Ctrl-C is ignored"));
+  }
   if (is_stop_requested()) stop(clock_.now_ns());
   thread_ = start_thread("the thread that watches keys and signals", [this] { run(); });
 }
@@ -51,23 +69,50 @@ void Hands::loop_is_over() {
   wake_.wake();
 }
 
+// What to do where keys and Ctrl-C do not reach the run.
+std::string Hands::unreachable(const std::string& why) const {
+  return why + ": keys and Ctrl-C do not stop the robot; `instep stop " + body_.device +
+         "` or `kill " + std::to_string(getpid()) + "` does";
+}
+
+void Hands::look_at_terminal() {
+  const Keyboard::Reach before = std::exchange(reach_, keyboard_.look());
+  if (reach_ == before || is_stopping_) return;
+  if (reach_ == Keyboard::Reach::kOtherJob) body_.voice.post(in_background_);
+  if (reach_ == Keyboard::Reach::kThis) {
+    body_.voice.post("in the foreground again: any key holds the robot, Ctrl-C stops it");
+  }
+}
+
 // Signals are let in only while it sleeps, so that none comes between a look and the sleep.
 void Hands::wait(std::int64_t timeout_ns, const sigset_t& signals) {
-  const bool takes_keys = clock_.now_ns() >= key_ns_;
+  look_at_terminal();
+  const bool may_take = clock_.now_ns() >= key_ns_;
+  const bool takes_keys = may_take && reach_ == Keyboard::Reach::kThis;
+  // Without events it still hears of the terminal's end.
   pollfd wanted[] = {{wake_.descriptor(), POLLIN, 0},
-                     {takes_keys ? keyboard_.descriptor() : -1, POLLIN, 0}};
-  if (!takes_keys) timeout_ns = std::min(timeout_ns, kKeyPauseNs);
+                     {keyboard_.descriptor(), static_cast<short>(takes_keys ? POLLIN : 0), 0}};
+  if (!may_take) timeout_ns = std::min(timeout_ns, kKeyPauseNs);
   const timespec timeout{0, static_cast<long>(timeout_ns)};
   if (ppoll(wanted, 2, &timeout, &signals) <= 0) return;
   if (wanted[0].revents != 0) wake_.clear();
-  if (wanted[1].revents != 0) take_key();
+  if ((wanted[1].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+    keyboard_.hang_up();
+    kill(getpid(), SIGHUP);  // which the system sends to the job in the foreground alone
+  } else if (wanted[1].revents != 0) {
+    take_key();
+  }
 }
 
 void Hands::take_key() {
   key_ns_ = clock_.now_ns() + kKeyPauseNs;
   const Keyboard::Press press = keyboard_.read();
+  if (press == Keyboard::Press::kInterrupt && !is_ignored(SIGINT)) {
+    kill(getpid(), SIGINT);
+    return;
+  }
   if (press == Keyboard::Press::kNone || is_stopping_) return;
-  const bool must_hold = press == Keyboard::Press::kHold;
+  const bool must_hold = press != Keyboard::Press::kGoOn;
   const bool was_held = body_.signals.hold.exchange(must_hold);
   body_.link.set_halt(must_hold);
   if (was_held != must_hold) body_.voice.post(must_hold ? "held; press c to go on" : "going on");
@@ -99,6 +144,14 @@ void Hands::tell(std::int64_t now_ns) {
   body_.voice.post(at_.load(std::memory_order_relaxed));
 }
 
+void Hands::tell_of_guardian() {
+  const std::uint32_t stops = body_.link.guardian_stops();
+  if (stops == guardian_stops_) return;
+  guardian_stops_ = stops;
+  if (is_stopping_ || is_over_) return;
+  body_.voice.post("this program stood still, and its guardian stopped the robot; going on");
+}
+
 void Hands::run() {
   priority_error_ = become_realtime("instep-hands", kHandsPriority);
   sigset_t while_asleep;
@@ -115,6 +168,7 @@ void Hands::run() {
     }
     feed(now_ns);
     tell(now_ns);
+    tell_of_guardian();
   }
 }
 

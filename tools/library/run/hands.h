@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <string>
 #include <thread>
 
 #include "runtime/clock.h"
@@ -32,9 +33,10 @@ inline constexpr const char* kWritingResultsUnseen =
 
 // A real-time thread that opens no file and writes to no terminal, so that nothing it depends on
 // can wait. Any key holds the robot, `c` goes on. A signal that asks for a stop (stop_request.h)
-// stops it. Both reach the I/O thread at once, whatever loop and writer are at. It feeds the
-// watchdog as long as the loop and the I/O thread go round, and says what a stop waits for when it
-// takes long.
+// stops it, and so does the end of its terminal, unless SIGHUP is ignored. All reach the I/O thread
+// at once, whatever loop and writer are at. It feeds the watchdog as long as the loop and the I/O
+// thread go round, and says what a stop waits for when it takes long, whom keys and Ctrl-C reach
+// where that is not this process, and when the guardian has stopped the robot.
 //
 // It alone takes the process's signals; the maker's thread has them blocked meanwhile. Borrows all.
 class Hands {
@@ -46,6 +48,7 @@ class Hands {
     const RobotWorld& world;
     Voice& voice;
     ServiceNotice& notice;
+    std::string device;  // as the user named it
   };
 
   // Before the loop is started. Throws std::system_error when the system refuses a thread.
@@ -77,10 +80,13 @@ class Hands {
 
   void run();
   void wait(std::int64_t timeout_ns, const sigset_t& signals);
+  void look_at_terminal();
   void take_key();
   void stop(std::int64_t now_ns);
   void feed(std::int64_t now_ns);
   void tell(std::int64_t now_ns);
+  void tell_of_guardian();
+  std::string unreachable(const std::string& why) const;
 
   Body body_;
   BlockedSignals blocked_;  // before the terminal is changed, which a signal puts back
@@ -91,7 +97,10 @@ class Hands {
   std::atomic<bool> is_ending_{false};
   std::atomic<const char*> at_{kEndingLoop};
   std::atomic<int> priority_error_{kNotTriedYet};
+  const std::string in_background_;
   // The thread's.
+  Keyboard::Reach reach_ = Keyboard::Reach::kNobody;
+  std::uint32_t guardian_stops_ = 0;
   bool is_stopping_ = false;
   bool is_link_told_ = false;
   std::int64_t key_ns_ = 0;   // no key is taken before

@@ -1,5 +1,7 @@
 #include "tools/library/run/keyboard.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +9,12 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <system_error>
 
 namespace instep {
 namespace {
@@ -18,8 +26,38 @@ termios terminal_before{};
 std::atomic<bool> is_terminal_changed{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+// Nobody controls the terminal, so that its keys are whose who reads them and make no signals.
+std::atomic<bool> is_terminal_free{false};
+// The terminal was put back for good.
+std::atomic<bool> is_over{false};
+
 bool is_in_foreground() {
-  return tcgetpgrp(STDIN_FILENO) == getpgrp();
+  return is_terminal_free || tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+// Whether it is the controlling terminal of any process that can be seen.
+bool is_controlled(dev_t terminal) {
+  // As /proc has it: the minor number's upper bits above the major number.
+  const std::uint64_t wanted = (minor(terminal) & 0xFFU) | (std::uint64_t{major(terminal)} << 8) |
+                               (std::uint64_t{minor(terminal) & ~0xFFU} << 12);
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry("/proc", failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::ifstream file(entry->path() / "stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t name_end = text.rfind(") ");
+    if (name_end == std::string::npos) continue;
+    std::istringstream words(text.substr(name_end + 2));
+    std::string state;
+    std::uint64_t parent = 0;
+    std::uint64_t group = 0;
+    std::uint64_t session = 0;
+    std::uint64_t controlling = 0;
+    words >> state >> parent >> group >> session >> controlling;
+    if (controlling == wanted) return true;
+  }
+  return false;
 }
 
 // Whatever else ends a process with a core or without. The second time it does.
@@ -43,52 +81,80 @@ void restore_terminal_on_crash() {
 }  // namespace
 
 void restore_terminal() {
-  if (!is_terminal_changed.exchange(false)) return;
   const int error = errno;  // of whatever a signal interrupted
+  is_over = true;
   // A shell that has put this process into the background has its own settings there by now.
-  if (is_in_foreground()) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+  if (is_terminal_changed.exchange(false) && is_in_foreground()) {
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+  }
   errno = error;
 }
 
 Keyboard::Keyboard() {
   std::signal(SIGTTIN, SIG_IGN);
   std::signal(SIGTTOU, SIG_IGN);
-  // In the background the keys are somebody else's.
-  is_terminal_ =
-      isatty(STDIN_FILENO) == 1 && is_in_foreground() && tcgetattr(STDIN_FILENO, &settings_) == 0;
-  if (!is_terminal_) return;
-  restore_terminal_on_crash();
-  terminal_before = settings_;
-  is_terminal_changed = true;
-  settings_.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | IEXTEN);
-  settings_.c_iflag &= ~static_cast<tcflag_t>(IXON | IXOFF);
-  settings_.c_cc[VSUSP] = settings_.c_cc[VQUIT] = _POSIX_VDISABLE;
-  settings_.c_cc[VMIN] = settings_.c_cc[VTIME] = 0;  // a key that another program took is no wait
-  tcsetattr(STDIN_FILENO, TCSANOW, &settings_);
+  is_over = false;
+  struct stat status {};
+  if (isatty(STDIN_FILENO) != 1 || fstat(STDIN_FILENO, &status) != 0) return;
+  reach_ = Reach::kOtherJob;
+  if (tcgetpgrp(STDIN_FILENO) < 0) {
+    is_terminal_free = !is_controlled(status.st_rdev);
+    if (!is_terminal_free) reach_ = Reach::kOtherSession;
+  }
+  look();
 }
 
 Keyboard::~Keyboard() {
   restore_terminal();
 }
 
-int Keyboard::descriptor() {
-  if (!is_terminal_ || !is_terminal_changed || !is_in_foreground()) return -1;
+void Keyboard::set_up() {
   termios now{};
-  if (tcgetattr(STDIN_FILENO, &now) != 0) return -1;
-  const bool is_set_up = now.c_lflag == settings_.c_lflag && now.c_iflag == settings_.c_iflag &&
-                         std::equal(std::begin(now.c_cc), std::end(now.c_cc), settings_.c_cc);
-  if (!is_set_up) tcsetattr(STDIN_FILENO, TCSANOW, &settings_);
-  return STDIN_FILENO;
+  if (tcgetattr(STDIN_FILENO, &now) != 0) return;
+  if (!is_set_up_) {
+    restore_terminal_on_crash();
+    terminal_before = settings_ = now;
+    settings_.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | IEXTEN);
+    if (is_terminal_free) settings_.c_lflag &= ~static_cast<tcflag_t>(ISIG);
+    settings_.c_iflag &= ~static_cast<tcflag_t>(IXON | IXOFF);
+    settings_.c_cc[VSUSP] = settings_.c_cc[VQUIT] = _POSIX_VDISABLE;
+    settings_.c_cc[VMIN] = settings_.c_cc[VTIME] = 0;  // a key that another program took is no wait
+    is_set_up_ = true;
+    is_terminal_changed = true;
+  }
+  const bool is_right = now.c_lflag == settings_.c_lflag && now.c_iflag == settings_.c_iflag &&
+                        std::equal(std::begin(now.c_cc), std::end(now.c_cc), settings_.c_cc);
+  if (!is_right) tcsetattr(STDIN_FILENO, TCSANOW, &settings_);
+}
+
+Keyboard::Reach Keyboard::look() {
+  if (reach_ != Reach::kThis && reach_ != Reach::kOtherJob) return reach_;
+  reach_ = is_in_foreground() ? Reach::kThis : Reach::kOtherJob;
+  if (reach_ == Reach::kThis && !is_over) set_up();
+  return reach_;
+}
+
+// Who controls the terminal from elsewhere may leave it; who has put this job into the background
+// may not.
+int Keyboard::descriptor() const {
+  const bool is_its_own = reach_ == Reach::kThis || reach_ == Reach::kOtherJob;
+  return is_its_own && !is_over ? STDIN_FILENO : -1;
+}
+
+void Keyboard::hang_up() {
+  reach_ = Reach::kHungUp;
 }
 
 Keyboard::Press Keyboard::read() {
   std::array<char, 256> keys;
   const ssize_t count = ::read(STDIN_FILENO, keys.data(), keys.size());
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return Press::kNone;
-  if (count <= 0) {
-    // VMIN is 0: nothing was left to read, or the terminal has been hung up.
-    is_terminal_ = count == 0 && isatty(STDIN_FILENO) == 1;
-    return Press::kNone;
+  // VMIN is 0: nothing was left to read.
+  if (count <= 0 || is_over) return Press::kNone;
+  const auto is_any = [&](char wanted) {
+    return std::find(keys.begin(), keys.begin() + count, wanted) != keys.begin() + count;
+  };
+  if (is_terminal_free && is_any(static_cast<char>(settings_.c_cc[VINTR]))) {
+    return Press::kInterrupt;
   }
   const bool is_go_on =
       std::all_of(keys.begin(), keys.begin() + count, [](char key) { return key == kGoOnKey; });

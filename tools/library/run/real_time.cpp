@@ -260,8 +260,8 @@ std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Sessi
       if (device.link().has_lost_guardian()) {
         return where +
                "the guardian process, which stops the robot when this program dies, has died or "
-               "was halted itself; the robot was stopped: start again (train goes on with "
-               "--resume)";
+               "was halted itself (it did not answer for a second); the robot was stopped: start "
+               "again (train goes on with --resume)";
       }
       const std::string error = session.error();
       return where + (error.empty() ? "the robot does not answer; is it switched on and connected?"

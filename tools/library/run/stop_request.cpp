@@ -38,7 +38,9 @@ void install_stop_handler() {
     action.sa_flags = name == SIGINT ? static_cast<int>(SA_RESETHAND) : 0;
     struct sigaction before {};
     sigaction(name, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(name, &action, nullptr);  // as nohup sets it
+    // As nohup and a script's `&` set it; SIGTERM is what `instep stop` asks with.
+    const bool is_taken = before.sa_handler != SIG_IGN || name == SIGTERM;
+    if (is_taken) sigaction(name, &action, nullptr);
   }
 }
 

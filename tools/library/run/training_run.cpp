@@ -511,8 +511,8 @@ RunSummary TrainingRun::run() {
   notice_.ready(begin_ns_);
   std::optional<Hands> hands;
   if (device_ != nullptr) {
-    hands.emplace(
-        Hands::Body{device_->signals(), device_->link(), device_->world(), voice_, notice_});
+    hands.emplace(Hands::Body{device_->signals(), device_->link(), device_->world(), voice_,
+                              notice_, device_->options().device});
   }
   seal();
   try {

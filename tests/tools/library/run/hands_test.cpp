@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -138,6 +139,121 @@ TEST(Hands, AreThoseOfAnEvaluationToo) {
   EXPECT_LT(time_to_stand_ns(robot, [&] { eval.send(SIGTERM); }), kSoonNs);
   EXPECT_TRUE(eval.ends_within(20'000 * kMs)) << "not within its episode";
   EXPECT_EQ(eval.exit_code(), 0);
+}
+
+// The words of a command line.
+std::string line_of(const std::vector<std::string>& words) {
+  std::string line = INSTEP_COMMAND;
+  for (const std::string& word : words) line += ' ' + word;
+  return line;
+}
+
+// The process that a shell has started in the background.
+pid_t job_of(pid_t shell) {
+  std::string children;
+  EXPECT_TRUE(wait_for(
+      [&] {
+        const std::string number = std::to_string(shell);
+        children = read_bytes("/proc/" + number + "/task/" + number + "/children");
+        return !children.empty();
+      },
+      kPatienceNs));
+  return std::atoi(children.c_str());
+}
+
+// A shell takes the terminal away and gives it back: `&`, `fg`, Ctrl-Z from elsewhere, `bg`.
+TEST(Hands, HearKeysWhenTheRunIsBroughtToTheForeground) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  CommandOnTerminal shell({"--norc", "-i"}, "/bin/bash");
+  shell.type("stty tostop\n" + line_of(train(robot, folder / "run")) + " &\n");
+  ASSERT_TRUE(moves(robot));
+  EXPECT_TRUE(shell.shows("this run is in the background"));
+  EXPECT_TRUE(shell.shows("`instep stop " + robot.path() + "` or `kill "));
+  EXPECT_NE(shell.settings().c_cc[VSUSP], _POSIX_VDISABLE) << "the shell's";
+  const pid_t run = job_of(shell.process());
+  shell.type("fg\n");
+  ASSERT_TRUE(shell.shows("in the foreground again"));
+  EXPECT_LT(time_to_stand_ns(robot, [&] { shell.type(" "); }), kSoonNs);
+  ASSERT_TRUE(shell.shows("held; press c to go on"));
+  shell.type("c");
+  ASSERT_TRUE(moves(robot));
+  kill(run, SIGTSTP);
+  ASSERT_TRUE(wait_for([&] { return !robot.is_moving(); }, kPatienceNs)) << "its guardian's doing";
+  ASSERT_TRUE(shell.shows("Stopped"));
+  shell.type("bg\n");
+  ASSERT_TRUE(moves(robot));
+  EXPECT_TRUE(shell.shows("its guardian stopped the robot"));
+  shell.type("fg\n");
+  EXPECT_LT(time_to_stand_ns(robot, [&] { kill(run, SIGINT); }), kSoonNs);
+}
+
+// Of a job in the background the system says nothing when its terminal is closed.
+TEST(Hands, StopTheRobotWhenTheTerminalOfABackgroundJobIsClosed) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  CommandOnTerminal shell({"--norc", "-i"}, "/bin/bash");
+  shell.type(line_of(train(robot, folder / "run")) + " &\n");
+  ASSERT_TRUE(moves(robot));
+  job_of(shell.process());
+  EXPECT_LT(time_to_stand_ns(robot,
+                             [&] {
+                               shell.send(SIGKILL);
+                               shell.hang_up();
+                             }),
+            kSoonNs);
+  EXPECT_TRUE(
+      wait_for([&] { return std::filesystem::exists(folder / "run/summary.json"); }, kPatienceNs));
+}
+
+// As a service's, or a program's that opens one for it: no signal comes of its keys or its end.
+TEST(Hands, HearATerminalThatNobodyControls) {
+  for (const bool is_closed : {false, true}) {
+    const TemporaryFolder folder;
+    Create2OnPty robot;
+    CommandOnTerminal run(train(robot, folder / "run"), INSTEP_COMMAND, false);
+    EXPECT_LT(time_to_stand_ns(robot, [&] { run.type(" "); }), kSoonNs);
+    ASSERT_TRUE(run.shows("held; press c to go on"));
+    run.type("c");
+    EXPECT_LT(time_to_stand_ns(robot, [&] { is_closed ? run.hang_up() : run.type("\x03"); }),
+              kSoonNs);
+    ASSERT_TRUE(run.ends_within(kPatienceNs));
+    EXPECT_EQ(run.exit_code(), 0);
+    if (!is_closed) {
+      EXPECT_NE(run.settings().c_lflag & ICANON, 0U);
+    }
+  }
+}
+
+TEST(Hands, LeaveTheKeysOfAnotherSessionAlone) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  CommandOnTerminal shell({"-i"}, "/bin/sh");
+  shell.type("setsid " + line_of(train(robot, folder / "run")) + "\n");
+  ASSERT_TRUE(moves(robot));
+  EXPECT_TRUE(shell.shows("this run's terminal belongs to another session"));
+  EXPECT_NE(shell.settings().c_lflag & ICANON, 0U);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+}
+
+// A script's `&` makes Ctrl-C nobody's. SIGTERM is what `instep stop` asks with.
+TEST(Hands, SayThatCtrlCIsIgnored) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand shell({"-c", "trap '' INT TERM; exec " + line_of(train(robot, folder / "run"))},
+                       "/bin/sh");
+  ASSERT_TRUE(moves(robot));
+  shell.send(SIGINT);
+  const MonotonicClock clock;
+  sleep_until(clock.now_ns() + 300 * kMs);
+  EXPECT_TRUE(moves(robot));
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  const CommandResult result = shell.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.error.find("Ctrl-C is ignored"), std::string::npos) << result;
+  EXPECT_NE(result.error.find("`instep stop " + robot.path()), std::string::npos) << result;
 }
 
 // A lid that is closed, a shell that ends, a pipe with somebody else's bytes: no keys.

@@ -285,7 +285,8 @@ TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
   DelayedWriter writer;
   Voice voice(STDERR_FILENO);
   ServiceNotice notice;
-  Hands hands({device.signals(), device.link(), device.world(), voice, notice});
+  Hands hands(
+      {device.signals(), device.link(), device.world(), voice, notice, device.options().device});
   RealTimeRun run(session.loop(), session.agent(), device, config, 1, folder.path(), snapshot,
                   voice, hands,
                   {.self = &writer,
