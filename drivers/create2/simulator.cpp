@@ -244,7 +244,7 @@ void Create2Simulator::take_battery_out() {
   state_.is_deaf = 0;
   state_.baud_code = 11;
   state_.heard = Create2CommandParser{};
-  enter(Create2Mode::kOff);
+  reset();
 }
 
 void Create2Simulator::place(double x_mm, double y_mm, double heading) {

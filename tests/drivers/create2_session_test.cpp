@@ -442,9 +442,6 @@ TEST_F(Create2TakenOver, IsNoRobotThatStartsByItself) {
     EXPECT_EQ(link_.state(), LinkState::kReady) << "reset";
     drive_and_hear({}, 0);
     simulator_.take_battery_out();
-    simulator_.say(
-        "bl-start\r\nSTR730\r\nbootloader id: #x47175347 8301FFFF\r\n"
-        "bootloader info rev: #xF000\r\nr3_robot/tags/release-3.2.6:4975 CLEAN\r\n");
     run(4'000);
     EXPECT_EQ(link_.state(), LinkState::kReady) << "battery";
   }

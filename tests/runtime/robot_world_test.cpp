@@ -242,6 +242,18 @@ TEST(RobotWorld, WaitsForAPersonAfterSomebodyElseHasTakenTheRobotOver) {
   EXPECT_EQ(rig.world.counters().holds[static_cast<std::size_t>(HoldCause::kTakenOver)], 2U);
 }
 
+TEST(RobotWorld, CountsWhoTookItOverWhileItWasHeld) {
+  Rig rig;
+  rig.reset();
+  rig.link.link_state = LinkState::kLost;
+  EXPECT_TRUE(rig.step().carries_no_step);
+  rig.link.link_state = LinkState::kTakenOver;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(rig.step().carries_no_step);
+  const auto& holds = rig.world.counters().holds;
+  EXPECT_EQ(holds[static_cast<std::size_t>(HoldCause::kLinkLost)], 1U);
+  EXPECT_EQ(holds[static_cast<std::size_t>(HoldCause::kTakenOver)], 1U);
+}
+
 TEST(RobotWorld, LetsOthersDriveInADryRun) {
   Rig rig(true);
   rig.reset();
