@@ -529,6 +529,36 @@ TEST(RobotCommand, StopsBesideAWatchThatIsHalted) {
   EXPECT_EQ(stop.exit_code, 0) << stop;
 }
 
+// It goes on when it is asked to end, or it would not hear of it.
+TEST(RobotCommand, StopsARunThatIsHalted) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  run.send(SIGSTOP);
+  const CommandResult stop = run_command({"stop", robot.path()});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_EQ(run.wait().exit_code, 0);
+  EXPECT_FALSE(robot.is_moving());
+}
+
+// Its process has the port for a moment longer, and then its guardian.
+TEST(RobotCommand, StartsAtOnceAfterARunThatWasKilled) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  run.send(SIGKILL);
+  const CommandResult next = run_command(train(robot, folder / "next", "1"));
+  EXPECT_EQ(next.exit_code, 0) << next;
+}
+
+TEST(RobotCommand, WatchesAsLongAsSomebodyLooks) {
+  Create2OnPty robot;
+  const std::string line = "timeout 30 " INSTEP_COMMAND " watch " + robot.path() + " | head -3";
+  EXPECT_EQ(RunningCommand({"-o", "pipefail", "-c", line}, "/bin/bash").wait().exit_code, 0);
+}
+
 // Somebody else does keep it open.
 TEST(RobotCommand, FindsTheRobotUnderANewName) {
   const TemporaryFolder folder;

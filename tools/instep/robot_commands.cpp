@@ -100,6 +100,7 @@ std::vector<PortUser> ask_to_end(const DriverInfo& driver, const std::string& de
     if ((!is_run && !is_watching(user)) || kill(user.process, SIGTERM) != 0) continue;
     std::printf(is_run ? "asking process %d to stop its run\n" : "asking process %d to end\n",
                 user.process);
+    static_cast<void>(kill(user.process, SIGCONT));  // else one that is halted would not hear it
     asked.push_back(std::move(user));
   }
   std::fflush(stdout);
@@ -368,7 +369,7 @@ int run_watch(const RobotOptions& options) {
     std::printf("\n");
     must_let_go = is_being_stopped(driver, options.device);
     if (must_let_go) std::printf("instep stop needs the robot's answer: watching no longer\n");
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) must_let_go = true;  // nobody looks any more
   }
   const bool has_failed = link.state() == LinkState::kFailed;
   link.stop();

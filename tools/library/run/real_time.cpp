@@ -102,8 +102,9 @@ void try_other_channels(const DriverInfo& driver, const std::string& device, Ope
 OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
   constexpr std::int64_t kPatienceNs = Guardian::kStopNsMax + 1'000'000'000;
   constexpr std::int64_t kRetryNs = 50'000'000;
+  constexpr std::int64_t kDyingNs = 500'000'000;  // a process that was killed has its files so long
   const MonotonicClock clock;
-  const std::int64_t end_ns = clock.now_ns() + kPatienceNs;
+  const std::int64_t begin_ns = clock.now_ns();
   OpenedDevice opened;
   for (int i = 0; i < driver.channel_count; ++i) {
     const DriverChannel& channel = driver.channels[static_cast<std::size_t>(i)];
@@ -121,8 +122,10 @@ OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
     }
     opened.channels[0].descriptor.reset();
     opened.lock.reset();
-    const bool may_wait = error == EBUSY && is_held_by_guardian(transport, name);
-    if (!may_wait || clock.now_ns() >= end_ns) throw IoError(transport.trouble(name, error));
+    const std::int64_t waited_ns = clock.now_ns() - begin_ns;
+    const bool may_wait =
+        error == EBUSY && (waited_ns < kDyingNs || is_held_by_guardian(transport, name));
+    if (!may_wait || waited_ns >= kPatienceNs) throw IoError(transport.trouble(name, error));
     sleep_until(clock.now_ns() + kRetryNs);
   }
 }

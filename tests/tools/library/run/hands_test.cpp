@@ -111,7 +111,7 @@ TEST(Hands, AreNotHeldUpByATerminalThatStandsStill) {
     const TemporaryFolder folder;
     Create2OnPty robot;
     CommandOnTerminal run(train(robot, folder / "run"));
-    ASSERT_TRUE(moves(robot));
+    ASSERT_TRUE(moves(robot)) << run.shown();
     run.halt();
     const MonotonicClock clock;
     sleep_until(clock.now_ns() + 500 * kMs);  // some progress lines run up against it
