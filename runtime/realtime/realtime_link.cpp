@@ -91,15 +91,17 @@ void RealtimeLink::connect(int number, std::int64_t now_ns) {
   Channel& channel = channels_[static_cast<std::size_t>(number)];
   channel.is_connecting = false;
   channel.wake_line = false;
+  channel.due_ns = now_ns + kReopenNs;
   session_.on_connect(number, now_ns);
 }
 
-// The guardian lets go, too: a port that somebody has open keeps its name, and its lock.
+// The guardian lets go, too: a port that somebody has open keeps its name, and its lock. A port that
+// was open for a while is opened again at once: somebody may have hung it up and left it there.
 void RealtimeLink::disconnect(int number, std::int64_t now_ns) {
   Channel& channel = channels_[static_cast<std::size_t>(number)];
   channel.descriptor.reset();
   channel.is_connecting = false;
-  channel.due_ns = now_ns + kReopenNs;
+  channel.due_ns = std::max(channel.due_ns, now_ns + kLetGoNs);
   if (guardian_ != nullptr && number == end_.channel) guardian_->lose();
   if (number == 0) is_awaited_ = false;
   session_.on_disconnect(number, now_ns);

