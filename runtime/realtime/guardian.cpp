@@ -43,6 +43,27 @@ constexpr std::int64_t kLateNs = 20'000'000;  // this process itself was not wok
       "the guardian process, which stops the robot when this program dies, cannot be started");
 }
 
+// The letter that /proc has for it, or a negative errno value; -ESRCH: there is none.
+int thread_state(pid_t process, pid_t thread) {
+  std::array<char, 48> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", process, thread);
+  const Descriptor file(open(path.data(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return errno == ENOENT ? -ESRCH : -errno;
+  std::array<char, 128> text;
+  const ssize_t size = read(file.get(), text.data(), text.size());
+  if (size < 0) return -errno;
+  // Behind its name, which may hold anything.
+  const std::string_view stat(text.data(), static_cast<std::size_t>(size));
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) return -EIO;
+  return static_cast<unsigned char>(stat[name_end + 2]);
+}
+
+// Stopped, asleep or dead.
+bool is_rest(int state) {
+  return state == 'T' || state == 't' || state == 'S' || state == 'Z';
+}
+
 // The guardian's own process.
 class Watch {
  public:
@@ -114,22 +135,11 @@ void Watch::settle(int agents_end, int ready) {
 }
 
 // Whether the thread that gives the beats is stopped, sleeps, or has died: the pipe of a process
-// that is killed ends only when the last of its threads has. Its state stands behind its name,
-// which may hold anything.
+// that is killed ends only when the last of its threads has.
 bool Watch::is_agent_frozen() const {
   const pid_t thread = shared_.thread.load(std::memory_order_relaxed);
-  std::array<char, 48> path;
-  std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", agent_,
-                thread != 0 ? thread : agent_);
-  const Descriptor file(open(path.data(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return errno == ENOENT && has_proc_;
-  std::array<char, 128> text;
-  const ssize_t size = read(file.get(), text.data(), text.size());
-  if (size <= 0) return size < 0 && errno == ESRCH;
-  const std::string_view stat(text.data(), static_cast<std::size_t>(size));
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) return false;
-  return std::string_view("TtSZX").find(stat[name_end + 2]) != std::string_view::npos;
+  const int state = thread_state(agent_, thread != 0 ? thread : agent_);
+  return is_rest(state) || state == 'X' || (state == -ESRCH && has_proc_);
 }
 
 // Waits for a message; true when none comes in time.
@@ -305,6 +315,10 @@ void Guardian::see_it_end() const {
     sleep_until(now_ns + kRoundNs);
     now_ns = clock.now_ns();
   }
+}
+
+bool Guardian::is_at_rest() const {
+  return is_rest(thread_state(process_, process_));
 }
 
 void Guardian::send(char message) const {

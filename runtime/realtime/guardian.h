@@ -75,6 +75,9 @@ class Guardian {
   // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
   // guardian does not live to hear it.
   [[nodiscard]] bool beat() const;
+  // Whether the system says that its process is stopped or sleeps, and does not wait for a
+  // processor or in the kernel. Any thread.
+  bool is_at_rest() const;
   // How many beats it has heard, modulo 2^32. Any thread.
   std::uint32_t heard() const { return shared_->heard.load(std::memory_order_relaxed); }
   // The port is lost: the guardian closes it, so that its name can be given out again.

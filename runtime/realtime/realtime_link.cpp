@@ -95,8 +95,9 @@ void RealtimeLink::connect(int number, std::int64_t now_ns) {
   session_.on_connect(number, now_ns);
 }
 
-// The guardian lets go, too: a port that somebody has open keeps its name, and its lock. A port that
-// was open for a while is opened again at once: somebody may have hung it up and left it there.
+// The guardian lets go, too: a port that somebody has open keeps its name, and its lock. A port
+// that was open for a while is opened again at once: somebody may have hung it up and left it
+// there.
 void RealtimeLink::disconnect(int number, std::int64_t now_ns) {
   Channel& channel = channels_[static_cast<std::size_t>(number)];
   channel.descriptor.reset();
@@ -150,14 +151,20 @@ void RealtimeLink::follow_channel(int number, std::int64_t now_ns) {
   }
 }
 
+// Whether the guardian lives and answers.
+bool RealtimeLink::is_guarded() {
+  const std::uint32_t heard = guardian_->heard();
+  unheard_beats_ = heard == heard_ ? unheard_beats_ + 1 : 0;
+  heard_ = heard;
+  if (!guardian_->beat()) return false;
+  const bool must_look = unheard_beats_ > 0 && unheard_beats_ % kUnheardBeatsMax == 0;
+  return !must_look || (unheard_beats_ < kUnheardBusyMax && !guardian_->is_at_rest());
+}
+
 void RealtimeLink::beat(std::int64_t now_ns) {
   if (guardian_ == nullptr) return;
   if (now_ns >= beat_ns_) {
-    const std::uint32_t heard = guardian_->heard();
-    unheard_beats_ = heard == heard_ ? unheard_beats_ + 1 : 0;
-    heard_ = heard;
-    const bool is_lost = !guardian_->beat() || unheard_beats_ >= kUnheardBeatsMax;
-    has_lost_guardian_ = is_lost || has_lost_guardian_;
+    has_lost_guardian_ = !is_guarded() || has_lost_guardian_;
     beat_ns_ = now_ns + Guardian::kBeatIntervalNs;
   }
   note_guardian_stops(now_ns);

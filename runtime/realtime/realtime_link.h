@@ -60,14 +60,16 @@ struct LinkEnd {
 // session wants. It looks at the ports' settings in every round, at least every kLookNs; where
 // somebody had changed them it puts them right, and the session begins anew. A lost channel is
 // opened again, under a new name if it has one, every kReopenNs. Without its guardian, or when that
-// has heard none of the last kUnheardBeatsMax beats, the link fails for good: nothing may move that
-// nobody would stop.
+// has heard none of the last kUnheardBeatsMax beats and is at rest, the link fails for good:
+// nothing may move that nobody would stop. One that waits for a processor or in the kernel has
+// kUnheardBusyMax.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   static constexpr std::int64_t kLookNs = 50'000'000;
   static constexpr std::int64_t kReopenNs = PortStop::kOpenPeriodNs;
-  static constexpr int kUnheardBeatsMax =
-      100;  // not a time: this process may have been stopped, too
+  // Not times: this process may have been stopped, too.
+  static constexpr int kUnheardBeatsMax = 100;
+  static constexpr int kUnheardBusyMax = 500;
 
   // Borrows the session, the guardian (may be null) and what `end` points to. As many channels as
   // the session has; the link closes them.
@@ -125,7 +127,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
  private:
   static constexpr std::uint32_t kPacketsMax = 256;
   static constexpr std::int64_t kCountNs = 1'000'000'000;
-  static constexpr std::int64_t kLetGoNs = 5'000'000;  // that the guardian has for it
+  static constexpr std::int64_t kLetGoNs = 5'000'000;   // that the guardian has for it
   static constexpr std::size_t kInputBytesMax = 65536;  // what the kernel may hold of a terminal
 
   struct Channel : LinkChannel {
@@ -150,6 +152,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void run();
   void wait(std::int64_t deadline_ns);
   void beat(std::int64_t now_ns);
+  bool is_guarded();
   void note_guardian_stops(std::int64_t now_ns);
   void follow_channel(int number, std::int64_t now_ns);
   void open(int number, std::int64_t now_ns);

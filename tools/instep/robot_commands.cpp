@@ -170,7 +170,8 @@ void Stopping::find_watchers() {
 void Stopping::see_it_stand() {
   constexpr std::int64_t kRunEndNs = 2'500'000'000;
   constexpr std::int64_t kPatienceNs = 10'000'000'000;
-  constexpr std::int64_t kListenNs = 1'500'000'000;  // to a device that is this process's alone
+  constexpr std::int64_t kListenNs = 1'500'000'000;   // to a device that is this process's alone
+  constexpr std::int64_t kWatchedNs = 4'000'000'000;  // within which a watch lets go
   constexpr std::int64_t kRoundNs = 20'000'000;
   const bool has_one_reader = driver_.stop_place().transport->has_one_reader;
   const MonotonicClock clock;
@@ -187,7 +188,8 @@ void Stopping::see_it_stand() {
       work_.begin_again();
     }
     const bool is_free = is_alone_ || !watchers_.empty();
-    const bool is_over = is_free ? work_.stands() || now_ns - alone_ns >= kListenNs
+    const std::int64_t listen_ns = is_alone_ ? kListenNs : kWatchedNs;
+    const bool is_over = is_free ? work_.stands() || now_ns - alone_ns >= listen_ns
                                  : now_ns - begin_ns >= kPatienceNs;
     if (is_over || !is_there_) return;
     const bool may_read = !has_one_reader || is_free || now_ns - begin_ns >= kRunEndNs;
@@ -344,6 +346,7 @@ void show_values(std::span<const PacketField> fields, const std::vector<int>& wi
 int run_watch(const RobotOptions& options) {
   constexpr std::int64_t kShowNs = 200'000'000;
   constexpr int kRowsPerHeader = 20;
+  constexpr int kRowsPerLook = 5;
   const DriverInfo& driver = driver_of(options);
   const std::unique_ptr<Session> session = driver.make_session(0);
   OpenedDevice opened = open_device(driver, options.device);
@@ -367,7 +370,8 @@ int run_watch(const RobotOptions& options) {
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
     if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
     std::printf("\n");
-    must_let_go = is_being_stopped(driver, options.device);
+    // A look at all processes, once a second.
+    must_let_go = row % kRowsPerLook == 0 && is_being_stopped(driver, options.device);
     if (must_let_go) std::printf("instep stop needs the robot's answer: watching no longer\n");
     if (std::fflush(stdout) != 0) must_let_go = true;  // nobody looks any more
   }
