@@ -497,7 +497,7 @@ TEST(RobotCommand, StopsTheRobotUnderTheNameThatItHasNow) {
   close(foreign);
 }
 
-// It moves nothing, and lets go at once: asked, or, where it may not be asked, of itself.
+// It moves nothing. It lets go: asked, or, where it may not be asked and is in the way, of itself.
 TEST(RobotCommand, StopsBesideAWatch) {
   Create2OnPty robot;
   std::filesystem::permissions(std::filesystem::path(robot.path()).parent_path(),
@@ -515,6 +515,7 @@ TEST(RobotCommand, StopsBesideAWatch) {
                                              : run_command({"stop", robot.path()});
     EXPECT_EQ(stop.exit_code, 0) << stop;
     EXPECT_LT(clock.now_ns() - begin_ns, 8000 * kMs) << "it has not waited for the watch";
+    watch.send(SIGTERM);
     const CommandResult watched = watch.wait();
     EXPECT_EQ(watched.exit_code, 0) << watched;
   }
