@@ -92,7 +92,7 @@ void restore_terminal() {
 
 Keyboard::Keyboard() {
   std::signal(SIGTTIN, SIG_IGN);
-  std::signal(SIGTTOU, SIG_IGN);
+  std::signal(SIGTTOU, SIG_IGN);  // its settings
   is_over = false;
   struct stat status {};
   if (isatty(STDIN_FILENO) != 1 || fstat(STDIN_FILENO, &status) != 0) return;

@@ -32,6 +32,8 @@ void end_now(int) {
 // at once; the other signals come twice by themselves, to a group of processes and from the parent.
 void install_stop_handler() {
   std::signal(SIGPIPE, SIG_IGN);
+  // A job in the background that writes to its terminal is not halted: a robot may be moving.
+  std::signal(SIGTTOU, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = request_stop;
   for (const int name : kStopSignals) {
