@@ -1,8 +1,8 @@
 # tutorial_test.sh SOURCE_DIR COPY PAGE CHECK
 # Follows docs/PAGE in COPY, a fresh copy of the tree: writes its files, applies its patch, runs the commands of its
-# last code block, and hands what the run has left to CHECK. Nothing but the new folder and the files that the patch
-# names may differ from the tree then. Only the build folder of an earlier copy at that place is kept, another page's
-# too: most of it is the same.
+# blocks without a language, and hands what the runs have left to CHECK. Nothing but the new files and those that the
+# patch names may differ from the tree then. Only the build folder of an earlier copy at that place is kept, another
+# page's too: most of it is the same.
 set -euo pipefail
 source_dir=$1 copy=$2 page=docs/$3 check=$4
 git -C "$source_dir" rev-parse >/dev/null 2>&1 || { echo "not a git checkout" && exit 77; }
@@ -27,9 +27,9 @@ import re
 import sys
 
 text = pathlib.Path(sys.argv[1]).read_text()
-name, files, patches, shell = None, [], 0, None
+name, files, patches, shell = None, [], 0, ""
 for before, language, body in re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-    for path in re.findall(r"`((?:tasks|runtime)/[\w/]+\.(?:h|cpp))`", before):
+    for path in re.findall(r"`((?:drivers|tasks|runtime)/[\w/]+\.(?:h|cpp))`", before):
         name = path
     if language == "cpp":
         assert not pathlib.Path(name).exists(), f"{name} is there already"
@@ -40,11 +40,12 @@ for before, language, body in re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", text, re
         pathlib.Path("tutorial/diff").write_text(body)
         patches += 1
     elif language == "":
-        shell = body
-assert (len(files), patches) == (2, 1) and shell, (files, patches, shell)
+        shell += body
+assert len(files) >= 2 and patches == 1 and shell, (files, patches, shell)
 pathlib.Path("tutorial/commands").write_text("set -eux\n" + shell)
 pathlib.Path("tutorial/files").write_text("\n".join(files) + "\n")
 PYTHON
+new=$(cat tutorial/files)
 sed -n 's,^+++ b/,,p' tutorial/diff >>tutorial/files
 cat tutorial/files >>"$changed_ever"
 patch --strip=1 --fuzz=0 <tutorial/diff
@@ -54,7 +55,6 @@ clang=$(command -v clang-format-14 || command -v clang-format || true)
 [[ -z $clang ]] || "$clang" --dry-run --Werror "${sources[@]}"
 mapfile -t differ < <(git -C "$source_dir" ls-files --cached --others --exclude-standard |
   while read -r file; do [[ ! -e $source_dir/$file ]] || cmp -s "$source_dir/$file" "$file" || echo "$file"; done)
-new=$(head -2 tutorial/files)
 [[ $(printf '%s\n' "${differ[@]}" "$new" | sort) == $(printf '%s\n' "${changed[@]}") ]] ||
   { printf 'other files differ than the page names: %s\n' "${differ[*]}" && exit 1; }
 
