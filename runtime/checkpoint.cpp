@@ -16,6 +16,10 @@ static_assert(std::endian::native == std::endian::little, "checkpoints are littl
 constexpr std::int64_t kPageBytes = 4096;
 constexpr char kMagic[8] = {'I', 'N', 'S', 'T', 'E', 'P', 'C', 'K'};
 
+bool is_known(std::uint32_t version) {
+  return version >= 1 && version <= kCheckpointVersion;
+}
+
 std::int64_t slot_bytes(std::size_t snapshot_bytes) {
   const auto snapshot = static_cast<std::int64_t>(snapshot_bytes);
   return kPageBytes + (snapshot + kPageBytes - 1) / kPageBytes * kPageBytes;
@@ -44,13 +48,15 @@ struct CheckpointFile::SlotHeader {
     SlotHeader header = *this;
     header.header_checksum = 0;
     header.checksum = 0;
-    return hash_bytes(snapshot, hash_bytes(header.bytes()));
+    return version == 1 ? hash_words(snapshot, hash_words(header.bytes()))
+                        : hash_bytes(snapshot, hash_bytes(header.bytes()));
   }
   // Tells a damaged header from the whole one of a slot whose snapshot a crash left half-written.
   std::uint32_t own_checksum() const {
     SlotHeader header = *this;
     header.header_checksum = 0;
-    const std::uint64_t state = hash_bytes(header.bytes());
+    const std::uint64_t state =
+        version == 1 ? hash_words(header.bytes()) : hash_bytes(header.bytes());
     return static_cast<std::uint32_t>(state ^ (state >> 32));
   }
 };
@@ -126,8 +132,8 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   slot.is_empty = std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
   slot.has_magic = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0;
   slot.version = header.version;
-  slot.has_header = slot.has_magic && header.version == kCheckpointVersion &&
-                    header.own_checksum() == header.header_checksum;
+  slot.has_header =
+      slot.has_magic && is_known(header.version) && header.own_checksum() == header.header_checksum;
   slot.step = header.step;
   if (!slot.has_header || header.observation_dim < 1 || header.action_dim < 1 ||
       header.hidden_dim < 0 || header.step < 0 ||
@@ -176,12 +182,13 @@ CheckpointStatus CheckpointFile::read_newest() {
     if (slots[0].is_empty && slots[1].is_empty) return CheckpointStatus::kNothingYet;
     if (!slots[0].has_magic && !slots[1].has_magic) return CheckpointStatus::kNotACheckpoint;
     for (const Slot& slot : slots) {
-      if (!slot.has_magic || slot.version == kCheckpointVersion) continue;
+      if (!slot.has_magic || is_known(slot.version)) continue;
       found_version_ = slot.version;
       return CheckpointStatus::kOtherVersion;
     }
     return CheckpointStatus::kBothDamaged;
   }
+  found_version_ = slots[newest].version;
   identity_ = slots[newest].identity;
   key_ = {newest, slots[newest].step, slots[newest].checksum};
   snapshot_ = std::move(snapshots[newest]);

@@ -10,7 +10,8 @@
 
 namespace instep {
 
-inline constexpr std::uint32_t kCheckpointVersion = 1;
+// Written; earlier ones are read, too. Version 2 has checksums of XXH3, version 1 of hash_words().
+inline constexpr std::uint32_t kCheckpointVersion = 2;
 
 // What a run must have in common with a checkpoint to go on from it.
 struct CheckpointIdentity {
@@ -37,7 +38,7 @@ enum class CheckpointStatus {
   kSystemError,
   kNothingYet,      // made, but the first snapshot was never completed
   kNotACheckpoint,  // another kind of file, or cut short
-  kOtherVersion,    // written by another format version
+  kOtherVersion,    // written by a later format version
   kBothDamaged,     // neither slot passes its checksum
 };
 
@@ -77,6 +78,7 @@ class CheckpointFile {
   const CheckpointIdentity& identity() const { return identity_; }
   std::span<const std::uint8_t> snapshot() const { return snapshot_; }  // only after open()
   int error() const { return error_; }
+  // Of the slot that open() took or, after kOtherVersion, of the one that it could not read.
   std::uint32_t found_version() const { return found_version_; }
 
  private:
@@ -85,7 +87,7 @@ class CheckpointFile {
   struct Slot {
     bool is_empty = false;  // never written
     bool has_magic = false;
-    bool has_header = false;  // of this version, and its own checksum fits
+    bool has_header = false;  // of a known version, and its own checksum fits
     bool is_whole = false;    // so does that of the snapshot
     std::uint32_t version = 0;
     std::int64_t step = 0;

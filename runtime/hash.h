@@ -18,10 +18,13 @@ inline std::uint64_t hash_text(std::string_view text, std::uint64_t state = kHas
   return state;
 }
 
-// For long data, eight bytes a step: FNV's step with a shift, which lets high bits reach low ones.
-// Every step is a bijection of the state, so a change in a single word is always seen; any other
-// change with probability 1 - 2^-64.
-inline std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes,
+// For long data: XXH3 of 64 bits. `seed` is the hash of the part before, where parts are hashed one
+// after the other. The same on every machine.
+std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed = 0);
+
+// What checkpoints of format version 1, records and `measured` have: FNV's step for eight bytes at
+// a time, with a shift, which lets high bits reach low ones.
+inline std::uint64_t hash_words(std::span<const std::uint8_t> bytes,
                                 std::uint64_t state = kHashStart) {
   std::size_t at = 0;
   for (; at + 8 <= bytes.size(); at += 8) {

@@ -4,7 +4,7 @@
 # Names hold for Debian 12. Those of Ubuntu 24.04 should be the same but have not been tried there.
 packages_needed=(
   g++ cmake ninja-build
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev
   libgtest-dev libgmock-dev libeigen3-dev
   python3 patch # for tests that follow the documents
   valgrind # counts instructions

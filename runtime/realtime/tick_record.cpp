@@ -29,7 +29,7 @@ std::uint64_t file_checksum(FileHeader header, std::span<const std::uint8_t> sna
   header.checksum = 0;
   std::array<std::uint8_t, sizeof header> bytes;
   std::memcpy(bytes.data(), &header, sizeof header);
-  return hash_bytes(snapshot, hash_bytes(bytes));
+  return hash_words(snapshot, hash_words(bytes));
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ TickHead tick_head(std::span<const std::uint8_t> frame) {
 
 std::uint64_t tick_checksum(std::span<const std::uint8_t> frame) {
   constexpr std::size_t kAt = offsetof(TickHead, checksum);
-  return hash_bytes(frame.subspan(sizeof(TickHead)), hash_bytes(frame.first(kAt)));
+  return hash_words(frame.subspan(sizeof(TickHead)), hash_words(frame.first(kAt)));
 }
 
 // ---------------------------------------------------------------------------------------------------

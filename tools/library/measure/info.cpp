@@ -32,7 +32,7 @@ nlohmann::json checkpoint_json(const std::string& run, const RunConfig& config,
   const DropCounts drops = session.agent().drop_counts();
   nlohmann::json result = {{"step", checkpoint.step()},
                            {"episodes", session.loop().state().episodes},
-                           {"format_version", kCheckpointVersion},
+                           {"format_version", checkpoint.found_version()},
                            {"snapshot_bytes", checkpoint.snapshot().size()},
                            {"dropped_updates", drops.updates},
                            {"dropped_transitions", drops.transitions}};

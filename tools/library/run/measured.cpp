@@ -41,7 +41,7 @@ struct MeasuredFile::Header {
     Header header = *this;
     header.checksum = 0;
     const auto* begin = reinterpret_cast<const std::uint8_t*>(&header);
-    return hash_bytes(bytes_of(measured), hash_bytes({begin, sizeof header}));
+    return hash_words(bytes_of(measured), hash_words({begin, sizeof header}));
   }
 };
 

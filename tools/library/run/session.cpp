@@ -181,7 +181,7 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
                       after_loss(folder));
     case CheckpointStatus::kOtherVersion:
       throw DataError(path + ": has format version " + std::to_string(checkpoint.found_version()) +
-                      ", this program reads version " + std::to_string(kCheckpointVersion) +
+                      ", this program reads versions 1 to " + std::to_string(kCheckpointVersion) +
                       "; use the program that wrote it");
     case CheckpointStatus::kBothDamaged:
       throw DataError(path + ": both checkpoints in it are damaged; " + after_loss(folder));

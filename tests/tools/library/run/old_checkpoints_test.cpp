@@ -110,8 +110,8 @@ TEST(CheckpointOfAnotherVersion, IsRefusedWithBothVersions) {
     set_version(run + "/checkpoint", version);
     const auto before = folder_contents(run);
     const std::string said = run + "/checkpoint: has format version " + std::to_string(version) +
-                             ", this program reads version " + std::to_string(kCheckpointVersion) +
-                             "; use the program that wrote it";
+                             ", this program reads versions 1 to " +
+                             std::to_string(kCheckpointVersion) + "; use the program that wrote it";
     for (const std::vector<std::string>& words :
          {std::vector<std::string>{"train", "--resume", run, "--steps", "12000"},
           {"eval", run},
