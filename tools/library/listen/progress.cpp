@@ -1,25 +1,28 @@
 #include "tools/library/listen/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
 #include "runtime/health.h"
+#include "tools/library/run/measured.h"
 
 namespace instep {
 
-Progress::Progress(Voice& voice, const std::string& task, std::uint64_t seed, std::int64_t steps)
-    : voice_(voice),
-      steps_(steps),
-      period_ns_(voice.is_on_terminal() ? 200'000'000 : 10'000'000'000) {
-  std::snprintf(name_.data(), name_.size(), "%s, seed %llu", task.c_str(),
-                static_cast<unsigned long long>(seed));
+Progress::Progress(const RunStage& stage)
+    : voice_(stage.voice),
+      steps_(stage.config.steps),
+      period_ns_(voice_.is_on_terminal() ? 200'000'000 : 10'000'000'000) {
+  std::snprintf(name_.data(), name_.size(), "%s, seed %llu", stage.config.task.c_str(),
+                static_cast<unsigned long long>(stage.config.seed));
 }
 
-void Progress::start(std::int64_t first_step, std::int64_t ago_ns, std::int64_t now_ns) {
-  first_step_ = first_step;
-  begin_ns_ = now_ns - ago_ns;
-  next_ns_ = now_ns + period_ns_;
+// The steps of earlier parts were made, and measured, before now.
+void Progress::begin(const RunMoment& now, const Measured& earlier) {
+  first_step_ = earlier.since_step;
+  begin_ns_ = now.now_ns - std::llround(earlier.seconds * 1e9);
+  next_ns_ = now.now_ns + period_ns_;
 }
 
 void Progress::add_return(double episode_return) {
@@ -53,7 +56,7 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
   }
   char warnings[128] = "";
   for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
-    if ((warnings_ & bit) == 0) continue;
+    if ((status_.warnings & bit) == 0) continue;
     const std::size_t used = std::strlen(warnings);
     std::snprintf(warnings + used, sizeof warnings - used, " | %s",
                   health_warning_name(static_cast<HealthWarning>(bit)).data());
@@ -61,19 +64,19 @@ void Progress::print(std::int64_t step, std::int64_t now_ns) {
   char line[384];
   std::snprintf(line, sizeof line, "%s: %lld of %lld steps, %.0f steps/s, %s%s%s%s%s", name_.data(),
                 static_cast<long long>(step), static_cast<long long>(steps_), rate, mean, left,
-                warnings, *state_ == '\0' ? "" : " | ", state_);
+                warnings, *status_.robot == '\0' ? "" : " | ", status_.robot);
   voice_.show(line);
 }
 
-void Progress::finish(std::int64_t step, std::int64_t now_ns) {
-  if (step == first_step_ && step >= steps_) {
+void Progress::end(const RunMoment& now) {
+  if (now.step == first_step_ && now.step >= steps_) {
     char line[384];
     std::snprintf(line, sizeof line,
                   "%s: all of its %lld steps were made before; --steps with more goes on",
-                  name_.data(), static_cast<long long>(step));
+                  name_.data(), static_cast<long long>(now.step));
     voice_.say(line);
   } else {
-    print(step, now_ns);
+    print(now.step, now.now_ns);
   }
 }
 

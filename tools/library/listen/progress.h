@@ -3,41 +3,39 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 
-#include "tools/library/listen/voice.h"
+#include "tools/library/listen/listeners.h"
 
 namespace instep {
 
 // On a terminal one line that is rewritten five times a second, elsewhere a line every ten seconds,
 // without allocating.
-class Progress {
+class Progress final : public Listener {
  public:
-  // Borrows the voice.
-  Progress(Voice& voice, const std::string& task, std::uint64_t seed, std::int64_t steps);
+  explicit Progress(const RunStage& stage);
 
-  // `first_step` was made, and measured, so long before `now_ns`.
-  void start(std::int64_t first_step, std::int64_t ago_ns, std::int64_t now_ns);
-  // The return of an episode that has just ended; the last ten are averaged.
-  void add_return(double episode_return);
-  // What Health warns of now; shown behind the numbers.
-  void set_warnings(std::uint32_t warnings) { warnings_ = warnings; }
-  // What a robot is at, where it is not learning; shown behind the numbers. It is kept, not copied.
-  void set_state(const char* state) { state_ = state; }
-  void update(std::int64_t step, std::int64_t now_ns) {
-    if (now_ns >= next_ns_) print(step, now_ns);
+  void begin(const RunMoment& now, const Measured& earlier) override;
+  // The last ten returns are averaged.
+  void past_episode(double episode_return) override { add_return(episode_return); }
+  void episode(const RunMoment&, const EpisodeRecord& episode) override {
+    add_return(episode.episode_return);
   }
-  void finish(std::int64_t step, std::int64_t now_ns);
+  // What there is to see stands behind the numbers.
+  void status(const RunMoment& now, const RunStatus& status) override {
+    status_ = status;
+    if (now.now_ns >= next_ns_) print(now.step, now.now_ns);
+  }
+  void end(const RunMoment& now) override;
 
  private:
+  void add_return(double episode_return);
   void print(std::int64_t step, std::int64_t now_ns);
 
   Voice& voice_;
   std::array<char, 64> name_{};
   std::int64_t steps_;
   std::int64_t first_step_ = 0;
-  std::uint32_t warnings_ = 0;
-  const char* state_ = "";
+  RunStatus status_;
   std::int64_t period_ns_;
   std::int64_t begin_ns_ = 0;
   std::int64_t next_ns_ = 0;

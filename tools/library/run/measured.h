@@ -15,25 +15,11 @@
 #include "runtime/checkpoint.h"
 #include "runtime/file.h"
 #include "runtime/health.h"
+#include "tools/library/listen/event_points.h"
 #include "tools/library/listen/summary.h"
 #include "tools/library/run/real_time.h"
 
 namespace instep {
-
-// The mean return and length of the episodes since the last point of the event file.
-struct EpisodeMeans {
-  std::int64_t count = 0;
-  double return_sum = 0.0;
-  double length_sum = 0.0;
-};
-
-// The part of the event file's next point that is gathered already.
-struct OpenPoint {
-  EpisodeMeans episodes{};
-  HealthSample health{};  // of health.ticks ticks
-  std::int64_t step = 0;  // of the last point
-  double seconds = 0.0;   // since then
-};
 
 // Of a run from `since_step` on: that is 0, unless what had been measured by then was lost.
 struct Measured {

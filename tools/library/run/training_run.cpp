@@ -3,9 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -24,13 +22,8 @@
 namespace instep {
 namespace {
 
-constexpr std::int64_t kEventPoints = 500;        // of a whole run
-constexpr std::int64_t kEventIntervalMin = 1000;  // steps
-
-double wall_time_s() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(now).count();
-}
+constexpr std::int64_t kHealthSamples = 500;       // of a whole run
+constexpr std::int64_t kHealthIntervalMin = 1000;  // steps
 
 }  // namespace
 
@@ -45,11 +38,15 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       best_(0, start_from.operations),
       before_change_(0, start_from.operations),
       log_(start_from.operations),
-      event_interval_(std::max(kEventIntervalMin, config.steps / kEventPoints)),
+      health_interval_(std::max(kHealthIntervalMin, config.steps / kHealthSamples)),
       voice_(STDERR_FILENO),
-      progress_(voice_, config.task, config.seed, config.steps),
+      troubles_(folder, voice_),
+      own_listeners_(
+          make_listeners({config_, folder_, voice_, troubles_, log_, notice_, device_ != nullptr})),
       earlier_(std::make_unique<Measured>()),
       whole_(std::make_unique<Measured>()) {
+  for (const auto& listener : own_listeners_) listeners_.push_back(listener.get());
+  listeners_.insert(listeners_.end(), start_from.listeners.begin(), start_from.listeners.end());
   snapshot_.resize(session_.loop().snapshot_bytes());
   take_change(start_from);
   if (start_from.is_resumed) {
@@ -72,28 +69,6 @@ void TrainingRun::write_own(const char* file, const std::string& contents) const
   } catch (const IoError& error) {
     throw IoError(error.what() + advice());
   }
-}
-
-// Ends the run in order: the robot is stopped, and what can be written is.
-void TrainingRun::note(int error, const char* file) {
-  if (error == 0 || !trouble_.empty()) return;
-  trouble_ = system_trouble(folder_ + '/' + file + ": cannot be written", error);
-}
-
-// What is optional ends no run.
-void TrainingRun::drop(int error, const std::string& file) {
-  if (error == 0) return;
-  voice_.say(
-      "instep: warning: " +
-      system_trouble(folder_ + '/' + file + ": cannot be written, and the run goes on without it",
-                     error));
-  left_out_.push_back(file);
-}
-
-void TrainingRun::drop_events(int error) {
-  if (error == 0) return;
-  has_events_ = false;
-  drop(error, std::string(EventFile::kName));
 }
 
 // What a file that cannot be written means for the run.
@@ -121,14 +96,13 @@ void TrainingRun::start(const std::string& init) {
   check(sync_folder(folder_), "checkpoint");  // both files' names are as durable as what follows
   measured_.emplace();
   if (const int error = measured_->make(folder_ + '/' + MeasuredFile::kName)) {
-    drop(error, MeasuredFile::kName);
+    troubles_.leave_out(error, MeasuredFile::kName);
     measured_.reset();
   }
   checkpoint();
-  if (!trouble_.empty()) throw IoError(trouble_ + advice());
+  if (!troubles_.why().empty()) throw IoError(troubles_.why() + advice());
   // Only the checkpoint knows these weights: before it stands, --resume must not find a run.
   if (!init.empty()) write_file(folder_ + "/config.toml", config);
-  open_events(0);
 }
 
 std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& wanted) {
@@ -165,12 +139,6 @@ bool TrainingRun::has_nothing_yet() {
   // The results come second: after a crash the last lines of episodes.csv may be torn, and a
   // checkpoint knows which ones count.
   return is_missing && !has_results(folder_);
-}
-
-void TrainingRun::open_events(std::int64_t step) {
-  const std::string path = folder_ + '/' + std::string(EventFile::kName);
-  has_events_ = true;
-  drop_events(events_.open_at(path, step, wall_time_s()));
 }
 
 void TrainingRun::resume() {
@@ -223,10 +191,9 @@ void TrainingRun::resume() {
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
     if (!std::isfinite(episode.return_sum)) continue;
     health_.add_episode(episode.return_sum);
-    progress_.add_return(episode.return_sum);
+    for (Listener* listener : listeners_) listener->past_episode(episode.return_sum);
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
-  open_events(checkpoint_.step());
   write_own("config.toml", write_config_toml(config_));
   std::error_code ignored;
   for (const char* stale : {"/summary.json", "/report.html", "/episode.json"}) {
@@ -246,11 +213,12 @@ void TrainingRun::take_measured() {
                std::to_string(step) + "; measured times and counters start anew there");
   }
   if (error != 0) {
-    drop(error, MeasuredFile::kName);
+    troubles_.leave_out(error, MeasuredFile::kName);
     measured_.reset();
   }
-  point_ = earlier_->point;
-  if (point_.step > step || earlier_->since_step == step) point_ = {.step = step};
+  OpenPoint& point = earlier_->point;
+  if (point.step > step || earlier_->since_step == step) point = {.step = step};
+  open_health_ = point.health;
   health_.remember(earlier_->health);
 }
 
@@ -260,15 +228,13 @@ void TrainingRun::measure() {
     own_.counts.loop.latency = session_.loop().latency();
     own_.health = session_.agent().peek_health();
   }
-  const std::int64_t now_ns = end_ns_ > 0 ? end_ns_ : clock_.now_ns();
+  const RunMoment now = moment(session_.loop().steps());
   Measured& whole = *whole_;
   whole = *earlier_;
-  whole.seconds += own_seconds();
+  whole.seconds += own_seconds(now.now_ns);
   whole.counts.add(own_.counts);
-  whole.speed = speed_.paused(now_ns);
-  whole.point = point_;
-  whole.point.health = joined(point_.health, own_.health);
-  whole.point.seconds = static_cast<double>(now_ns - event_ns_) * 1e-9;
+  for (const Listener* listener : listeners_) listener->save(now, whole);
+  whole.point.health = joined(open_health_, own_.health);
   whole.health = health_.memory();
   whole.gpu = gpu_losses(earlier_->gpu);
 }
@@ -278,18 +244,28 @@ void TrainingRun::write_measured(const CheckpointKey& key) {
   measure();
   const int error = measured_ ? measured_->write(key, *whole_) : 0;
   if (error == 0) return;
-  drop(error, MeasuredFile::kName);
+  troubles_.leave_out(error, MeasuredFile::kName);
   measured_.reset();
 }
 
 // Of the loop, in this process.
-double TrainingRun::own_seconds() const {
-  if (begin_ns_ == 0) return 0.0;
-  return static_cast<double>((end_ns_ > 0 ? end_ns_ : clock_.now_ns()) - begin_ns_) * 1e-9;
+double TrainingRun::own_seconds(std::int64_t now_ns) const {
+  return begin_ns_ == 0 ? 0.0 : static_cast<double>(now_ns - begin_ns_) * 1e-9;
 }
 
-double TrainingRun::seconds() const {
-  return earlier_->seconds_before + earlier_->seconds + own_seconds();
+// The clock stands still for a run when its loop has ended.
+RunMoment TrainingRun::moment(std::int64_t step) const {
+  const std::int64_t now_ns = end_ns_ > 0 ? end_ns_ : clock_.now_ns();
+  return {step, now_ns, earlier_->seconds_before + earlier_->seconds + own_seconds(now_ns)};
+}
+
+bool TrainingRun::tell_checkpoint(std::int64_t step, std::int64_t episodes) {
+  const RunMoment now = moment(step);
+  bool may_be_written = true;
+  for (Listener* listener : listeners_) {
+    may_be_written = listener->checkpoint(now, episodes) && may_be_written;
+  }
+  return may_be_written;
 }
 
 void TrainingRun::checkpoint() {
@@ -297,21 +273,17 @@ void TrainingRun::checkpoint() {
   write_checkpoint(session_.loop().steps());
 }
 
-// Episodes first: a checkpoint must never count an episode that the file has not. What is optional
-// comes last. Where there is no room for more episodes than these, the run ends.
+// Listeners first: a checkpoint must never count what their files have not.
 void TrainingRun::write_checkpoint(std::int64_t step) {
-  int error = log_.fill_up(ControlLoop::episodes_in(snapshot_), seconds());
-  if (error == 0) error = log_.sync();
-  note(error, "episodes.csv");
-  if (error != 0 || has_lost_lines_) return;
+  if (!tell_checkpoint(step, ControlLoop::episodes_in(snapshot_))) return;
   const CheckpointKey key = checkpoint_.prepare(step, snapshot_);
   write_measured(key);
-  error = checkpoint_.write(key, snapshot_);
-  note(error, "checkpoint");
+  const int error = checkpoint_.write(key, snapshot_);
+  troubles_.end_run(error, "checkpoint");
   if (error == 0 && measured_) measured_->keep();
-  if (health_.take_new_best()) note(best_.write(step, snapshot_), "best/checkpoint");
-  note(log_.room_error(), "episodes.csv");
-  if (has_events_) drop_events(events_.flush());
+  if (health_.take_new_best()) {
+    troubles_.end_run(best_.write(step, snapshot_), "best/checkpoint");
+  }
 }
 
 // What happens to the world is kept beside the run, so that --resume knows it.
@@ -384,49 +356,23 @@ void TrainingRun::close_best() {
 }
 
 void TrainingRun::finish_episode(const EpisodeRecord& episode) {
-  const int error = log_.add(episode, seconds());
-  has_lost_lines_ = has_lost_lines_ || error != 0;
-  note(error, "episodes.csv");
-  progress_.add_return(episode.episode_return);
+  const RunMoment now = moment(episode.step);
+  for (Listener* listener : listeners_) listener->episode(now, episode);
   health_.add_episode(episode.episode_return);
-  ++point_.episodes.count;
-  point_.episodes.return_sum += episode.episode_return;
-  point_.episodes.length_sum += static_cast<double>(episode.length);
 }
 
-// One point of the event file; what the tags mean stands in docs/reading_the_plots.md.
-void TrainingRun::add_events(const HealthSample& newest, std::int64_t step, std::int64_t now_ns) {
-  const HealthSample health = joined(point_.health, newest);
-  health_.add_sample(health, step);
-  std::array<Scalar, EventFile::kScalarsMax> scalars;
-  std::size_t count = 0;
-  const auto add = [&](std::string_view tag, double value) {
-    if (!std::isnan(value)) scalars[count++] = {tag, static_cast<float>(value)};
-  };
-  const EpisodeMeans& episodes = point_.episodes;
-  if (episodes.count > 0) {
-    add("episode/return", episodes.return_sum / static_cast<double>(episodes.count));
-    add("episode/length", episodes.length_sum / static_cast<double>(episodes.count));
-  }
-  add("policy/entropy", health.entropy);
-  add("policy/clamped_share", health.clamped_share);
-  add("policy/saturated_share", health.saturated_share);
-  add("critic/q", health.q_value);
-  add("critic/td_error_rms", health.td_error_rms);
-  add("critic/td_error_scale", health.td_error_scale);
-  add("critic/feature_norm", health.critic_feature_norm);
-  add("actor/feature_norm", health.actor_feature_norm);
-  add("actor/update_ratio", health.actor_update_ratio);
-  add("actor/weight_norm", health.actor_weight_norm);
-  if (now_ns > event_ns_) {
-    add("run/steps_per_second",
-        static_cast<double>(step - point_.step) * 1e9 / static_cast<double>(now_ns - event_ns_));
-  }
-  const double wall_time = wall_time_at_begin_s_ + static_cast<double>(now_ns - begin_ns_) * 1e-9;
-  if (has_events_) drop_events(events_.add(step, wall_time, {scalars.data(), count}));
-  point_ = {.step = step};
-  event_ns_ = now_ns;
-  progress_.set_warnings(health_.warnings());
+void TrainingRun::judge(const HealthSample& newest, std::int64_t step) {
+  const HealthSample sample = joined(open_health_, newest);
+  open_health_ = {};
+  health_.add_sample(sample, step);
+  const RunMoment now = moment(step);
+  for (Listener* listener : listeners_) listener->health(now, sample);
+}
+
+void TrainingRun::tell_status(std::int64_t step, const char* robot) {
+  const RunMoment now = moment(step);
+  const RunStatus status = {health_.warnings(), robot};
+  for (Listener* listener : listeners_) listener->status(now, status);
 }
 
 void TrainingRun::loop() {
@@ -436,46 +382,41 @@ void TrainingRun::loop() {
   while (loop.steps() < config_.steps && !must_end()) {
     if (change_ && change_->step > 0 && loop.steps() == change_->step) change_world();
     const ControlLoop::Status status = loop.tick();
-    const std::int64_t now_ns = clock_.now_ns();
     if (status != ControlLoop::Status::kRunning) finish_episode(loop.last_episode());
     if (status == ControlLoop::Status::kFaulted) {
       is_faulted_ = true;
       return;
     }
     agent.gather_health();
-    speed_.add(loop.steps(), now_ns);
-    progress_.update(loop.steps(), now_ns);
-    if (notice_.is_due(now_ns)) notice_.feed(now_ns);
-    if (loop.steps() % event_interval_ == 0) {
-      add_events(agent.take_health(), loop.steps(), now_ns);
-    }
+    tell_status(loop.steps(), "");
+    if (loop.steps() % health_interval_ == 0) judge(agent.take_health(), loop.steps());
     if (loop.steps() % every == 0) checkpoint();
   }
 }
 
 // This thread is the writer: it does everything that may wait, while the loop has its own thread.
 void TrainingRun::loop_on_robot(Hands& hands) {
-  const RunSink sink = {
-      .self = this,
-      .episode =
-          [](void* self, const EpisodeRecord& episode) {
-            static_cast<TrainingRun*>(self)->finish_episode(episode);
-          },
-      .checkpoint =
-          [](void* self, std::int64_t step, const SnapshotMeasures& measures) {
-            auto* run = static_cast<TrainingRun*>(self);
-            run->own_ = measures;
-            run->write_checkpoint(step);
-          },
-      .health =
-          [](void* self, std::int64_t step, const HealthSample& health) {
-            auto* run = static_cast<TrainingRun*>(self);
-            run->add_events(health, step, run->clock_.now_ns());
-          },
-      .lost_record = [](void* self,
-                        int error) { static_cast<TrainingRun*>(self)->drop(error, "record"); },
-      .updates_per_sample = event_interval_,
-      .updates_before = point_.health.ticks};
+  const RunSink sink = {.self = this,
+                        .episode =
+                            [](void* self, const EpisodeRecord& episode) {
+                              static_cast<TrainingRun*>(self)->finish_episode(episode);
+                            },
+                        .checkpoint =
+                            [](void* self, std::int64_t step, const SnapshotMeasures& measures) {
+                              auto* run = static_cast<TrainingRun*>(self);
+                              run->own_ = measures;
+                              run->write_checkpoint(step);
+                            },
+                        .health =
+                            [](void* self, std::int64_t step, const HealthSample& health) {
+                              static_cast<TrainingRun*>(self)->judge(health, step);
+                            },
+                        .lost_record =
+                            [](void* self, int error) {
+                              static_cast<TrainingRun*>(self)->troubles_.leave_out(error, "record");
+                            },
+                        .updates_per_sample = health_interval_,
+                        .updates_before = open_health_.ticks};
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
                   session_.identity().settings_hash, folder_, snapshot_, voice_, hands, sink);
   run.start();
@@ -483,10 +424,8 @@ void TrainingRun::loop_on_robot(Hands& hands) {
   while (!run.is_over()) {
     sleep_until(clock_.now_ns() + kPollNs);
     run.poll();
-    if (!trouble_.empty()) device_->stop();
-    progress_.set_state(status_text(device_->world()));
-    speed_.add(run.steps(), clock_.now_ns());
-    progress_.update(run.steps(), clock_.now_ns());
+    if (!troubles_.why().empty()) device_->stop();
+    tell_status(run.steps(), status_text(device_->world()));
   }
   run.finish();
   is_faulted_ = run.is_faulted();
@@ -499,16 +438,8 @@ RunSummary TrainingRun::run() {
   open_best();
   if (change_ && change_->step >= first_step_ && change_->step > 0) open_before_change();
   begin_ns_ = clock_.now_ns();
-  event_ns_ = begin_ns_ - std::llround(point_.seconds * 1e9);
-  wall_time_at_begin_s_ = wall_time_s();
-  speed_ = earlier_->speed;
-  if (first_step_ > earlier_->since_step) {
-    speed_.go_on(config_.steps, begin_ns_);
-  } else {
-    speed_.start(config_.steps, first_step_, begin_ns_);
-  }
-  progress_.start(earlier_->since_step, std::llround(earlier_->seconds * 1e9), begin_ns_);
-  notice_.ready(begin_ns_);
+  const RunMoment begin = moment(first_step_);
+  for (Listener* listener : listeners_) listener->begin(begin, *earlier_);
   std::optional<Hands> hands;
   if (device_ != nullptr) {
     hands.emplace(Hands::Body{device_->signals(), device_->link(), device_->world(), voice_,
@@ -523,8 +454,8 @@ RunSummary TrainingRun::run() {
   }
   unseal();
   end_ns_ = clock_.now_ns();
-  progress_.finish(session_.loop().steps(), end_ns_);
-  notice_.stopping();
+  const RunMoment end = moment(session_.loop().steps());
+  for (Listener* listener : listeners_) listener->end(end);
   const bool was_seen = device_ == nullptr || device_->link().stood().value_or(true);
   if (hands) hands->is_at(was_seen ? kWritingCheckpoint : kWritingCheckpointUnseen);
   write_last_checkpoint();
@@ -534,16 +465,13 @@ RunSummary TrainingRun::run() {
 
 // A faulted learner is kept out of the checkpoint: the last good one stands.
 void TrainingRun::write_last_checkpoint() {
-  if (is_faulted_) {
-    note(log_.sync(), "episodes.csv");
-    measure();
-  } else if (session_.loop().steps() != checkpoint_.step()) {
+  const std::int64_t step = session_.loop().steps();
+  if (!is_faulted_ && step != checkpoint_.step()) {
     checkpoint();
   } else {
-    write_measured(checkpoint_.key());
+    static_cast<void>(tell_checkpoint(step, 0));
+    is_faulted_ ? measure() : write_measured(checkpoint_.key());
   }
-  static_cast<void>(log_.finish());
-  if (has_events_) drop_events(events_.flush());
   close_best();
 }
 
@@ -560,11 +488,7 @@ RunSummary TrainingRun::write_results() {
       result.left_out.emplace_back(file);
     }
   };
-  try {
-    write_file(folder_ + "/summary.json", json_text(to_json(result), 2) + '\n');
-  } catch (const CommandError& error) {
-    if (trouble_.empty()) trouble_ = error.what();
-  }
+  for (Listener* listener : listeners_) listener->complete(result);
   const bool is_changed = change_ && change_->step > 0 && change_->step < checkpoint_.step();
   if (is_changed && !is_faulted_) {
     voice_.say("comparing with frozen copies, which make as many steps each...");
@@ -579,7 +503,7 @@ RunSummary TrainingRun::write_results() {
     const RunRecord record = read_run_record(folder_);
     write_file(folder_ + "/report.html", render_report({&record, 1}));
   });
-  if (!trouble_.empty()) throw IoError(trouble_ + advice());
+  if (!troubles_.why().empty()) throw IoError(troubles_.why() + advice());
   return result;
 }
 
@@ -610,7 +534,7 @@ RunSummary TrainingRun::summary() {
   facts.health = health_.memory();
   facts.real_time = real_time_;
   RunSummary result = summarize(facts);
-  result.left_out = left_out_;
+  result.left_out = troubles_.left_out();
   return result;
 }
 

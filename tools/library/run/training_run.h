@@ -6,12 +6,8 @@
 #include <vector>
 
 #include "runtime/health.h"
-#include "tools/library/listen/episode_log.h"
-#include "tools/library/listen/event_file.h"
-#include "tools/library/listen/progress.h"
-#include "tools/library/listen/service_notice.h"
+#include "tools/library/listen/listeners.h"
 #include "tools/library/listen/summary.h"
-#include "tools/library/listen/voice.h"
 #include "tools/library/run/adaptation.h"
 #include "tools/library/run/measured.h"
 #include "tools/library/run/real_time.h"
@@ -28,6 +24,7 @@ struct RunStart {
   FileOperations operations = system_file_operations();  // behind checkpoints and episodes.csv
   RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
   std::string command{};                                 // as it was typed, for the summary
+  std::vector<Listener*> listeners{};                    // more than every run has; borrowed
 };
 
 // Opens the run that --init names and makes sure that its learner has the sizes and the algorithm
@@ -49,11 +46,10 @@ class TrainingRun {
   void take_weights(const std::string& init);
   bool has_nothing_yet();
   void resume();
-  void open_events(std::int64_t step);
   void loop();
   void loop_on_robot(Hands& hands);
   void finish_episode(const EpisodeRecord& episode);
-  void add_events(const HealthSample& newest, std::int64_t step, std::int64_t now_ns);
+  void judge(const HealthSample& newest, std::int64_t step);
   void checkpoint();
   void write_checkpoint(std::int64_t step);
   void write_last_checkpoint();
@@ -67,13 +63,12 @@ class TrainingRun {
   void close_best();
   void check(int error, const char* file) const;
   void write_own(const char* file, const std::string& contents) const;
-  void note(int error, const char* file);
-  void drop(int error, const std::string& file);
-  void drop_events(int error);
-  bool must_end() const { return is_stop_requested() || !trouble_.empty(); }
+  bool must_end() const { return is_stop_requested() || !troubles_.why().empty(); }
   std::string advice() const;
-  double own_seconds() const;
-  double seconds() const;
+  double own_seconds(std::int64_t now_ns) const;
+  RunMoment moment(std::int64_t step) const;
+  void tell_status(std::int64_t step, const char* robot);
+  bool tell_checkpoint(std::int64_t step, std::int64_t episodes);
   void record_picture();
   RunSummary write_results();
   RunSummary summary();
@@ -88,16 +83,15 @@ class TrainingRun {
   std::optional<WorldChange> change_;
   CheckpointFile before_change_;
   EpisodeLog log_;
-  EventFile events_;
   Health health_;
-  OpenPoint point_;
-  std::int64_t event_interval_ = 1;
-  std::int64_t event_ns_ = 0;
+  HealthSample open_health_;  // of an earlier part of the run, that no listener was told of
+  std::int64_t health_interval_ = 1;
   std::vector<std::uint8_t> snapshot_;
-  SpeedRecord speed_;
   Voice voice_;
+  Troubles troubles_;
   ServiceNotice notice_;
-  Progress progress_;
+  std::vector<std::unique_ptr<Listener>> own_listeners_;
+  std::vector<Listener*> listeners_;  // all, in the order in which they are told
   MonotonicClock clock_;
   std::int64_t first_step_ = 0;
   std::int64_t best_since_step_ = -1;  // of a resumed run: when its best episodes had ended
@@ -107,11 +101,6 @@ class TrainingRun {
   SnapshotMeasures own_;                  // in this one
   std::unique_ptr<Measured> whole_;       // in all
   std::optional<MeasuredFile> measured_;  // none: given up
-  std::string trouble_;                   // a file that ends the run, and why
-  bool has_lost_lines_ = false;           // of episodes.csv: no checkpoint may count them
-  bool has_events_ = false;
-  std::vector<std::string> left_out_;
-  double wall_time_at_begin_s_ = 0.0;
   bool is_faulted_ = false;
   std::optional<RealTimeSummary> real_time_;  // of a run on a robot
 };
