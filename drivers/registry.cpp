@@ -6,11 +6,18 @@
 
 #include "drivers/create2/driver.h"
 #include "drivers/ur/driver.h"
+#include "runtime/table.h"
 
 namespace instep {
 namespace {
 
 constexpr std::array kDrivers = {&kCreate2Driver, &kUrDriver};
+
+Table<const DriverInfo*>& table() {
+  static Table<const DriverInfo*> drivers("driver", kDrivers,
+                                          [](const DriverInfo* const& info) { return info->name; });
+  return drivers;
+}
 
 std::vector<std::string> names_of(const std::string& device) {
   std::vector<std::string> names;
@@ -38,20 +45,24 @@ bool fits(const DriverInfo& driver, const std::string& device) {
 
 }  // namespace
 
+void add_driver(const DriverInfo& info) {
+  table().add(&info);
+}
+
 std::span<const DriverInfo* const> all_drivers() {
-  return kDrivers;
+  return table().lines();
 }
 
 const DriverInfo* find_driver(std::string_view name) {
-  const auto found =
-      std::find_if(kDrivers.begin(), kDrivers.end(),
-                   [name](const DriverInfo* driver) { return driver->name == name; });
-  return found == kDrivers.end() ? nullptr : *found;
+  const auto all = all_drivers();
+  const auto found = std::find_if(
+      all.begin(), all.end(), [name](const DriverInfo* driver) { return driver->name == name; });
+  return found == all.end() ? nullptr : *found;
 }
 
 std::vector<const DriverInfo*> drivers_of_device(const std::string& device) {
   std::vector<const DriverInfo*> found;
-  for (const DriverInfo* driver : kDrivers) {
+  for (const DriverInfo* driver : all_drivers()) {
     if (fits(*driver, device)) found.push_back(driver);
   }
   return found;

@@ -11,6 +11,10 @@
 
 namespace instep {
 
+// One more, of a program outside this tree (runtime/table.h says when). Throws
+// std::invalid_argument where its name is another's.
+void add_driver(const DriverInfo& info);
+
 // Every driver of this program, in the order in which they are listed to users.
 std::span<const DriverInfo* const> all_drivers();
 

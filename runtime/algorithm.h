@@ -51,6 +51,10 @@ struct AlgorithmInfo {
   std::unique_ptr<Agent> (*make)(const AgentConfig& config) = nullptr;
 };
 
+// One more, of a program outside this tree (runtime/table.h says when). Throws
+// std::invalid_argument where its name or its number is another's.
+void add_algorithm(const AlgorithmInfo& info);
+
 // Every algorithm, the default one first.
 std::span<const AlgorithmInfo* const> all_algorithms();
 

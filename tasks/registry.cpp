@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <string>
 
+#include "drivers/registry.h"
+#include "runtime/table.h"
 #include "tasks/create_mover/create_mover.h"
 #include "tasks/dot_reacher/dot_reacher.h"
 #include "tasks/mujoco/mujoco_task.h"
@@ -130,6 +133,11 @@ constexpr std::array kTasks = {
                                   .defaults = kBold}),
 };
 
+Table<TaskInfo>& table() {
+  static Table<TaskInfo> tasks("task", kTasks, [](const TaskInfo& info) { return info.name; });
+  return tasks;
+}
+
 }  // namespace
 
 void apply_task_defaults(RunSettings& settings, const TaskInfo& task) {
@@ -139,8 +147,16 @@ void apply_task_defaults(RunSettings& settings, const TaskInfo& task) {
   }
 }
 
+void add_task(const TaskInfo& info) {
+  if (info.make_robot != nullptr && find_driver(info.driver) == nullptr) {
+    throw std::invalid_argument("task '" + std::string(info.name) + "': there is no driver '" +
+                                std::string(info.driver) + '\'');
+  }
+  table().add(info);
+}
+
 std::span<const TaskInfo> all_tasks() {
-  return kTasks;
+  return table().lines();
 }
 
 namespace {
@@ -164,7 +180,7 @@ std::string plain(std::string_view name) {
 
 const TaskInfo* task_called(std::string_view name) {
   const std::string called = plain(name);
-  for (const TaskInfo& task : kTasks) {
+  for (const TaskInfo& task : all_tasks()) {
     if (!called.empty() && (plain(task.name) == called || plain(task.driver) == called)) {
       return &task;
     }
@@ -173,9 +189,10 @@ const TaskInfo* task_called(std::string_view name) {
 }
 
 const TaskInfo* find_task(std::string_view name) {
-  const auto found = std::find_if(kTasks.begin(), kTasks.end(),
+  const auto all = all_tasks();
+  const auto found = std::find_if(all.begin(), all.end(),
                                   [name](const TaskInfo& task) { return task.name == name; });
-  return found == kTasks.end() ? nullptr : &*found;
+  return found == all.end() ? nullptr : &*found;
 }
 
 }  // namespace instep

@@ -45,6 +45,10 @@ struct TaskInfo {
 // Gives the settings' algorithm its initial values, and the task's own over them.
 void apply_task_defaults(RunSettings& settings, const TaskInfo& task);
 
+// One more, of a program outside this tree (runtime/table.h says when). Throws
+// std::invalid_argument where its name is another's, or its driver is none.
+void add_task(const TaskInfo& info);
+
 // Every task this program knows, available or not, in the order they are listed to users.
 std::span<const TaskInfo> all_tasks();
 

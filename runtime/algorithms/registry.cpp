@@ -6,6 +6,7 @@
 #include "runtime/algorithms/batch/ppo.h"
 #include "runtime/algorithms/batch/sac.h"
 #include "runtime/algorithms/batch/td3.h"
+#include "runtime/table.h"
 
 namespace instep {
 namespace {
@@ -14,17 +15,30 @@ constexpr std::array kAlgorithms = {
     &kAvgInfo, &kIacInfo, &kSacInfo, &kTd3Info, &kPpoInfo,
 };
 
+using Algorithms = Table<const AlgorithmInfo*>;
+
+Algorithms& table() {
+  static Algorithms algorithms("algorithm", kAlgorithms,
+                               [](const AlgorithmInfo* const& info) { return info->name; });
+  return algorithms;
+}
+
 template <typename Matches>
 const AlgorithmInfo* find(const Matches& matches) {
-  const auto found = std::find_if(kAlgorithms.begin(), kAlgorithms.end(),
+  const auto all = all_algorithms();
+  const auto found = std::find_if(all.begin(), all.end(),
                                   [&](const AlgorithmInfo* info) { return matches(*info); });
-  return found == kAlgorithms.end() ? nullptr : *found;
+  return found == all.end() ? nullptr : *found;
 }
 
 }  // namespace
 
+void add_algorithm(const AlgorithmInfo& info) {
+  table().add(&info, [&](const AlgorithmInfo* other) { return other->number == info.number; });
+}
+
 std::span<const AlgorithmInfo* const> all_algorithms() {
-  return kAlgorithms;
+  return table().lines();
 }
 
 const AlgorithmInfo* find_algorithm(std::string_view name) {
@@ -37,7 +51,7 @@ const AlgorithmInfo* find_algorithm(std::uint32_t number) {
 
 std::string algorithm_names() {
   std::string names;
-  for (const AlgorithmInfo* info : kAlgorithms) {
+  for (const AlgorithmInfo* info : all_algorithms()) {
     names += (names.empty() ? "" : " or ") + std::string(info->name);
   }
   return names;

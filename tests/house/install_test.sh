@@ -1,8 +1,8 @@
-# install_test.sh CMAKE BUILD_DIR CONSUMER EXAMPLE SCRATCH_DIR COMPILER [COMPILER_FLAGS]
-# Installs the build, moves the installed tree elsewhere, and builds and runs two projects that know nothing
-# but find_package(instep); the second is the example of docs/library.md.
+# install_test.sh CMAKE BUILD_DIR CONSUMER EXAMPLES SCRATCH_DIR COMPILER [COMPILER_FLAGS]
+# Installs the build, moves the installed tree elsewhere, and builds and runs projects that know nothing but
+# find_package(instep): the consumer, and the examples of docs/library.md.
 set -euo pipefail
-cmake=$1 build=$2 consumer=$3 example=$4 scratch=$5 compiler=$6 flags=${7-}
+cmake=$1 build=$2 consumer=$3 examples=$4 scratch=$5 compiler=$6 flags=${7-}
 rm -rf "$scratch"
 mkdir -p "$scratch"
 "$cmake" --install "$build" --prefix "$scratch/installed" >"$scratch/install.log"
@@ -26,11 +26,22 @@ build_project() {
 build_project "$consumer"
 "$scratch/build/consumer/consumer"
 if [[ -e $scratch/moved/include/instep/instep.h ]]; then
-  build_project "$example"
+  build_project "$examples/own_loop"
   "$scratch/build/own_loop/own_loop" "$scratch/agent" | tee "$scratch/own_loop.txt"
   # It begins near -80; a cart that comes to rest early returns about -14.
   awk '/mean return/ { last = $NF } END { exit !(last > -25) }' "$scratch/own_loop.txt" || {
     echo "the example did not learn"
+    exit 1
+  }
+  build_project "$examples/own_command"
+  own_command=$scratch/build/own_command/own_command
+  "$own_command" tasks | grep -q '^cart ' || { echo "the own command does not know its own task"; exit 1; }
+  (cd "$scratch" && "$own_command" train cart --seed 1 --out cart && "$own_command" eval cart --episodes 20) |
+    tee "$scratch/own_command.txt"
+  # An untrained cart that starts anywhere returns about -60, one that comes to rest early about -10.
+  awk '/mean return -/ { for (i = 1; i < NF; ++i) if ($i == "return") last = $(i + 1) } END { exit !(last + 0 > -25) }' \
+    "$scratch/own_command.txt" || {
+    echo "the own command's task was not learnt"
     exit 1
   }
 fi

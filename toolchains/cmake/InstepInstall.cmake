@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)
 foreach(layer IN LISTS layers)
   install(TARGETS instep_${layer} EXPORT instep_targets)
-  # Of the tools, what others may use is <instep/instep.h>.
+  # Of the tools, what others may use is <instep/instep.h> and <instep/command.h>.
   if(layer STREQUAL tools)
     continue()
   endif()
@@ -15,7 +15,8 @@ foreach(layer IN LISTS layers)
 endforeach()
 if(TARGET instep_instep)
   install(TARGETS instep_instep EXPORT instep_targets)
-  install(FILES "${PROJECT_SOURCE_DIR}/tools/library/instep.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep")
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/library/instep.h" "${PROJECT_SOURCE_DIR}/tools/instep/command.h"
+          DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep")
 endif()
 install(EXPORT instep_targets NAMESPACE instep::
         DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/instep")

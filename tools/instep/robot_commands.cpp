@@ -1,6 +1,7 @@
 #include "tools/instep/robot_commands.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -61,8 +62,10 @@ bool has_the_device(const PortUser& user) {
 // Whether it is that command of this program's. A guardian has its run's command line, and must
 // outlive it.
 bool is_command(const PortUser& user, std::string_view name) {
-  return user.name != kGuardianName && user.command.size() > 1 && user.command[1] == name &&
-         std::filesystem::path(user.command[0]).filename().string().starts_with("instep");
+  if (user.name == kGuardianName || user.command.size() < 2) return false;
+  const std::string program = std::filesystem::path(user.command[0]).filename();
+  const bool is_ours = program.starts_with("instep") || program == program_invocation_short_name;
+  return is_ours && user.command[1] == name;
 }
 
 // Whether it drives a robot. Of a port that is away nobody has more than a name.
