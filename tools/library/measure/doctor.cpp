@@ -250,6 +250,40 @@ void check_serial_ports(const std::string& root, const Identity& identity,
   }
 }
 
+// For robots with an address. Interfaces without hardware, as containers have, lead to none.
+void check_network(const std::string& root, std::vector<Finding>& findings) {
+  const std::string folder = root + "/sys/class/net/";
+  std::vector<std::string> wired;
+  std::vector<std::string> wireless;
+  for (const std::string& name : names_in(folder, {""})) {
+    const bool is_up = read_value(folder + name + "/operstate") == "up";
+    if (!is_up || !has_file(folder + name + "/device")) continue;
+    const bool is_radio =
+        has_file(folder + name + "/wireless") || has_file(folder + name + "/phy80211");
+    (is_radio ? wireless : wired).push_back(name);
+  }
+  for (const std::string& name : wired) {
+    const bool is_half = read_value(folder + name + "/duplex") == "half";
+    findings.push_back(
+        {"network", is_half ? Level::kAdvice : Level::kGood,
+         name + (is_half ? " sends or receives, and not both at once: a robot's packets come late"
+                         : " is up, by cable"),
+         is_half ? "sudo ethtool --change " + name + " autoneg on; then look at cable and switch"
+                 : ""});
+  }
+  if (wired.empty() && !wireless.empty()) {
+    findings.push_back({"network", Level::kAdvice,
+                        wireless.front() +
+                            " is the only network, by radio: a robot's packets may come "
+                            "hundreds of milliseconds late",
+                        "connect a robot that has an address by cable, or at least: sudo iw dev " +
+                            wireless.front() + " set power_save off"});
+  }
+  if (wired.empty() && wireless.empty()) {
+    findings.push_back({"network", Level::kGood, "no network of a robot is up", ""});
+  }
+}
+
 std::string jetpack_text(const std::string& text) {
   const auto release = parse_tegra_release(text);
   if (!release) return "unknown release: " + text.substr(0, 40);
@@ -386,6 +420,7 @@ std::vector<Finding> examine_machine(const std::string& root, const Rights& righ
       check_governor(root), check_isolated_cores(root),   check_clock_source(root)};
   check_service_group(root, findings);
   check_serial_ports(root, identity, findings);
+  check_network(root, findings);
   check_gpu(root, identity, findings);
   check_jetson(root, findings);
   return findings;

@@ -24,7 +24,7 @@ struct Finding {
   double matters_below_s = HUGE_VAL;
 };
 
-// Looks at kernel, rights, processor clocks, serial ports and, on a Jetson, at its power settings,
+// Looks at kernel, rights, processor clocks, serial ports, the network and, on a Jetson, at its power settings,
 // as the files below `root` tell of them; "" is this machine. What is not told is left out or said
 // to be unknown; never throws for a missing file. `rights`: what the system answered; the files
 // only say what mends it.

@@ -297,6 +297,28 @@ TEST(Doctor, LatencyTimerOfEveryFtdiPort) {
   EXPECT_THAT(machine.find("ftdi_latency").mend, HasSubstr("devices/ttyUSB0/latency_timer"));
 }
 
+TEST(Doctor, LooksForTheNetworkOfARobotWithAnAddress) {
+  const Machine machine;
+  EXPECT_EQ(machine.find("network").level, Level::kGood);
+  machine.put("sys/class/net/lo/operstate", "up\n");
+  machine.put("sys/class/net/docker0/operstate", "up\n");
+  EXPECT_THAT(machine.find("network").text, HasSubstr("no network"));
+  machine.put("sys/class/net/wlan0/operstate", "up\n");
+  machine.put("sys/class/net/wlan0/device/vendor", "");
+  machine.put("sys/class/net/wlan0/phy80211/name", "");
+  EXPECT_EQ(machine.find("network").level, Level::kAdvice);
+  EXPECT_THAT(machine.find("network").mend, HasSubstr("iw dev wlan0 set power_save off"));
+  machine.put("sys/class/net/eth0/operstate", "down\n");
+  machine.put("sys/class/net/eth0/device/vendor", "");
+  machine.put("sys/class/net/eth0/duplex", "half\n");
+  EXPECT_THAT(machine.find("network").text, HasSubstr("wlan0"));
+  machine.put("sys/class/net/eth0/operstate", "up\n");
+  EXPECT_EQ(machine.find("network").level, Level::kAdvice);
+  EXPECT_THAT(machine.find("network").text, HasSubstr("eth0"));
+  machine.put("sys/class/net/eth0/duplex", "full\n");
+  EXPECT_EQ(machine.find("network").level, Level::kGood);
+}
+
 TEST(Doctor, TellsWhatJetsonItIs) {
   const Machine machine;
   machine.become_jetson();
