@@ -12,6 +12,7 @@
 
 #include "drivers/registry.h"
 #include "runtime/setting.h"
+#include "tools/instep/eval.h"
 #include "tools/instep/help.h"
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/sim.h"
@@ -26,7 +27,6 @@
 #include "tools/library/measure/profile.h"
 #include "tools/library/output.h"
 #include "tools/library/report/report.h"
-#include "tools/library/run/eval.h"
 #include "tools/library/run/find_run.h"
 #include "tools/library/run/settings_io.h"
 
@@ -253,7 +253,7 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
   });
 }
 
-void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
+void add_eval(CLI::App& app, EvalOptions& options, bool& json, Action& action) {
   CLI::App* command = app.add_subcommand("eval", "Run a trained policy without learning");
   is_text(command->add_option("RUN", options.run, kRunHelp)->required(), "RUN", "");
   is_count(command->add_option("--episodes", options.episodes, "how many, 1 to 1000000"), 1,
@@ -264,12 +264,12 @@ void add_eval(CLI::App& app, EvalOptions& options, Action& action) {
   is_text(command->add_option("--device", options.device, "a robot's port: episodes on that robot"),
           "DEVICE", "simulated time");
   add_core(command, options.core, "with --device");
-  add_json(command, options.json);
+  add_json(command, json);
   add_examples(command, "eval runs/half_cheetah --episodes 20", "eval RUN/best --deterministic");
   command->callback([&] {
     action = [&] {
       options.run = find_run(options.run);
-      return run_eval(options);
+      return run_eval(options, json);
     };
   });
 }
@@ -588,7 +588,7 @@ struct Options {
 
 void add_commands(CLI::App& app, Options& options, Action& action) {
   add_train(app, options.train, action);
-  add_eval(app, options.eval, action);
+  add_eval(app, options.eval, options.json, action);
   add_verify(app, options.verify, options.arithmetic, action);
   add_profile(app, options.profile, action);
   add_sim(app, options.sim, action);

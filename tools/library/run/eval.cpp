@@ -4,8 +4,6 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdio>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
 
@@ -14,7 +12,6 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/voice.h"
-#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/hands.h"
 #include "tools/library/run/real_time.h"
@@ -25,13 +22,6 @@
 
 namespace instep {
 namespace {
-
-std::string episode_text(std::size_t number, const EpisodeResult& result) {
-  char text[128];
-  std::snprintf(text, sizeof text, "episode %zu: return %.3f, %lld steps", number,
-                result.episode_return, static_cast<long long>(result.length));
-  return text;
-}
 
 // The policy as an actor of run_episode().
 auto actor_of(Policy& policy, const TaskInfo& task, std::uint64_t seed,
@@ -44,8 +34,9 @@ auto actor_of(Policy& policy, const TaskInfo& task, std::uint64_t seed,
   };
 }
 
-std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Environment& world,
-                                    std::uint64_t seed, const EvalOptions& options) {
+std::vector<EpisodeResult> evaluate_in(Environment& world, Policy& policy, const TaskInfo& task,
+                                       std::uint64_t seed, const EvalOptions& options,
+                                       const EpisodeTold& told) {
   const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results;
   for (std::uint64_t number = 0;
@@ -53,16 +44,15 @@ std::vector<EpisodeResult> evaluate(Policy& policy, const TaskInfo& task, Enviro
     const auto result = run_whole_episode(world, seed, number, actor);
     if (!result) throw IoError(cut_episodes_text());
     results.push_back(*result);
-    std::printf("%s\n", episode_text(results.size() - 1, results.back()).c_str());
-    std::fflush(stdout);
+    if (told) told(results.size() - 1, results.back());
   }
   return results;
 }
 
-// The loop has a thread of its own; the caller's tells. Lines for `output` wait for nobody.
+// The loop has a thread of its own; the caller's tells.
 std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, const TaskInfo& task,
                                        std::uint64_t seed, const EvalOptions& options,
-                                       Voice& output) {
+                                       const EpisodeTold& told) {
   const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results(static_cast<std::size_t>(options.episodes));
   std::atomic<std::size_t> done{0};
@@ -89,12 +79,14 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
     hands.loop_is_over();
   });
   const MonotonicClock clock;
-  std::size_t told = 0;
+  std::size_t told_count = 0;
   for (bool is_last = false; !is_last;) {
     sleep_until(clock.now_ns() + 50'000'000);
     is_last = is_over;  // asked before the last episodes are told
     rights.tell({device.link().priority_error(), hands.priority_error(), loop_priority_error});
-    for (; told < done; ++told) output.say(episode_text(told, results[told]));
+    for (; told_count < done; ++told_count) {
+      if (told) told(told_count, results[told_count]);
+    }
   }
   loop.join();
   device.link().stop();
@@ -102,44 +94,8 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   const std::string trouble = trouble_text(device, end, device.session());
   if (!trouble.empty()) throw IoError(trouble);
   if (has_given_up && end == RobotEnd::kNone) throw IoError(cut_episodes_text());
-  results.resize(told);
+  results.resize(told_count);
   return results;
-}
-
-void print_results(const std::vector<EpisodeResult>& results, const RunConfig& config,
-                   std::int64_t step, std::uint64_t seed, const EvalOptions& options) {
-  const auto count = static_cast<double>(results.size());
-  double sum = 0.0;
-  for (const EpisodeResult& result : results) sum += result.episode_return;
-  const double mean = sum / count;
-  double sum_squares = 0.0;
-  for (const EpisodeResult& result : results) {
-    sum_squares += (result.episode_return - mean) * (result.episode_return - mean);
-  }
-  const double deviation = results.size() > 1 ? std::sqrt(sum_squares / (count - 1.0)) : 0.0;
-  if (count < static_cast<double>(options.episodes)) {
-    std::printf("stopped: of %lld episodes these are the first\n",
-                static_cast<long long>(options.episodes));
-  }
-  std::printf("step %lld of %s: ", static_cast<long long>(step), config.task.c_str());
-  if (results.empty()) {
-    std::printf("no whole episode\n");
-  } else {
-    std::printf("mean return %.3f, standard deviation %.3f over %zu episodes, %s\n", mean,
-                deviation, results.size(),
-                options.deterministic ? "always the mean action" : "actions drawn as in training");
-  }
-  if (!options.json) return;
-  const nlohmann::json result = {
-      {"task", config.task},
-      {"step", step},
-      {"episodes", results.size()},
-      {"is_partial", results.size() < static_cast<std::size_t>(options.episodes)},
-      {"mean_return", results.empty() ? nlohmann::json(nullptr) : nlohmann::json(mean)},
-      {"std_return", results.size() > 1 ? nlohmann::json(deviation) : nlohmann::json(nullptr)},
-      {"seed", seed},
-      {"deterministic", options.deterministic}};
-  print_json(result);
 }
 
 }  // namespace
@@ -161,14 +117,29 @@ std::string cut_episodes_text() {
          "it and that its cable sits (instep watch DEVICE shows what it says)";
 }
 
-int run_eval(const EvalOptions& options) {
+std::optional<double> Evaluation::mean_return() const {
+  if (episodes.empty()) return std::nullopt;
+  double sum = 0.0;
+  for (const EpisodeResult& result : episodes) sum += result.episode_return;
+  return sum / static_cast<double>(episodes.size());
+}
+
+std::optional<double> Evaluation::standard_deviation() const {
+  if (episodes.size() < 2) return std::nullopt;
+  const double mean = *mean_return();
+  double sum_squares = 0.0;
+  for (const EpisodeResult& result : episodes) {
+    sum_squares += (result.episode_return - mean) * (result.episode_return - mean);
+  }
+  return std::sqrt(sum_squares / (static_cast<double>(episodes.size()) - 1.0));
+}
+
+Evaluation evaluate(const EvalOptions& options, const EpisodeTold& told) {
   if (options.episodes < 1) throw UsageError("--episodes must be at least 1");
   if (options.core >= 0 && options.device.empty()) {
     throw UsageError("--core needs --device: it is for the loop that drives a robot");
   }
   require_core(options.core);
-  // Whoever stops a robot finds this process by the port, so before it is open.
-  install_stop_handler();
   require_run_folder(options.run);
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
@@ -178,24 +149,17 @@ int run_eval(const EvalOptions& options) {
   RunSession session(config);
   session.load(checkpoint, options.run + "/checkpoint");
   const TaskInfo& task = session.task();
-  const std::uint64_t seed = options.seed.value_or(config.seed);
+  Evaluation result = {
+      .task = config.task, .step = checkpoint.step(), .seed = options.seed.value_or(config.seed)};
   const auto policy = session.agent().make_policy(false);
-  std::vector<EpisodeResult> results;
-  std::string standing_trouble;
   if (options.device.empty()) {
-    results = evaluate(*policy, task, session.world(), seed, options);
-  } else {
-    auto device = open_device(task, {.device = options.device});
-    Voice output(STDOUT_FILENO);
-    results = evaluate_on(*device, *policy, task, seed, options, output);
-    standing_trouble = device->standing_trouble();
-    device.reset();
-    let_signals_end(standing_trouble.empty() ? kDone : kDeviceError);
-    output.finish(is_stop_requested() ? Voice::kLastWordsNs : INT64_MAX);
+    result.episodes = evaluate_in(session.world(), *policy, task, result.seed, options, told);
+    return result;
   }
-  print_results(results, config, checkpoint.step(), seed, options);
-  if (!standing_trouble.empty()) throw IoError(standing_trouble);
-  return kDone;
+  const auto device = open_device(task, {.device = options.device});
+  result.episodes = evaluate_on(*device, *policy, task, result.seed, options, told);
+  result.standing_trouble = device->standing_trouble();
+  return result;
 }
 
 }  // namespace instep

@@ -1,11 +1,13 @@
-// The eval command: a run's policy without learning.
+// Evaluation: a run's policy without learning.
 #pragma once
 
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/shape.h"
 #include "runtime/environment.h"
@@ -77,12 +79,27 @@ struct EvalOptions {
   bool deterministic = false;         // the squashed mean instead of a draw
   std::string device;                 // a robot's port; simulated time when empty
   int core = -1;                      // that the loop on the robot stays on
-  bool json = false;
 };
 
+// What an evaluation came to.
+struct Evaluation {
+  std::string task;
+  std::int64_t step = 0;  // of the checkpoint
+  std::uint64_t seed = 0;
+  std::vector<EpisodeResult> episodes{};  // whole ones; fewer than asked for where it was stopped
+  // Of a robot of which nothing shows that it stands now: what to do, for people. Else empty.
+  std::string standing_trouble{};
+
+  std::optional<double> mean_return() const;         // none without an episode
+  std::optional<double> standard_deviation() const;  // none with less than two
+};
+
+// Told of each whole episode as soon as it has ended, in the calling thread.
+using EpisodeTold = std::function<void(std::size_t number, const EpisodeResult& result)>;
+
 // Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed,
-// i). An episode that was cut is made anew, and Ctrl-C leaves it at those that are whole. No file
-// is written. Answers an exit code; throws CommandError.
-int run_eval(const EvalOptions& options);
+// i). An episode that was cut is made anew, and a stop (stop_request.h) leaves it at those that are
+// whole. Prints nothing and writes no file. Throws CommandError.
+Evaluation evaluate(const EvalOptions& options, const EpisodeTold& told = {});
 
 }  // namespace instep

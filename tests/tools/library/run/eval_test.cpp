@@ -55,6 +55,36 @@ TEST(Evaluation, GivesUpWhereNoEpisodeBegins) {
   EXPECT_EQ(world.first_actions.size(), 1U);
 }
 
+// As a function of a program: values come back, nothing is printed, and two know nothing of each
+// other.
+TEST(Evaluation, IsAFunctionThatReturnsWhatItFound) {
+  const std::string run = INSTEP_GOLDEN_DIR "/checkpoints/version_1";
+  const Evaluation alone = evaluate({.run = run, .episodes = 2, .seed = 5});
+  testing::internal::CaptureStdout();
+  std::vector<EpisodeResult> told;
+  std::optional<Evaluation> inner;
+  const Evaluation result = evaluate({.run = run, .episodes = 2, .seed = 5},
+                                     [&](std::size_t number, const EpisodeResult& episode) {
+                                       EXPECT_EQ(number, told.size());
+                                       told.push_back(episode);
+                                       if (!inner)
+                                         inner = evaluate({.run = run, .episodes = 2, .seed = 5});
+                                     });
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  ASSERT_EQ(told.size(), 2U);
+  ASSERT_EQ(result.episodes.size(), 2U);
+  EXPECT_EQ(result.task, "dot_reacher");
+  EXPECT_EQ(result.step, 3700);
+  EXPECT_EQ(result.seed, 5U);
+  for (const Evaluation& other : {alone, *inner}) {
+    EXPECT_EQ(other.mean_return(), result.mean_return());
+    EXPECT_EQ(other.standard_deviation(), result.standard_deviation());
+  }
+  EXPECT_EQ(*result.mean_return(), (told[0].episode_return + told[1].episode_return) / 2.0);
+  EXPECT_THROW(evaluate({.run = "/nowhere"}), std::runtime_error);
+  EXPECT_EQ(Evaluation().mean_return(), std::nullopt);
+}
+
 // A robot's loop evaluates as well as it trains.
 TEST(Evaluation, AllocatesNothing) {
   if (INSTEP_COUNTS_ALLOCATIONS == 0) {
