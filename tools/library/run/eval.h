@@ -75,10 +75,10 @@ std::string cut_episodes_text();
 struct EvalOptions {
   std::string run;  // folder
   std::int64_t episodes = 10;
-  std::optional<std::uint64_t> seed;  // the run's own when absent
-  bool deterministic = false;         // the squashed mean instead of a draw
-  std::string device;                 // a robot's port; simulated time when empty
-  int core = -1;                      // that the loop on the robot stays on
+  std::optional<std::uint64_t> seed{};  // the run's own when absent
+  bool deterministic = false;           // the squashed mean instead of a draw
+  std::string device{};                 // a robot's port; simulated time when empty
+  int core = -1;                        // that the loop on the robot stays on
 };
 
 // What an evaluation came to.
