@@ -88,19 +88,21 @@ bool read_steps(const toml::node& node, std::int64_t& steps) {
 struct RunKey {
   std::string_view name;
   std::string_view help;
-  std::string allowed;
+  std::string (*allowed)() = nullptr;  // asked when a table of this program has all its lines
   std::string (*write)(const RunConfig&) = nullptr;
   bool (*read)(const toml::node&, RunConfig&) = nullptr;
   bool is_of_machine = false;
 };
 
-const std::string kNameAllowed = "lower-case letters, digits, underscores and hyphens";
+std::string name_allowed() {
+  return "lower-case letters, digits, underscores and hyphens";
+}
 
-const std::array kRunKeys = {
-    RunKey{"task", "what is learnt", kNameAllowed,
+constexpr std::array kRunKeys = {
+    RunKey{"task", "what is learnt", name_allowed,
            [](const RunConfig& config) { return toml_name(config.task); },
            [](const toml::node& node, RunConfig& config) { return read_name(node, config.task); }},
-    RunKey{"algo", "the learner", algorithm_names(),
+    RunKey{"algo", "the learner", algorithm_names,
            [](const RunConfig& config) { return toml_name(config.settings.algorithm->name); },
            [](const toml::node& node, RunConfig& config) {
              const AlgorithmInfo* const info =
@@ -108,25 +110,27 @@ const std::array kRunKeys = {
              if (info != nullptr) config.settings.choose(*info);
              return info != nullptr;
            }},
-    RunKey{"seed", "key of every random number", "0 to 18446744073709551615",
+    RunKey{"seed", "key of every random number",
+           [] { return std::string("0 to 18446744073709551615"); },
            [](const RunConfig& config) { return seed_text(config.seed); },
            [](const toml::node& node, RunConfig& config) { return read_seed(node, config.seed); }},
     RunKey{
-        "steps", "length of the whole run", "at least 1",
+        "steps", "length of the whole run", [] { return std::string("at least 1"); },
         [](const RunConfig& config) { return std::to_string(config.steps); },
         [](const toml::node& node, RunConfig& config) { return read_steps(node, config.steps); }},
-    RunKey{"schedule", "when the actor's update is done", "act_first or throughput",
+    RunKey{"schedule", "when the actor's update is done",
+           [] { return std::string("act_first or throughput"); },
            [](const RunConfig& config) { return toml_name(schedule_name(config.schedule)); },
            [](const toml::node& node, RunConfig& config) {
              return read_choice(node, {Schedule::kActFirst, Schedule::kThroughput}, schedule_name,
                                 config.schedule);
            }},
     RunKey{
-        "backend", "what computes", kNameAllowed,
+        "backend", "what computes", name_allowed,
         [](const RunConfig& config) { return toml_name(config.backend); },
         [](const toml::node& node, RunConfig& config) { return read_name(node, config.backend); },
         true},
-    RunKey{"path", "instruction set of the backend", kNameAllowed,
+    RunKey{"path", "instruction set of the backend", name_allowed,
            [](const RunConfig& config) { return toml_name(config.path); },
            [](const toml::node& node, RunConfig& config) { return read_name(node, config.path); },
            true},
@@ -368,7 +372,7 @@ std::string read_run(const toml::table& root, bool all, RunConfig& config) {
     if (node == nullptr || (key.is_of_machine && !all)) continue;
     if (!key.read(*node, config)) {
       return at_line(node->source(),
-                     std::string(key.name) + " is not valid: must be " + std::string(key.allowed));
+                     std::string(key.name) + " is not valid: must be " + key.allowed());
     }
   }
   return "";
@@ -439,8 +443,8 @@ std::string write_config_toml(const RunConfig& config) {
       "# What this run was started with. `instep train --config FILE` starts another like it.\n"
       "\n[run]\n";
   for (const RunKey& key : kRunKeys) {
-    text += "# " + std::string(key.help) + " (" + std::string(key.allowed) + ")\n" +
-            std::string(key.name) + " = " + key.write(config) + "\n";
+    text += "# " + std::string(key.help) + " (" + key.allowed() + ")\n" + std::string(key.name) +
+            " = " + key.write(config) + "\n";
   }
   const AlgorithmInfo& algorithm = *config.settings.algorithm;
   return text + table_text("learner", common_settings(), config.settings) +
