@@ -73,7 +73,7 @@ TEST(OwnCommandDeathTest, TrainsAnOwnTaskByAnOwnAlgorithm) {
   EXPECT_EXIT(run({"eval", out, "--episodes", "1"}, own()), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(run({"train", "--resume", out, "--steps", "400"}, own()), testing::ExitedWithCode(0),
               "");
-  EXPECT_EXIT(run({"eval", out}, {}), testing::ExitedWithCode(2), "mine");
+  EXPECT_EXIT(run({"eval", out}, {}), testing::ExitedWithCode(1), "unknown table 'my_avg'");
 }
 
 TEST(OwnCommandDeathTest, KnowsAnOwnRobot) {
