@@ -370,7 +370,7 @@ TEST_F(ResumeOf, AnotherFormatVersionIsRefused) {
   std::string bytes = read_bytes(checkpoint());
   bytes[8] = bytes[slot_bytes() + 8] = 9;
   write_bytes(checkpoint(), bytes);
-  expect_refused(1, "has format version 9, this program reads version 1");
+  expect_refused(1, "has format version 9, this program reads versions 1 to 2");
 }
 
 TEST_F(ResumeOf, ATruncatedCheckpointIsRefused) {
