@@ -24,10 +24,10 @@ struct Finding {
   double matters_below_s = HUGE_VAL;
 };
 
-// Looks at kernel, rights, processor clocks, serial ports, the network and, on a Jetson, at its power settings,
-// as the files below `root` tell of them; "" is this machine. What is not told is left out or said
-// to be unknown; never throws for a missing file. `rights`: what the system answered; the files
-// only say what mends it.
+// Looks at kernel, rights, processor clocks, serial ports, the network and, on a Jetson, at its
+// power settings, as the files below `root` tell of them; "" is this machine. What is not told is
+// left out or said to be unknown; never throws for a missing file. `rights`: what the system
+// answered; the files only say what mends it.
 std::vector<Finding> examine_machine(const std::string& root, const Rights& rights);
 // The same, for a control period of so many seconds: what a longer period bears becomes advice.
 std::vector<Finding> judged_by(std::vector<Finding> findings, double period_s);
