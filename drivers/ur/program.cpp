@@ -8,13 +8,14 @@
 namespace instep {
 namespace {
 
-// Every way through the loop instructs the robot for one period, which is what it waits for. The
+// Every way through the loop instructs the robot for one period, which is what it waits for. Each
 // limit leaves out two periods: the one in which the last command was not seen yet, and the one in
 // which its end is noticed. Before it ends by itself it says so; one that somebody else ends
 // cannot.
 constexpr const char* kText = R"(def instep():
   write_output_integer_register(%d, 0)
   age_max = floor(%.6f / get_steptime() + 0.001) - 2
+  idle_age_max = floor(%.6f / get_steptime() + 0.001) - 2
   age = 0
   beat = 0
   sequence = read_input_integer_register(%d)
@@ -32,7 +33,7 @@ constexpr const char* kText = R"(def instep():
     write_output_integer_register(%d, beat)
     write_output_integer_register(%d, %d)
     mode = read_input_integer_register(%d)
-    if mode == %d:
+    if mode == %d and age <= idle_age_max:
       speedj([0, 0, 0, 0, 0, 0], %.6f, get_steptime())
     elif mode == %d and age <= age_max:
       speed = [0, 0, 0, 0, 0, 0]
@@ -58,11 +59,12 @@ void UrProgramText::make(const UrProgramOptions& options) {
   const double stop = options.stop_decel_rad_s2;
   const int size = std::snprintf(
       text_.data(), text_.size(), kText, kUrProgramRegister, options.watchdog_s,
-      kUrSequenceRegister, kUrSequenceRegister, kUrEchoRegister, kUrBeatRegister,
-      kUrProgramRegister, options.number, kUrModeRegister, static_cast<int>(UrCommandMode::kIdle),
-      stop, static_cast<int>(UrCommandMode::kSpeed), kUrSpeedRegister, kUrSpeedRegister + 1,
-      kUrSpeedRegister + 2, kUrSpeedRegister + 3, kUrSpeedRegister + 4, kUrSpeedRegister + 5,
-      kUrAccelRegister, kUrProgramRegister, -options.number, stop);
+      options.idle_watchdog_s, kUrSequenceRegister, kUrSequenceRegister, kUrEchoRegister,
+      kUrBeatRegister, kUrProgramRegister, options.number, kUrModeRegister,
+      static_cast<int>(UrCommandMode::kIdle), stop, static_cast<int>(UrCommandMode::kSpeed),
+      kUrSpeedRegister, kUrSpeedRegister + 1, kUrSpeedRegister + 2, kUrSpeedRegister + 3,
+      kUrSpeedRegister + 4, kUrSpeedRegister + 5, kUrAccelRegister, kUrProgramRegister,
+      -options.number, stop);
   INSTEP_CHECK(size > 0 && static_cast<std::size_t>(size) < text_.size());
   size_ = static_cast<std::size_t>(size);
 }

@@ -10,9 +10,9 @@ namespace instep {
 
 // What the mode register says.
 enum class UrCommandMode : std::int32_t {
-  kIdle = 0,   // the arm stands; the program lives for as long as it is left to
-  kSpeed = 1,  // joint speeds; without a new sequence number in time the program
-               // stops and ends
+  // Without a new sequence number in time the program stops and ends, in both.
+  kIdle = 0,   // the arm stands
+  kSpeed = 1,  // joint speeds
   kEnd = 2,    // the program stops the arm and ends
 };
 
@@ -21,6 +21,8 @@ struct UrProgramOptions {
   // commands stay away or because it was told to.
   std::int32_t number = 1;
   double watchdog_s = 0.04;  // from the last command that arrived to the beginning of the stop
+  // The same of an arm that stands: whoever writes the registers next finds no program then.
+  double idle_watchdog_s = 0.5;
   double stop_decel_rad_s2 = 4.0;
 };
 

@@ -44,7 +44,8 @@ UrSession::UrSession(const UrSessionOptions& options)
     : options_(options), rtde_(options.frequency_hz) {
   INSTEP_CHECK(options.unlocks_max >= 0 &&
                options.unlocks_max <= static_cast<int>(unlock_times_ns_.size()));
-  INSTEP_CHECK(options.watchdog_s > 0.0 && options.accel_rad_s2 > 0.0);
+  INSTEP_CHECK(options.watchdog_s > 0.0 && options.idle_watchdog_s > 0.0 &&
+               options.accel_rad_s2 > 0.0);
 }
 
 // ------------------------------------------------------------------------------------------------
@@ -333,6 +334,7 @@ void UrSession::start_program() {
   beat_ = 0;
   text_.make({.number = program_number_,
               .watchdog_s = options_.watchdog_s,
+              .idle_watchdog_s = options_.idle_watchdog_s,
               .stop_decel_rad_s2 = options_.stop_decel_rad_s2});
   program_ = Program::kSending;
   program_ns_ = now_ns_;
@@ -612,6 +614,10 @@ const char* UrSession::error() const {
   const char* const of_arm = arm_error();
   if (of_arm[0] != '\0' || !rtde_.is_flowing()) return of_arm;
   // Nothing is wrong; what is missing is to be known all the same.
+  if (has_readings_ && !has_full_speed()) {
+    return "the speed slider stands below 100 %: the arm moves slower than it is told, and a task "
+           "may wait for its full speed. Move it up to 100 % at the teach pendant";
+  }
   if (!rtde_.has_slider()) {
     return "the speed slider belongs to somebody else, most likely to an EtherNet/IP or PROFINET "
            "adapter of the installation: it is left alone";

@@ -5,7 +5,9 @@
 // Times, all from the last package or command: an arm whose commands stay away stands still
 // dead_man_ns later, by this session. One whose packages stay away is told to stand after 100 ms.
 // One that nothing reaches stops by its own program: it begins to brake watchdog_s after the last
-// bytes. Whatever was lost, the arm moves again only by a command that came after.
+// bytes. One that stands already has its program end idle_watchdog_s after them; until then every
+// package is answered with the registers, whatever the loop does. Whatever was lost, the arm moves
+// again only by a command that came after.
 //
 // Where somebody else ends or pauses the program, puts another in its place, presses the emergency
 // stop or switches the arm off, state() is kTakenOver as soon as the arm could be moved again, and
@@ -49,6 +51,7 @@ struct UrSessionOptions {
   // The arm stands when no command has come for so long.
   std::int64_t dead_man_ns = 80'000'000;
   double watchdog_s = 0.04;
+  double idle_watchdog_s = 0.5;    // of an arm that stands: its program ends when nothing comes
   double accel_rad_s2 = 1.4;       // of the leading joint
   double stop_decel_rad_s2 = 4.0;  // when it is to stand
   // Unlocks protective stops by itself, after five seconds, so many times in ten minutes; 0: a
@@ -99,12 +102,13 @@ class UrSession final : public Session {
   void consume(int channel, std::size_t bytes) override;
 
   LinkState state() const override;
-  // Valid until the next call. Also, where nothing is wrong, that the slider is somebody else's.
+  // Valid until the next call. Also, where nothing is wrong, that the slider stands below 100 % or
+  // is somebody else's.
   const char* error() const override;
   // Names of fields that the controller does not have, separated by commas; empty when it has all.
   const char* missing() const { return missing_.data(); }
   // False while somebody has slowed the arm: what is commanded is not what moves then.
-  bool has_full_speed() const { return newest_.speed_fraction >= 1.0 - 1e-6; }
+  bool has_full_speed() const { return newest_.speed_fraction >= kUrFullSpeed; }
 
   const LinkCounters& counters() const override { return counters_; }
   const UrSessionCounters& ur_counters() const { return ur_counters_; }

@@ -125,7 +125,12 @@ void UrReacher2::take(const Packet& packet) {
   ++state_.packets;
   const bool is_safe = readings.safety_mode == 1 || readings.safety_mode == 2;
   // A slider below 100 % makes another arm of it: nothing is learnt then.
-  state_.is_normal = is_safe && readings.robot_mode == 7 && readings.speed_fraction > 0.999 ? 1 : 0;
+  is_slowed_ = readings.speed_fraction < kUrFullSpeed;
+  state_.is_normal = is_safe && readings.robot_mode == 7 && !is_slowed_ ? 1 : 0;
+}
+
+const char* UrReacher2::notice() const {
+  return is_slowed_ ? "waiting: move the speed slider up to 100 % at the teach pendant" : "";
 }
 
 // ------------------------------------------------------------------------------------------------

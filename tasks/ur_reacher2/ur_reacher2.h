@@ -73,6 +73,8 @@ class UrReacher2 final : public RobotTask {
   void first_observation(double* observation) override;
   void to_command(const float* action, Command* command) override;
   Sensed sense(double* observation) override;
+  // That the speed slider stands below 100 %: nothing goes on before it is up.
+  const char* notice() const override;
 
   std::size_t state_bytes() const override { return sizeof state_; }
   void save_state(std::span<std::uint8_t> out) const override;
@@ -104,6 +106,7 @@ class UrReacher2 final : public RobotTask {
 
   CommandLimits limits_;
   State state_;
+  bool is_slowed_ = false;  // by the slider, as said by the last packet; for people alone
 };
 
 // The task on a simulated UR5, through the bytes of its controller.

@@ -333,10 +333,12 @@ TEST(UrSessionTest, TheSliderIsNeverSetToZero) {
     if (fraction == 0.5) {
       EXPECT_EQ(host.robot().slider(), 0.5);
       EXPECT_FALSE(host.session->has_full_speed());
+      EXPECT_TRUE(says(host, "slider stands below 100 %")) << host.session->error();
     }
   }
   EXPECT_EQ(host.robot().slider(), 1.0);
   EXPECT_TRUE(host.session->has_full_speed());
+  EXPECT_STREQ(host.session->error(), "");
   EXPECT_EQ(host.robot().counters().protective_stops, 0);
 }
 
@@ -415,6 +417,68 @@ TEST(UrSessionTest, LivesIdlyThroughALongReset) {
   EXPECT_EQ(host.session->ur_counters().programs_sent, 1U);
   host.keep_posting(kMoving, 400);
   EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+}
+
+// What another RTDE client sends with the registers of ours, once they are free.
+void write_registers_as_another_client(UrOnSimulator& host, int ms) {
+  UrRtdePeer peer(*host.simulator);
+  peer.ask_version(2);
+  peer.set_up_inputs(
+      "input_int_register_24,input_int_register_25,input_double_register_24,"
+      "input_double_register_25,input_double_register_26,input_double_register_27,"
+      "input_double_register_28,input_double_register_29,input_double_register_30");
+  peer.start();
+  for (std::int32_t i = 0; i < ms; ++i) {
+    RtdeWriter writer;
+    writer.begin(RtdeMessageType::kData).u8(1).i32(1).i32(1'000'000 + i);
+    for (int k = 0; k < kUrJoints; ++k) writer.f64(0.3);
+    peer.send(writer.f64(1.4).finish());
+    host.run(1);
+  }
+}
+
+// An arm that stands, held by a key or between two episodes, when nothing reaches it any more.
+TEST(UrSessionTest, ItsProgramEndsWhileItStandsSoThatNobodyElseMovesTheArm) {
+  for (const auto model : {UrModel::kCb3, UrModel::kESeries}) {
+    UrOnSimulator host({}, {.model = model});
+    ASSERT_TRUE(host.becomes_ready());
+    host.keep_posting(Command{}, 1000);
+    host.kill_host();
+    host.run(450);
+    EXPECT_EQ(host.robot().runtime(), UrRuntime::kPlaying);
+    host.run(100);
+    EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+    write_registers_as_another_client(host, 1000);
+    EXPECT_EQ(host.speed(), 0.0);
+  }
+}
+
+TEST(UrSessionTest, ItsProgramIsBackByItselfAfterASilenceWhileItStood) {
+  for (const bool is_frozen : {false, true}) {
+    UrOnSimulator host;
+    begin_to_move(host);
+    host.keep_posting(Command{}, 1000);
+    host.is_host_alive = !is_frozen;
+    host.simulator->set_link_faults({.is_stalled = !is_frozen});
+    host.keep_posting(Command{}, 400);
+    EXPECT_EQ(host.robot().runtime(), UrRuntime::kPlaying);  // a short one ends nothing
+    host.keep_posting(Command{}, 2600);
+    EXPECT_EQ(host.robot().runtime(), UrRuntime::kStopped);
+    host.is_host_alive = true;
+    host.simulator->set_link_faults({});
+    std::string said;
+    for (int i = 0; i < 3000; ++i) {
+      host.keep_posting(Command{}, 1);
+      if (says(host, "because no command reached it")) said = host.session->error();
+    }
+    EXPECT_FALSE(said.empty());
+    EXPECT_EQ(host.session->state(), LinkState::kReady) << host.session->error();
+    EXPECT_EQ(host.session->ur_counters().takeovers, 0U);
+    EXPECT_EQ(host.session->ur_counters().programs_sent, 2U);
+    EXPECT_EQ(host.speed(), 0.0);
+    host.keep_posting(kMoving, 400);
+    EXPECT_NEAR(host.speed(), 0.3, 1e-9);
+  }
 }
 
 TEST(UrSessionTest, ScriptPortIsDeadAfterASafetyRestart) {

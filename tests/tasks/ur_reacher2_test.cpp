@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "drivers/ur/packet.h"
 #include "drivers/ur/simulated_device.h"
@@ -210,8 +211,11 @@ TEST(UrReacher2Test, NothingIsLearntFromASlowedOrStoppedArm) {
   std::array<double, 8> observation{};
   task.take(packet_of(ur_reacher2_start()));
   EXPECT_FALSE(task.sense(observation.data()).is_faulted);
+  EXPECT_STREQ(task.notice(), "");
   task.take(packet_of(ur_reacher2_start(), {}, 0.5));
   EXPECT_TRUE(task.sense(observation.data()).is_faulted);
+  EXPECT_NE(std::string(task.notice()).find("move the speed slider up to 100 %"),
+            std::string::npos);
   task.take(packet_of(ur_reacher2_start(), {}, 1.0, 3));
   EXPECT_TRUE(task.sense(observation.data()).is_faulted);
 }

@@ -201,11 +201,12 @@ TEST(SimUrCommand, IsOfOneRunAtATimeAndStandsWhenThatIsKilled) {
 // A simulator that takes words, and says what they make it say.
 class TalkingSimulator {
  public:
-  explicit TalkingSimulator(const std::string& address) {
+  explicit TalkingSimulator(const std::string& address, const std::string& model = "cb3") {
     EXPECT_EQ(mkfifo((folder_ / "words").c_str(), 0600), 0);
     simulator_.emplace(
-        std::vector<std::string>{"-c", "exec \"$0\" sim ur --address \"$1\" < \"$2\" > \"$3\"",
-                                 INSTEP_COMMAND, address, folder_ / "words", folder_ / "said"},
+        std::vector<std::string>{
+            "-c", "exec \"$0\" sim ur --address \"$1\" --model \"$4\" < \"$2\" > \"$3\"",
+            INSTEP_COMMAND, address, folder_ / "words", folder_ / "said", model},
         "/bin/sh");
     words_ = open((folder_ / "words").c_str(), O_WRONLY | O_CLOEXEC);
     EXPECT_GE(words_, 0);
@@ -326,6 +327,84 @@ TEST(SimUrCommand, HoldsARunWhoseProgramTheDashboardHasStopped) {
   EXPECT_EQ(summary.at("real_time").at("ended_while"), "held");
   EXPECT_NE(result.error.find(address + ": somebody else has ended the program"), std::string::npos)
       << result;
+}
+
+// A dry run leaves a controller as it was: without a program, or with somebody else's.
+TEST(SimUrCommand, IsLeftAloneByADryRun) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  const Socket dashboard(address, 29999);
+  dashboard.line();
+  const auto dry_run = [&](const char* name) {
+    const CommandResult dry =
+        run_command({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                     address, "--steps", "20", "--dry-run", "--out", folder / name});
+    EXPECT_EQ(dry.exit_code, 0) << dry;
+  };
+  dry_run("idle");
+  dashboard.send_text("running\n");
+  EXPECT_EQ(dashboard.line(), "Program running: false\n");
+  dashboard.send_text("programState\n");
+  EXPECT_EQ(dashboard.line().find("instep"), std::string::npos);
+  let_it_turn(address);
+  dry_run("beside");
+  EXPECT_GT(speed_at(address), 0.1);
+}
+
+// No program can be sent to it then: the run's own stops the arm, and ends by itself.
+TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  TalkingSimulator simulator(address, "e-series");
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                      address, "--steps", "100000", "--out", folder / "run"});
+  for (int i = 0; i < 1500 && speed_at(address) < 0.1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  simulator.say("local");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const CommandResult stop = run_command({"stop", address});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  EXPECT_EQ(speed_at(address), 0.0);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+}
+
+// Whoever turns the slider down is told at once what the run waits for.
+TEST(SimUrCommand, SaysThatItsSliderIsDown) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  TalkingSimulator simulator(address);
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  simulator.say("slider 0.5");
+  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                      address, "--steps", "100000", "--out", folder / "run"});
+  const Socket dashboard(address, 29999);
+  dashboard.line();
+  std::string state;
+  for (int i = 0; i < 500 && state != "Program running: true\n"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    dashboard.send_text("running\n");
+    state = dashboard.line();
+  }
+  EXPECT_EQ(state, "Program running: true\n");
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  EXPECT_EQ(speed_at(address), 0.0);
+  run.send(SIGINT);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  EXPECT_NE(result.error.find(address + ": the speed slider stands below 100 %"), std::string::npos)
+      << result;
+  EXPECT_NE(result.error.find("move the speed slider up to 100 %"), std::string::npos) << result;
+  // Nothing was told to move, so that no stop was sent: the program ends by itself.
+  for (int i = 0; i < 250 && state != "Program running: false\n"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    dashboard.send_text("running\n");
+    state = dashboard.line();
+  }
+  EXPECT_EQ(state, "Program running: false\n");
 }
 
 // A controller whose script port is closed, by a firewall say, is found out before anything else.

@@ -150,7 +150,8 @@ static void warn_of_company(const DriverInfo& driver, const std::string& device)
 RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options)
     : task_(std::move(task)), options_(options) {
   const DriverInfo& driver = *task_.driver;
-  session_ = driver.make_session(task_.period_ns);
+  // A dry run's session is given no command: it has nothing to prepare the device for.
+  session_ = driver.make_session(options.is_dry_run ? 0 : task_.period_ns);
   stop_ = driver.make_stop();
   OpenedDevice opened = open_device(driver, options.device);
   warn_of_company(driver, options.device);
