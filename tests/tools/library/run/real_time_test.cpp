@@ -112,9 +112,11 @@ TEST(RealTime, TellsHowTheLearnerIs) {
   config.settings.values.set("actor_lr", 1.0);
   TrainingRun run(config, folder.path(), {.device = &device});
   const RunSummary summary = run.run();
-  EXPECT_THAT(summary.warnings, testing::Contains("entropy at its clamp"));
+  // A single episode cannot tell that a policy does not learn.
+  EXPECT_THAT(summary.warnings, testing::IsEmpty());
   const std::string events = read_bytes(folder / std::string(EventFile::kName));
-  for (const char* tag : {"policy/entropy", "critic/td_error_rms", "run/steps_per_second"}) {
+  for (const char* tag :
+       {"policy/entropy", "policy/clamped_share", "critic/td_error_rms", "run/steps_per_second"}) {
     EXPECT_NE(events.find(tag), std::string::npos) << tag;
   }
 }
