@@ -471,7 +471,7 @@ TEST(RealTimeMessages, SayWhatToDo) {
   says({"watch", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
   says({"stop", "/dev/ttyNOTHING"}, 3, "cable plugged in?");
   says({"replay", folder / "none"}, 2, "there is no such file");
-  says({"replay", folder.path()}, 2, "is a folder; give " + (folder / "record"));
+  says({"replay", folder.path()}, 2, (folder / "record") + ": there is no such file");
   write_file(folder / "file", "kept as it is");
   says({"stop", folder / "file"}, 3, "is not a serial port");
   EXPECT_EQ(read_bytes(folder / "file"), "kept as it is");

@@ -500,7 +500,8 @@ TEST_F(RunToml, LacksNoLineUnnoticed) {
     const std::string after = lines.str().substr(before.size() + line.size() + 1);
     if (line.find(" = ") != std::string::npos && line[0] != '#') {
       const std::string key = line.substr(0, line.find(' '));
-      EXPECT_THAT(damage(before + after), testing::EndsWith(" has no " + key));
+      EXPECT_THAT(damage(before + after),
+                  testing::EndsWith(" has no " + key + "; restore it from a copy"));
       EXPECT_THAT(damage(before + line + "\n" + line + "\n" + after), HasSubstr(": "));
       EXPECT_THAT(damage(before + key + " = []\n" + after), HasSubstr(key + " is "));
       EXPECT_THAT(damage(before + key + " = -1\n" + after), HasSubstr(key + " "));
@@ -538,10 +539,11 @@ TEST_F(RunToml, NeverFailsInAnotherWayThanDataError) {
 
 TEST_F(RunToml, NamesLineAndKeyOfADamagedValue) {
   const std::string text = write_config_toml(some_config());
-  EXPECT_EQ(damage(replaced(text, "\"avg\"", "\"avq\"")),
-            ":7: algo is not valid: must be avg or iac or sac or td3 or ppo");
+  EXPECT_EQ(
+      damage(replaced(text, "\"avg\"", "\"avq\"")),
+      ":7: algo is not valid: must be avg or iac or sac or td3 or ppo; restore it from a copy");
   EXPECT_EQ(damage(replaced(text, "seed = 7", "seed = -7")),
-            ":9: seed is not valid: must be 0 to 18446744073709551615");
+            ":9: seed is not valid: must be 0 to 18446744073709551615; restore it from a copy");
   EXPECT_THAT(damage(replaced(text, "seed = 7", "seed = '18446744073709551616'")),
               HasSubstr(":9: seed is not valid"));
   EXPECT_THAT(damage(replaced(text, "seed = 7", "seed = '7x'")),
@@ -551,7 +553,7 @@ TEST_F(RunToml, NamesLineAndKeyOfADamagedValue) {
   EXPECT_THAT(damage(replaced(text, "steps = 1000000", "steps = 1.5")),
               HasSubstr(":11: steps is not valid"));
   EXPECT_EQ(damage(replaced(text, "act_first\"", "act_last\"")),
-            ":13: schedule is not valid: must be act_first or throughput");
+            ":13: schedule is not valid: must be act_first or throughput; restore it from a copy");
   EXPECT_THAT(damage(replaced(text, "\"hopper\"", "\"../etc\"")),
               HasSubstr(":5: task is not valid"));
   EXPECT_THAT(damage(replaced(text, "\"hopper\"", "\"\"")), HasSubstr(":5: task is not valid"));
@@ -562,10 +564,10 @@ TEST_F(RunToml, NamesLineAndKeyOfADamagedValue) {
               HasSubstr("unknown key 'arithmetic' in [run]"));
 }
 
-TEST_F(RunToml, IsADataErrorWhenItCannotBeRead) {
+TEST_F(RunToml, IsAnErrorWhenItCannotBeRead) {
   EXPECT_THROW(read_config_toml(folder_ + "/absent.toml"), DataError);
-  EXPECT_THROW(read_config_toml(folder_), DataError);
-  EXPECT_EQ(damage(""), ": [run] has no task");
+  EXPECT_THROW(read_config_toml(folder_), IoError);
+  EXPECT_EQ(damage(""), ": [run] has no task; restore it from a copy");
 }
 
 }  // namespace
