@@ -365,11 +365,18 @@ TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
   }
   simulator.say("local");
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  const CommandResult stop = run_command({"stop", address});
-  EXPECT_EQ(stop.exit_code, 0) << stop;
+  const Socket dashboard(address, 29999);
+  dashboard.line();
+  run_command({"stop", address});
+  run.wait();
   EXPECT_EQ(speed_at(address), 0.0);
-  const CommandResult result = run.wait();
-  EXPECT_EQ(result.exit_code, 0) << result;
+  std::string state;
+  for (int i = 0; i < 250 && state != "Program running: false\n"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    dashboard.send_text("running\n");
+    state = dashboard.line();
+  }
+  EXPECT_EQ(state, "Program running: false\n");
 }
 
 // Whoever turns the slider down is told at once what the run waits for.
