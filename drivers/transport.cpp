@@ -40,6 +40,16 @@ std::string host_trouble(const std::string& name, int error) {
   }
 }
 
+// A name without a slash that is no file here may have been meant for a host.
+std::string port_trouble(const std::string& name, int error) {
+  if (error != ENOENT || name.find('/') != std::string::npos) {
+    return serial_port_trouble(name, error);
+  }
+  return name +
+         ": there is no such port here, and this is no address either; a port is as /dev/ttyUSB0, "
+         "an arm's address as 192.168.1.10 (a host's name without a dot: with --robot)";
+}
+
 std::vector<PortUser> host_users(const std::string& name) {
   return lock_users(host_lock_name(name));
 }
@@ -76,7 +86,7 @@ const Transport kSerialTransport = {
     .address = [](const std::string& name, int) { return make_port_address(name); },
     .lock = nullptr,
     .users = [](const std::string& name) { return port_users(name); },
-    .trouble = serial_port_trouble,
+    .trouble = port_trouble,
     .warnings = serial_port_warnings,
     .has_one_reader = true,
     .is_at_path = true,

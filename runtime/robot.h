@@ -139,6 +139,9 @@ class Session {
   virtual void save_loss(LinkLoss* /*loss*/) const {}
   // What went wrong last and what to do about it, for people; empty when nothing did. A literal.
   virtual const char* error() const = 0;
+  // What holds a device that is reached, in a few words; empty when nothing does, or when it is not
+  // reached. A literal.
+  virtual const char* hold_reason() const { return ""; }
 };
 
 // The device's other end: bytes in, bytes out, physics in between, for simulated time and for

@@ -119,7 +119,7 @@ void UrRtdeLink::send_request(RtdeMessageType type) {
 
 bool UrRtdeLink::send_command(UrCommandMode mode, std::int32_t sequence, const UrVector& speeds,
                               double acceleration) {
-  if (phase_ != Phase::kFlowing) return false;
+  if (phase_ != Phase::kFlowing || input_recipe_ == 0) return false;
   if (output_size_ > 0) {
     ++counters_.commands_late;
     return false;
@@ -180,6 +180,11 @@ void UrRtdeLink::ask_for_slider() {
   enter(Phase::kSlider);
 }
 
+void UrRtdeLink::start() {
+  send_request(RtdeMessageType::kStart);
+  enter(Phase::kStart);
+}
+
 // ------------------------------------------------------------------------------------------------
 // Receiving
 
@@ -234,6 +239,10 @@ void UrRtdeLink::take_answer(const RtdeMessage& message) {
   switch (phase_) {
     case Phase::kVersion:
       if (message.type != RtdeMessageType::kProtocolVersion) return;
+      // An answer is one byte, 0 or 1; who sends back what was asked does not speak RTDE.
+      if (message.payload.size() != 1 || message.payload[0] > 1) {
+        return give_up(UrRtdeTrouble::kBroken);
+      }
       if (reader.u8() != 1) return give_up(UrRtdeTrouble::kVersion);
       send_request(RtdeMessageType::kControllerVersion);
       return enter(Phase::kController);
@@ -284,7 +293,7 @@ void UrRtdeLink::take_outputs(RtdeReader reader) {
       }
     }
   }
-  if (unknown == 0 && output_recipe_ != 0) return ask_for_inputs();
+  if (unknown == 0 && output_recipe_ != 0) return is_listener_ ? start() : ask_for_inputs();
   missing_ |= unknown;
   fields_ &= ~unknown;
   if (unknown == 0 || attempts_ > 2) return give_up(UrRtdeTrouble::kBroken);
@@ -303,8 +312,7 @@ void UrRtdeLink::take_inputs(RtdeReader reader) {
 // Without the slider all else goes on.
 void UrRtdeLink::take_slider(RtdeReader reader) {
   slider_recipe_ = reader.u8();
-  send_request(RtdeMessageType::kStart);
-  enter(Phase::kStart);
+  start();
 }
 
 void UrRtdeLink::take_package(std::span<const std::uint8_t> payload) {

@@ -4,6 +4,9 @@
 //
 //   closed -> version -> controller -> outputs -> inputs -> slider -> start ->
 //   flowing
+//
+// A listener asks for outputs only: any number of them may read beside the one client that has the
+// inputs.
 #pragma once
 
 #include <array>
@@ -58,7 +61,8 @@ class UrRtdeLink {
   static constexpr std::int64_t kSilenceNs = 100'000'000;
 
   // Packages a second, 1 .. 500; a controller that cannot is asked for as many as it can: 125.
-  explicit UrRtdeLink(double frequency_hz) : frequency_hz_(frequency_hz) {}
+  explicit UrRtdeLink(double frequency_hz, bool is_listener = false)
+      : frequency_hz_(frequency_hz), is_listener_(is_listener) {}
 
   // All but settings and counters begins anew.
   void on_connect(std::int64_t now_ns);
@@ -74,7 +78,7 @@ class UrRtdeLink {
   void consume(std::size_t bytes);
 
   // Sends mode, sequence number, speeds and acceleration. False: not now, they are not to be sent
-  // later either.
+  // later either. A listener sends none.
   bool send_command(UrCommandMode mode, std::int32_t sequence, const UrVector& speeds,
                     double acceleration);
   // Sets the speed slider, at least to 0.01: from 0 upwards a controller stops protectively.
@@ -86,6 +90,7 @@ class UrRtdeLink {
   UrRtdeTrouble trouble() const { return trouble_; }
   // False when no new attempt can mend it.
   bool may_try_again() const;
+  // A listener does not ask for it.
   bool has_slider() const { return slider_recipe_ != 0; }
   // Fields that the controller does not have, a bit each.
   std::uint32_t missing_fields() const { return missing_; }
@@ -121,6 +126,7 @@ class UrRtdeLink {
   void ask_for_outputs();
   void ask_for_inputs();
   void ask_for_slider();
+  void start();
   void take(const RtdeMessage& message);
   void take_answer(const RtdeMessage& message);
   void take_version(RtdeReader reader);
@@ -133,6 +139,7 @@ class UrRtdeLink {
   bool is_late(double timestamp_s);
 
   double frequency_hz_;
+  bool is_listener_;
   Phase phase_ = Phase::kClosed;
   UrRtdeTrouble trouble_ = UrRtdeTrouble::kNone;
   std::int64_t now_ns_ = 0;

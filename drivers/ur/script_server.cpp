@@ -154,6 +154,7 @@ bool UrScriptClient::on_bytes(std::span<const std::uint8_t> bytes, UrController&
     if (taken == 0) {
       controller.log(RtdeTextLevel::kError, "a program of more than %zu bytes is not taken",
                      kTextMax);
+      size_ = looked_at_ = 0;
       return false;
     }
     std::memcpy(text_.data() + size_, bytes.data(), taken);
@@ -179,6 +180,18 @@ bool UrScriptClient::on_bytes(std::span<const std::uint8_t> bytes, UrController&
     looked_at_ = size_;
   }
   return true;
+}
+
+void UrScriptClient::close(UrController& controller) {
+  const std::string_view text(text_.data(), static_cast<std::size_t>(size_));
+  size_ = looked_at_ = 0;
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return;
+  const std::string_view program = text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+  const auto line = 1 + std::count(program.begin(), program.end(), '\n');
+  controller.log(RtdeTextLevel::kError,
+                 "syntax_error_on_line:%d:the connection has ended before the program's end",
+                 static_cast<int>(line));
 }
 
 // Without room the sending ends for good.

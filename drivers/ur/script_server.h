@@ -24,6 +24,8 @@ class UrScriptClient {
   // Takes what the client has sent and runs every program and statement that is complete. False:
   // the connection is to be closed, because no program is that long.
   bool on_bytes(std::span<const std::uint8_t> bytes, UrController& controller);
+  // The client has gone: the controller says what it has begun and not ended.
+  void close(UrController& controller);
   // After each tick of the controller: sends what is due. A client that does not read is sent
   // nothing any more, but its programs are taken.
   void send(UrController& controller, UrOutbox& out);

@@ -41,7 +41,7 @@ constexpr std::int32_t kSafeguardStop = 5;
 }  // namespace
 
 UrSession::UrSession(const UrSessionOptions& options)
-    : options_(options), rtde_(options.frequency_hz) {
+    : options_(options), rtde_(options.frequency_hz, options.is_listener) {
   INSTEP_CHECK(options.unlocks_max >= 0 &&
                options.unlocks_max <= static_cast<int>(unlock_times_ns_.size()));
   INSTEP_CHECK(options.watchdog_s > 0.0 && options.idle_watchdog_s > 0.0 &&
@@ -104,7 +104,7 @@ bool UrSession::wants(int channel) const {
       // A connection that is closed with bytes unread may take with it what was written last.
       return program_ == Program::kSending || program_ == Program::kSent;
     case UrChannel::kDashboard:
-      return options_.unlocks_max > 0 && is_rtde_open_ && has_readings_;
+      return options_.unlocks_max > 0 && !options_.is_listener && is_rtde_open_ && has_readings_;
   }
   return false;
 }
@@ -618,11 +618,38 @@ const char* UrSession::error() const {
     return "the speed slider stands below 100 %: the arm moves slower than it is told, and a task "
            "may wait for its full speed. Move it up to 100 % at the teach pendant";
   }
-  if (!rtde_.has_slider()) {
+  if (!options_.is_listener && !rtde_.has_slider()) {
     return "the speed slider belongs to somebody else, most likely to an EtherNet/IP or PROFINET "
            "adapter of the installation: it is left alone";
   }
   return "";
+}
+
+// What a person at the arm ends; the program comes back by itself.
+const char* UrSession::hold_reason() const {
+  if (!rtde_.is_flowing() || rtde_.trouble() != UrRtdeTrouble::kNone) return "";
+  switch (trouble_) {
+    case Trouble::kProtectiveStop:
+    case Trouble::kStopAtStart:
+    case Trouble::kTooManyStops:
+      return "protective stop: waiting up to 10 min until it is unlocked";
+    case Trouble::kSafeguard:
+      return "safeguard stop: waiting up to 10 min until it is reset";
+    case Trouble::kEmergencyStop:
+      return "emergency stop: waiting up to 10 min until it is released";
+    case Trouble::kFault:
+      return "safety fault: waiting up to 10 min for a restart of the safety system";
+    case Trouble::kSlider:
+      return "the speed slider stands at 0: waiting up to 10 min";
+    case Trouble::kBooting:
+      return "the arm has no power or its brakes are on: waiting up to 10 min";
+    case Trouble::kForeignProgram:
+      return "another program runs on the controller: waiting up to 10 min";
+    case Trouble::kProgramRefused:
+      return "the controller does not run the program: waiting up to 10 min";
+    default:
+      return "";
+  }
 }
 
 // Called when something may have been lost: only the first time after it was ready counts.

@@ -47,7 +47,7 @@ inline constexpr std::array<int, kUrChannels> kUrChannelPorts = {30004, 30002, 2
 
 struct UrSessionOptions {
   double frequency_hz = 125.0;  // packages a second
-  bool is_listener = false;     // sends the controller no program, so that the arm is not moved
+  bool is_listener = false;     // claims no inputs and sends no program: the arm is not touched
   // The arm stands when no command has come for so long.
   std::int64_t dead_man_ns = 80'000'000;
   double watchdog_s = 0.04;
@@ -105,6 +105,7 @@ class UrSession final : public Session {
   // Valid until the next call. Also, where nothing is wrong, that the slider stands below 100 % or
   // is somebody else's.
   const char* error() const override;
+  const char* hold_reason() const override;
   // Names of fields that the controller does not have, separated by commas; empty when it has all.
   const char* missing() const { return missing_.data(); }
   // False while somebody has slowed the arm: what is commanded is not what moves then.

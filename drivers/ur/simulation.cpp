@@ -31,6 +31,16 @@ std::int64_t milliseconds(double value) {
   return static_cast<std::int64_t>(value) * kMillisecondNs;
 }
 
+void set_remote_control(DeviceSimulation& simulation, bool is_remote) {
+  UrController& controller = robot(simulation).controller();
+  if (controller.model() == UrModel::kCb3) {
+    return controller.log(RtdeTextLevel::kWarning,
+                          "local, remote: a CB3 has no such mode and takes programs always; "
+                          "an e-Series (--model e-series) has it");
+  }
+  controller.set_remote_control(is_remote);
+}
+
 constexpr std::array<SimulationWord, 23> kWords = {{
     {"delay", " MS", 1, 1, 0, 10000,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
@@ -102,11 +112,9 @@ constexpr std::array<SimulationWord, 23> kWords = {{
         std::int64_t) { robot(s).controller().set_fieldbus(n[0] >= 1.0, n[0] >= 2.0); },
      true},
     {"local", "", 0, 0, 0, 0,
-     [](DeviceSimulation& s, const Numbers&,
-        std::int64_t) { robot(s).controller().set_remote_control(false); }},
+     [](DeviceSimulation& s, const Numbers&, std::int64_t) { set_remote_control(s, false); }},
     {"remote", "", 0, 0, 0, 0,
-     [](DeviceSimulation& s, const Numbers&,
-        std::int64_t) { robot(s).controller().set_remote_control(true); }},
+     [](DeviceSimulation& s, const Numbers&, std::int64_t) { set_remote_control(s, true); }},
     {"place", " Q*6 (rad)", kUrJoints, kUrJoints, -6.3, 6.3,
      [](DeviceSimulation& s, const Numbers& n, std::int64_t) {
        UrVector q{};

@@ -73,7 +73,12 @@ int UrSimulator::connect(int port) {
 // Frees what the client had; its outbox is still to be read.
 void UrSimulator::close(int number) {
   Client& client = clients_[static_cast<std::size_t>(number)];
-  if (client.port == kUrRtdePort) rtde_[static_cast<std::size_t>(number)].close(owners_);
+  const auto of_kind = static_cast<std::size_t>(number - range_of(client.port).first);
+  if (client.port == kUrRtdePort) {
+    rtde_[of_kind].close(owners_);
+  } else if (client.port != kUrDashboardPort) {
+    scripts_[of_kind].close(controller_);
+  }
   client.is_closing = true;
   client.to_robot.size = 0;
 }

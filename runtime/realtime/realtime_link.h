@@ -104,6 +104,8 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
   // What the session says is wrong, which must be a literal then. Any thread.
   const char* error() const { return error_.load(std::memory_order_relaxed); }
+  // The session's.
+  const char* hold_reason() const { return hold_reason_.load(std::memory_order_relaxed); }
 
   // Of a run that goes on, as they were at most kCountNs ago; one thread.
   const LinkCounts& newest_counts();
@@ -178,6 +180,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   SpscRing<Packet, kPacketsMax> packets_;
   std::atomic<LinkState> state_{LinkState::kConnecting};
   std::atomic<const char*> error_{""};
+  std::atomic<const char*> hold_reason_{""};
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> must_stand_{false};
   std::atomic<bool> has_ended_{false};

@@ -308,6 +308,69 @@ TEST(UrSessionTest, AnotherRtdeClientHasTheRegisters) {
   EXPECT_TRUE(host.becomes_ready());
 }
 
+// In both orders: who reads claims nothing.
+TEST(UrSessionTest, AListenerReadsBesideWhoeverHasTheRegisters) {
+  for (const bool is_first : {false, true}) {
+    UrOnSimulator host({.is_listener = true});
+    if (is_first) host.becomes_ready();
+    EXPECT_EQ(host.session->state() == LinkState::kReady, is_first) << host.session->error();
+    UrRtdePeer peer(*host.simulator);
+    peer.ask_version(2);
+    const auto inputs = peer.set_up_inputs("input_int_register_24,speed_slider_mask");
+    EXPECT_NE(inputs[0], 0) << "the recipe is refused";
+    EXPECT_TRUE(host.becomes_ready(3000)) << host.session->error();
+    EXPECT_STREQ(host.session->error(), "");
+    host.keeps_packets = true;
+    host.keep_posting(kMoving, 400);
+    EXPECT_EQ(host.session->state(), LinkState::kReady);
+    EXPECT_GT(host.packets.size(), 20U);
+    EXPECT_EQ(host.session->rtde().counters().commands, 0U);
+    EXPECT_EQ(host.session->ur_counters().programs_sent, 0U);
+    EXPECT_EQ(host.speed(), 0.0);
+  }
+}
+
+TEST(UrSessionTest, OnlyARefusalOfTheVersionIsOldSoftware) {
+  const auto trouble_after = [](std::vector<std::uint8_t> answer) {
+    UrRtdeLink link(125.0);
+    link.on_connect(kMs);
+    // Empty: what was asked, as an echo sends it back.
+    if (answer.empty()) answer.assign(link.output().begin(), link.output().end());
+    link.on_bytes(answer, 2 * kMs);
+    return link.trouble();
+  };
+  EXPECT_EQ(trouble_after({0, 4, 'V', 0}), UrRtdeTrouble::kVersion);
+  EXPECT_EQ(trouble_after({}), UrRtdeTrouble::kBroken);
+  EXPECT_EQ(trouble_after({0, 4, 'V', 2}), UrRtdeTrouble::kBroken);
+  EXPECT_EQ(trouble_after({0, 4, 'V', 1}), UrRtdeTrouble::kNone);
+}
+
+TEST(UrSessionTest, SaysWhatHoldsAnArmThatIsReached) {
+  struct Case {
+    const char* says;
+    void (*happens)(UrController&);
+  };
+  for (const Case& one : {
+           Case{"protective stop", [](UrController& robot) { robot.protective_stop("test"); }},
+           Case{"safeguard stop", [](UrController& robot) { robot.safeguard_stop(true); }},
+           Case{"emergency stop", [](UrController& robot) { robot.emergency_stop(true); }},
+           Case{"safety fault", [](UrController& robot) { robot.fault(); }},
+           Case{"the speed slider", [](UrController& robot) { robot.set_slider(0.0); }},
+       }) {
+    UrOnSimulator host;
+    begin_to_move(host);
+    EXPECT_STREQ(host.session->hold_reason(), "");
+    host.keep_posting({}, 1000);
+    one.happens(host.robot());
+    host.keep_posting({}, 2000);
+    EXPECT_EQ(std::string(host.session->hold_reason()).find(one.says), 0U)
+        << one.says << ": " << host.session->hold_reason();
+    host.simulator->set_link_faults({.is_stalled = true});
+    host.run(500);
+    EXPECT_STREQ(host.session->hold_reason(), "") << "the link is what is wrong now";
+  }
+}
+
 TEST(UrSessionTest, AnyProgramStartGivesAProtectiveStop) {
   UrOnSimulator host;
   host.robot().set_fieldbus(true, false);

@@ -339,6 +339,19 @@ TEST_F(UrSimulatorTest, DiscontinuesSendingButTakesPrograms) {
   EXPECT_EQ(simulator_->controller().runtime(), UrRuntime::kPlaying);
 }
 
+TEST_F(UrSimulatorTest, SaysOfAProgramThatDidNotEnd) {
+  for (const char* text : {"def a():\n  sync()\n", "stopj(4)"}) {
+    make(UrModel::kCb3);
+    { UrClient(*simulator_, 30002).send(text); }
+    run(100);
+    EXPECT_TRUE(log_has("syntax_error_on_line:")) << text;
+  }
+  make(UrModel::kCb3);
+  { UrClient(*simulator_, 30002).send("def a():\n  sync()\nend\n \n"); }
+  run(100);
+  EXPECT_FALSE(log_has("syntax_error_on_line:"));
+}
+
 TEST_F(UrSimulatorTest, EndsAConnectionWhoseProgramNeverEnds) {
   UrClient client(*simulator_, 30002);
   const std::string line(1000, 'x');

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,6 +135,11 @@ int flock(int descriptor, int operation) {
     return -1;
   }
   return original<int(int, int)>("flock")(descriptor, operation);
+}
+
+int tcsetattr(int descriptor, int when, const termios* settings) {
+  if (control().terminal_ms > 0) sleep_ms(control().terminal_ms);
+  return original<decltype(tcsetattr)>("tcsetattr")(descriptor, when, settings);
 }
 
 int posix_fallocate(int descriptor, off_t offset, off_t bytes) {

@@ -30,6 +30,7 @@ enum FrozenThread : std::uint32_t {
 // values.
 struct SlowWorldControl {
   std::atomic<int> sync_ms;           // fsync() and fdatasync() take that long
+  std::atomic<int> terminal_ms;       // so does tcsetattr()
   std::atomic<int> syncs_running;     // how many are at it
   std::atomic<int> syncs;             // that have begun, in all
   std::atomic<int> is_disk_full;      // writes that would make a regular file longer fail: ENOSPC

@@ -191,7 +191,7 @@ const WrongUse kWrongUses[] = {
     {"RealTime",
      {"train", "dot_reacher", "--time", "real"},
      2,
-     "--time real needs --device PATH, the port of the robot"},
+     "--time real needs --device, the port or address of the robot"},
     {"SacOnARobot",
      {"train", "create_mover", "--algo", "sac", "--time", "real", "--device", "/dev/ttyUSB0"},
      2,

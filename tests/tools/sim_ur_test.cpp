@@ -152,6 +152,55 @@ TEST(SimUrCommand, IsWatchedWithoutBeingTouched) {
   EXPECT_GT(speed_at(address), 0.1);
 }
 
+// A run that begins beside a watch, and a watch that begins beside a run.
+TEST(SimUrCommand, IsWatchedBesideARun) {
+  const std::string address = own_address();
+  const TemporaryFolder folder;
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  RunningCommand first({"watch", address});
+  EXPECT_EQ(run_command({"watch", address, "--seconds", "1"}).exit_code, 0);
+  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                      address, "--steps", "100000", "--out", folder / "run"});
+  for (int i = 0; i < 1500 && speed_at(address) == 0.0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_GT(speed_at(address), 0.0);
+  const CommandResult second = run_command({"watch", address, "--seconds", "1"});
+  EXPECT_EQ(second.exit_code, 0) << second;
+  EXPECT_NE(second.out.find("ready"), std::string::npos) << second;
+  const CommandResult stop = run_command({"stop", address});
+  EXPECT_EQ(stop.exit_code, 0) << stop;
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 0) << result;
+  first.send(SIGINT);
+  const CommandResult watch = first.wait();
+  EXPECT_EQ(watch.exit_code, 0) << watch;
+}
+
+TEST(SimUrCommand, TellsWhatKindOfDeviceIsWanted) {
+  struct Case {
+    std::vector<std::string> words;
+    int exit_code;
+    const char* says;
+  };
+  for (const Case& one : {
+           Case{{"train", "ur_reacher2", "--time", "real"}, 2, "the IP address of its controller"},
+           Case{{"train", "create_mover", "--time", "real"}, 2, "a serial port"},
+           Case{{"train", "create_mover", "--time", "real", "--device", "127.0.0.4"},
+                2,
+                "needs a serial port, as /dev/ttyUSB0; such is that of ur (Universal Robots"},
+           Case{{"watch", "127.0.0.4", "--robot", "create2"}, 2, "such is that of ur"},
+           Case{{"watch", "/dev/null", "--robot", "ur"}, 2, "such is that of create2"},
+           Case{{"watch", "nonsense"}, 3, "an arm's address as 192.168.1.10"},
+           Case{{"watch", "/dev/nonsense"}, 3, "is the robot's cable plugged in?"},
+       }) {
+    const CommandResult result = run_command(one.words);
+    EXPECT_EQ(result.exit_code, one.exit_code) << result;
+    EXPECT_NE(result.error.find(one.says), std::string::npos) << result;
+  }
+}
+
 TEST(SimUrCommand, IsStoppedFromOutside) {
   const std::string address = own_address();
   RunningCommand simulator({"sim", "ur", "--address", address});
@@ -500,6 +549,10 @@ TEST(SimUrCommand, TakesWordsAndNumbers) {
   EXPECT_NE(all.find("unknown word 'dance'"), std::string::npos);
   EXPECT_NE(all.find("slider 0.50"), std::string::npos);
   EXPECT_NE(all.find("ROBOT_EMERGENCY_STOP"), std::string::npos);
+}
+
+TEST(SimUrCommand, SaysThatACb3HasNoLocalMode) {
+  EXPECT_NE(said_to("local").find("a CB3 has no such mode"), std::string::npos);
 }
 
 TEST(SimUrCommand, RefusesConnectionsWhileItsControllerIsOff) {

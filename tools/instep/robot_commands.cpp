@@ -352,7 +352,7 @@ int run_watch(const RobotOptions& options) {
   constexpr int kRowsPerLook = 5;
   const DriverInfo& driver = driver_of(options);
   const std::unique_ptr<Session> session = driver.make_session(0);
-  OpenedDevice opened = open_device(driver, options.device);
+  OpenedDevice opened = open_device(driver, options.device, DeviceUse::kRead);
   install_stop_handler();
   RealtimeLink link(*session, std::move(opened.channels), nullptr, {});
   link.start();
@@ -374,7 +374,8 @@ int run_watch(const RobotOptions& options) {
     if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
     std::printf("\n");
     // A look at all processes, once a second.
-    must_let_go = row % kRowsPerLook == 0 && is_being_stopped(driver, options.device);
+    must_let_go = row % kRowsPerLook == 0 && driver.channels[0].transport->has_one_reader &&
+                  is_being_stopped(driver, options.device);
     if (must_let_go) std::printf("instep stop needs the robot's answer: watching no longer\n");
     if (std::fflush(stdout) != 0) must_let_go = true;  // nobody looks any more
   }

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "drivers/registry.h"
+#include "tasks/registry.h"
 #include "tools/instep/train_seeds.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
@@ -280,12 +282,21 @@ bool is_finished(const RunConfig& config, const TrainOptions& options) {
   return true;
 }
 
+// What names the robot of that task; empty where it comes from a run's folder.
+std::string device_wanted(const std::string& task_name) {
+  const TaskInfo* const task = find_task(task_name);
+  if (task == nullptr || task->make_robot == nullptr) {
+    return "the port or address of the robot (as /dev/ttyUSB0 or 192.168.1.10)";
+  }
+  return std::string(find_driver(task->driver)->channels[0].transport->what);
+}
+
 }  // namespace
 
 int run_train(const TrainOptions& options) {
   const bool is_real = options.time == "real";
   if (is_real && options.device.empty()) {
-    throw UsageError("--time real needs --device PATH, the port of the robot (as /dev/ttyUSB0)");
+    throw UsageError("--time real needs --device, " + device_wanted(options.task));
   }
   if (!is_real && !options.device.empty()) {
     throw UsageError("--device " + options.device +

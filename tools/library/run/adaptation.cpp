@@ -122,6 +122,29 @@ std::optional<double> learnt_in_old_world(const RunConfig& config, const std::st
   return return_in_old_world(config, *policy, steps);
 }
 
+// Whether one of the names is the other, or one of its parts: joint_gain and joint_gain_1.
+bool overlap(const std::string& one, const std::string& other) {
+  const std::string& longer = one.size() < other.size() ? other : one;
+  const std::string& shorter = one.size() < other.size() ? one : other;
+  if (!longer.starts_with(shorter)) return false;
+  const std::string rest = longer.substr(shorter.size());
+  return rest.empty() || (rest.size() > 1 && rest[0] == '_' &&
+                          rest.find_first_not_of("0123456789", 1) == std::string::npos);
+}
+
+void require_each_once(const WorldChange& change) {
+  for (std::size_t i = 0; i < change.values.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      const std::string& what = change.values[i].first;
+      const std::string& before = change.values[k].first;
+      if (!overlap(before, what)) continue;
+      throw UsageError("--change: " + printable(what) + " is given twice" +
+                       (what == before ? "" : ", once as " + printable(before)) +
+                       "; write it once");
+    }
+  }
+}
+
 }  // namespace
 
 WorldChange parse_change(const std::string& text) {
@@ -138,6 +161,7 @@ WorldChange parse_change(const std::string& text) {
       if (!step || *step < 0) {
         throw UsageError("--change: at=" + value + ": must be a step, from 0 on");
       }
+      if (change.step >= 0) throw UsageError("--change: at is given twice; write it once");
       change.step = *step;
       continue;
     }
@@ -147,6 +171,7 @@ WorldChange parse_change(const std::string& text) {
     throw UsageError("--change '" + printable(text) +
                      "': write when and what, as in 'at=100000 left_wheel=0.6'");
   }
+  require_each_once(change);
   return change;
 }
 

@@ -123,6 +123,8 @@ void Hands::stop(std::int64_t now_ns) {
   is_stopping_ = true;
   body_.signals.stop = true;
   body_.link.set_halt(true);
+  // Not before: it may wait. A second Ctrl-C, which comes only after this, leaves no time for it.
+  restore_terminal();
   body_.notice.stopping();
   tell_ns_ = now_ns + kFirstWordNs;
 }

@@ -26,7 +26,25 @@ constexpr std::string_view kHoldNames[kHoldCauses] = {"key", "stale_sensors", "l
 // ---------------------------------------------------------------------------------------------------
 // The device
 
+namespace {
+
+// An address where the channel is a port of this machine, or the other way round. A name without a
+// slash may always be a host's.
+void require_name_of(const Transport& transport, const std::string& name) {
+  const bool may_be_host = !transport.is_at_path && name.find('/') == std::string::npos;
+  if (transport.fits(name) || may_be_host) return;
+  std::string others;
+  for (const DriverInfo* driver : drivers_of_device(name)) {
+    others += (others.empty() ? "; such is that of " : ", ") + std::string(driver->name) + " (" +
+              std::string(driver->summary) + ')';
+  }
+  throw UsageError(name + ": this robot needs " + std::string(transport.what) + others);
+}
+
+}  // namespace
+
 PortAddress channel_address(const DriverChannel& channel, const std::string& name) {
+  require_name_of(*channel.transport, name);
   try {
     return channel.transport->address(name, channel.port);
   } catch (const std::length_error& error) {
@@ -73,9 +91,10 @@ int open_channel(LinkChannel& channel) {
 }
 
 // Answers an errno value, or 0.
-int try_to_open(const DriverInfo& driver, const std::string& name, OpenedDevice& opened) {
+int try_to_open(const DriverInfo& driver, const std::string& name, bool takes_the_right,
+                OpenedDevice& opened) {
   const Transport& transport = *driver.channels[0].transport;
-  if (transport.lock != nullptr) {
+  if (takes_the_right && transport.lock != nullptr) {
     const int lock = transport.lock(name);
     if (lock < 0) return -lock;
     opened.lock.reset(lock);
@@ -99,7 +118,7 @@ void try_other_channels(const DriverInfo& driver, const std::string& device, Ope
 
 }  // namespace
 
-OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
+OpenedDevice open_device(const DriverInfo& driver, const std::string& device, DeviceUse use) {
   constexpr std::int64_t kPatienceNs = Guardian::kStopNsMax + 1'000'000'000;
   constexpr std::int64_t kRetryNs = 50'000'000;
   constexpr std::int64_t kDyingNs = 500'000'000;  // a process that was killed has its files so long
@@ -114,10 +133,11 @@ OpenedDevice open_device(const DriverInfo& driver, const std::string& device) {
   }
   const Transport& transport = *driver.channels[0].transport;
   const std::string name = channel_name(device, 0);
+  const bool takes_the_right = use == DeviceUse::kDrive || transport.has_one_reader;
   for (;;) {
-    const int error = try_to_open(driver, name, opened);
+    const int error = try_to_open(driver, name, takes_the_right, opened);
     if (error == 0) {
-      try_other_channels(driver, device, opened);
+      if (takes_the_right) try_other_channels(driver, device, opened);
       return opened;
     }
     opened.channels[0].descriptor.reset();
@@ -247,9 +267,11 @@ const char* status_text(RobotStatus status) {
   return "";
 }
 
-const char* status_text(const RobotWorld& world) {
+const char* status_text(const RobotWorld& world, const RealtimeLink& link) {
   const RobotStatus status = world.status();
   const char* const notice = world.notice();
+  const char* const hold = link.hold_reason();
+  if (status == RobotStatus::kLinkLost && *hold != '\0') return hold;
   const bool is_tasks_own = status == RobotStatus::kHoming || status == RobotStatus::kRunning;
   return is_tasks_own && *notice != '\0' ? notice : status_text(status);
 }

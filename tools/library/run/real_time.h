@@ -55,12 +55,18 @@ struct OpenedDevice {
   std::vector<LinkChannel> channels;
 };
 
-// Throws UsageError where the name is too long, IoError where there is no such host.
+// Throws UsageError where the name is too long or means another kind of device, IoError where there
+// is no such host.
 PortAddress channel_address(const DriverChannel& channel, const std::string& name);
+
+// Who only reads leaves the right to the device to others, where a device has room for several
+// readers, and opens no channel but the first.
+enum class DeviceUse { kDrive, kRead };
 
 // Throws IoError: it cannot be opened, with what to do about it. Where the guardian of a run that
 // has died still holds it, waits for that to end.
-OpenedDevice open_device(const DriverInfo& driver, const std::string& device);
+OpenedDevice open_device(const DriverInfo& driver, const std::string& device,
+                         DeviceUse use = DeviceUse::kDrive);
 
 // An opened device with everything up to the control loop's world. Making it starts the guardian
 // process, so it comes before all threads.
@@ -268,8 +274,8 @@ class RealTimeRun {
 
 // What keeps the robot from learning, for people; empty when nothing does. A literal.
 const char* status_text(RobotStatus status);
-// The same with what the task has to say about it.
-const char* status_text(const RobotWorld& world);
+// The same with what the task, or the device behind a link that is there, has to say about it.
+const char* status_text(const RobotWorld& world, const RealtimeLink& link);
 
 // Why no episode can begin any more, for people; empty when one can. After the link's stop().
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session);

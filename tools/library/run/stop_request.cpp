@@ -5,8 +5,6 @@
 #include <atomic>
 #include <csignal>
 
-#include "tools/library/run/keyboard.h"
-
 namespace instep {
 namespace {
 
@@ -17,9 +15,9 @@ std::atomic<bool> stop_requested{false};
 std::atomic<int> exit_code_at_end{0};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
+// No word to the terminal: one that is being closed keeps whoever speaks to it waiting.
 void request_stop(int) {
   stop_requested = true;
-  restore_terminal();  // a second one leaves no time for it
 }
 
 void end_now(int) {

@@ -425,7 +425,7 @@ void TrainingRun::loop_on_robot(Hands& hands) {
     sleep_until(clock_.now_ns() + kPollNs);
     run.poll();
     if (!troubles_.why().empty()) device_->stop();
-    tell_status(run.steps(), status_text(device_->world()));
+    tell_status(run.steps(), status_text(device_->world(), device_->link()));
   }
   run.finish();
   is_faulted_ = run.is_faulted();

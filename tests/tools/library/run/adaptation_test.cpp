@@ -54,6 +54,14 @@ TEST(WorldChange, OfTheArm) {
   }
 }
 
+TEST(WorldChange, NamesEachThingOnce) {
+  for (const char* wrong :
+       {"joint_gain=0.5 joint_gain=0.7", "delay=1 delay=1", "sensor_swap joint_gain=1 sensor_swap",
+        "joint_gain=0.5,1 joint_gain_2=0.7", "joint_gain_1=0.7 joint_gain=0.5", "delay=1 at=5"}) {
+    EXPECT_THROW(parse_change(std::string("at=0 ") + wrong), UsageError) << wrong;
+  }
+}
+
 TEST(WorldChange, MustBeOneThatTheTaskKnows) {
   const TaskInfo& mover = require_task("create_mover");
   EXPECT_NO_THROW(check_change(parse_change("at=0 left_wheel=0.6 delay=6"), mover));

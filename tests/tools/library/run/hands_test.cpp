@@ -106,6 +106,29 @@ TEST(Hands, StopWhileTheDiskStandsStill) {
   }
 }
 
+// As one that is being closed by a program that the processor is taken from.
+TEST(Hands, StopTheRobotBeforeTheyWaitForTheTerminal) {
+  SKIP_WITHOUT_SLOW_WORLD();
+  for (const char* how : {"closed", "Ctrl-C", "SIGTERM"}) {
+    const TemporaryFolder folder;
+    SlowWorld world;
+    Create2OnPty robot;
+    CommandOnTerminal run(train(robot, folder / "run"));
+    ASSERT_TRUE(moves(robot));
+    world->terminal_ms = 3000;
+    const std::string name = how;
+    EXPECT_LT(time_to_stand_ns(robot,
+                               [&] {
+                                 if (name == "closed") return run.hang_up();
+                                 name == "Ctrl-C" ? run.type("\x03") : run.send(SIGTERM);
+                               }),
+              kSoonNs)
+        << how;
+    ASSERT_TRUE(run.ends_within(kPatienceNs));
+    EXPECT_EQ(run.exit_code(), 0);
+  }
+}
+
 TEST(Hands, AreNotHeldUpByATerminalThatStandsStill) {
   for (const char* key : {" ", "\x13", "\x11", "\x16", "\x1a", "\x0f"}) {  // Ctrl-S, -Q, -V, -Z, -O
     const TemporaryFolder folder;
