@@ -1,5 +1,7 @@
 #include "tools/instep/train.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +13,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/listen/voice.h"
 #include "tools/library/measure/machine.h"
 #include "tools/library/names.h"
 #include "tools/library/output.h"
@@ -253,8 +256,7 @@ void print_duration(const RunConfig& config, const TrainOptions& options) {
                 "the time left that is shown from then on has it in",
                 steps, task.period_s * 1e3, is_long ? seconds / 60.0 : seconds,
                 is_long ? "min" : "s");
-  std::printf("%s\n", text);
-  std::fflush(stdout);
+  Voice(STDOUT_FILENO).say(text);  // for a second at most: output that nobody takes stops no run
 }
 
 // Whether nothing is left to do, and the run's own summary and report tell of its end. Then they
