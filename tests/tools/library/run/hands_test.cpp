@@ -2,10 +2,13 @@
 // the robot to stand gets it within the usual time, and the command ends.
 #include "tools/library/run/hands.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -15,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "command.h"
 #include "create2_on_pty.h"
@@ -145,6 +149,25 @@ TEST(Hands, AreNotHeldUpByATerminalThatStandsStill) {
     EXPECT_EQ(run.exit_code(), 0);
     EXPECT_NE(read_bytes(folder / "run/summary.json").find("interrupted"), std::string::npos);
   }
+}
+
+TEST(Hands, HoldARunThatStartedThoughNobodyTakesWhatItPrints) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  int pipe_ends[2];
+  ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK), 0);
+  const std::array<char, 4096> rubbish{};
+  while (write(pipe_ends[1], rubbish.data(), rubbish.size()) > 0) continue;
+  const std::string full =
+      "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(pipe_ends[1]);
+  std::vector<std::string> words = train(robot, folder / "run");
+  words.insert(words.begin(), {"-c", "exec \"$0\" \"$@\" > " + full + " 2>&1", INSTEP_COMMAND});
+  RunningCommand run(words, "/bin/sh");
+  ASSERT_TRUE(moves(robot));
+  EXPECT_LT(time_to_stand_ns(robot, [&] { run.send(SIGTERM); }), kSoonNs);
+  EXPECT_EQ(run.wait().exit_code, 0);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
 }
 
 TEST(Hands, AreThoseOfAnEvaluationToo) {
