@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
+#include <type_traits>
 
 #include "kernels/check.h"
 #include "runtime/environment.h"
@@ -15,20 +17,47 @@
 
 namespace instep {
 
+// Of a robot whose world stays as it is.
+struct NoChanges {
+  std::int64_t none = 0;
+  bool is_valid() const { return none == 0; }
+};
+
+template <class Robot>
+struct ChangesOf {
+  using Type = NoChanges;
+};
+
+template <class Robot>
+requires requires {
+  typename Robot::Changes;
+}
+struct ChangesOf<Robot> {
+  using Type = typename Robot::Changes;
+};
+
 // `Robot` has the constants kObservationDim, kActionDim, kStepsMax (control steps of an episode)
 // and kPeriodNs, is made from a seed (std::uint64_t), and has the members device (a
 // DeviceSimulator), session (a Session) and task (a RobotTask). It is made anew for every episode,
 // so that an episode is a function of seed and step alone; making it must not allocate.
 //
+// A robot whose world can change names a type Changes, of plain data without padding, which
+// is_valid() when made, and has a task with set_changes(Changes).
+//
 // A world's state is how its episode began, and its actions: the episode is repeated from them. So
 // neither device nor session need a state that can be saved.
 template <class Robot>
-class RobotSimulation final : public Environment {
+class RobotSimulation : public Environment {
  public:
   RobotSimulation() { parts_.emplace(0); }
 
   void reset(const Random& random, std::uint64_t step, double* observation) override {
-    state_ = {.seed = random.seed, .stream = random.stream, .step = step, .has_begun = 1};
+    state_ = {.seed = random.seed,
+              .stream = random.stream,
+              .step = step,
+              .has_begun = 1,
+              .before = state_.changes,
+              .changes = state_.changes};
     begin(observation);
   }
 
@@ -57,10 +86,27 @@ class RobotSimulation final : public Environment {
     const bool is_taken = load_plain(in, state_, [](const State& state) {
       return state.has_begun == 1 && state.stream <= UINT32_MAX && state.steps >= 0 &&
              state.steps < static_cast<std::int64_t>(kActionsMax) && state.is_sent >= 0 &&
-             state.is_sent <= 1;
+             state.is_sent <= 1 && state.changed_at >= -1 && state.before.is_valid() &&
+             state.changes.is_valid();
     });
     if (is_taken) repeat();
     return is_taken;
+  }
+
+ protected:
+  using Changes = typename ChangesOf<Robot>::Type;
+
+  const Robot& robot() const { return parts_->robot; }
+  const Changes& changes() const { return state_.changes; }
+
+  // From now on. False, and nothing has changed, when they are not valid.
+  bool set_changes(const Changes& changes) {
+    if (!changes.is_valid()) return false;
+    if (state_.changed_at != moment()) state_.before = state_.changes;
+    state_.changed_at = moment();
+    state_.changes = changes;
+    pass_on(changes);
+    return true;
   }
 
  private:
@@ -74,7 +120,10 @@ class RobotSimulation final : public Environment {
     std::uint64_t step = 0;  // when it began
     std::int64_t has_begun = 0;
     std::int64_t steps = 0;
-    std::int64_t is_sent = 0;  // the action of the step to come
+    std::int64_t is_sent = 0;      // the action of the step to come
+    std::int64_t changed_at = -1;  // the moment() of this episode when the world changed last
+    Changes before;                // until then
+    Changes changes;
     std::array<float, (Robot::kActionDim * kActionsMax + 1) / 2 * 2> actions{};
   };
 
@@ -91,11 +140,21 @@ class RobotSimulation final : public Environment {
                      {.period_ns = Robot::kPeriodNs, .observation_dim = Robot::kObservationDim}};
   };
 
+  // Twice the steps of the episode, and one more when the next action has been sent.
+  std::int64_t moment() const { return 2 * state_.steps + state_.is_sent; }
+
+  void pass_on(const Changes& changes) {
+    if constexpr (!std::is_same_v<Changes, NoChanges>) {
+      parts_->robot.task.set_changes(changes);
+    }
+  }
+
   Random random() const { return {state_.seed, static_cast<std::uint32_t>(state_.stream)}; }
 
   void begin(double* observation) {
     const PhiloxBlock draw = random().bits(state_.step, kRobotBlock);
     parts_.emplace(std::uint64_t{draw[0]} << 32 | draw[1]);
+    pass_on(state_.before);
     parts_->world.reset(random(), state_.step, observation);
   }
 
@@ -109,10 +168,16 @@ class RobotSimulation final : public Environment {
   void repeat() {
     std::array<double, Robot::kObservationDim> observation;
     begin(observation.data());
-    for (std::int64_t i = 0; i < state_.steps; ++i) {
-      parts_->world.step(action_of(i), observation.data());
+    const std::int64_t end = moment();
+    for (std::int64_t at = 0; at <= end; ++at) {
+      if (at == state_.changed_at) pass_on(state_.changes);
+      if (at == end) break;
+      if (at % 2 == 0) {
+        parts_->world.send(action_of(at / 2));
+      } else {
+        parts_->world.step(action_of(at / 2), observation.data());
+      }
     }
-    if (state_.is_sent == 1) parts_->world.send(action_of(state_.steps));
   }
 
   State state_;

@@ -10,16 +10,20 @@ double as_double(float x) {
   return static_cast<double>(x);
 }
 
-// |after - before| / |after|.
-double change_of(const float* before, const float* after, std::size_t floats) {
-  double squares = 0.0;
-  double step_squares = 0.0;
+struct SquaredLengths {
+  double after = 0.0;
+  double step = 0.0;
+  double ratio() const { return after > 0.0 ? std::sqrt(step / after) : 0.0; }
+};
+
+SquaredLengths lengths_of(const float* before, const float* after, std::size_t floats) {
+  SquaredLengths sums;
   for (std::size_t i = 0; i < floats; ++i) {
     const double step = as_double(after[i] - before[i]);
-    squares += as_double(after[i]) * as_double(after[i]);
-    step_squares += step * step;
+    sums.after += as_double(after[i]) * as_double(after[i]);
+    sums.step += step * step;
   }
-  return squares > 0.0 ? std::sqrt(step_squares / squares) : 0.0;
+  return sums;
 }
 
 const float* actor_of(const Learner& learner) {
@@ -64,7 +68,7 @@ void HealthSampler::look_for_update(const Learner& learner) {
   const std::int64_t updates = learner.state().actor_updates;
   const float* actor = actor_of(learner);
   if (has_before_ && updates == before_updates_ + 1) {
-    sums_.update_ratio = change_of(before_.data(), actor, before_.size());
+    sums_.update_ratio = lengths_of(before_.data(), actor, before_.size()).ratio();
     sums_.tries = kTriesMax;
     has_before_ = false;
     return;
@@ -96,16 +100,12 @@ HealthSample HealthSampler::peek(const Learner& learner) const {
   sample.saturated_share = sums_.saturated / actions;
   sample.actor_feature_norm = sums_.actor_feature / ticks;
   sample.critic_feature_norm = sums_.critic_feature / ticks;
-  const float* actor = actor_of(learner);
-  double squares = 0.0;
-  for (std::size_t i = 0; i < layout.actor.floats; ++i) {
-    squares += as_double(actor[i]) * as_double(actor[i]);
-  }
-  sample.actor_weight_norm = std::sqrt(squares);
-  // Otherwise the two buffers are the actor before and after its last step.
-  const float* other = learner.floats(layout.actor_weights[1 - state.actor_newest]);
-  sample.actor_update_ratio =
-      before_.empty() ? change_of(other, actor, layout.actor.floats) : sums_.update_ratio;
+  // Where the actor is not updated in place, the two buffers are it before and after its last step.
+  const SquaredLengths lengths =
+      lengths_of(learner.floats(layout.actor_weights[1 - state.actor_newest]), actor_of(learner),
+                 layout.actor.floats);
+  sample.actor_weight_norm = std::sqrt(lengths.after);
+  sample.actor_update_ratio = before_.empty() ? lengths.ratio() : sums_.update_ratio;
   return sample;
 }
 
