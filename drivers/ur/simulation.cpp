@@ -319,6 +319,9 @@ class UrSimulation final : public DeviceSimulation {
       if (!connections_[i]->receive(*simulator_, now_ns)) drop(connections_[i]);
     }
     std::erase(connections_, nullptr);
+    // Whoever still waits at the port of a controller that has been switched off is refused when it
+    // closes: let in and sent away before, he would find it open once more.
+    if (!simulator_->is_listening()) return;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       if ((events[i].revents & POLLIN) != 0) accept_clients(*listeners_[i]);
     }
