@@ -476,25 +476,45 @@ TEST(RobotCommand, StopsTheRunWhoseCableIsOutByAnyNameOfItsPort) {
   }
 }
 
-// The run has followed the robot; its old name leads nowhere.
-TEST(RobotCommand, StopsTheRobotUnderTheNameThatItHasNow) {
-  const TemporaryFolder folder;
-  Create2OnPty robot;
-  const int foreign = open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  ASSERT_GE(foreign, 0);
-  RunningCommand run(train(robot, folder / "run", "100000"));
-  ASSERT_TRUE(starts_to_move(robot));
+// Somebody who keeps the robot's port open, so that its name stays taken after a re-plug.
+class KeptName {
+ public:
+  explicit KeptName(const Create2OnPty& robot)
+      : descriptor_(open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {}
+  ~KeptName() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  KeptName(const KeptName&) = delete;
+  KeptName& operator=(const KeptName&) = delete;
+  bool is_kept() const { return descriptor_ >= 0; }
+
+ private:
+  int descriptor_;
+};
+
+// The cable is out for 300 ms.
+void replug(Create2OnPty& robot) {
   const MonotonicClock clock;
   robot.unplug();
   sleep_until(clock.now_ns() + 300 * kMs);
   robot.plug();
+}
+
+// The run has followed the robot; its old name leads nowhere.
+TEST(RobotCommand, StopsTheRobotUnderTheNameThatItHasNow) {
+  const TemporaryFolder folder;
+  Create2OnPty robot;
+  const KeptName kept(robot);
+  ASSERT_TRUE(kept.is_kept());
+  RunningCommand run(train(robot, folder / "run", "100000"));
+  ASSERT_TRUE(starts_to_move(robot));
+  replug(robot);
   ASSERT_TRUE(comes_to_stand(robot));
   ASSERT_TRUE(starts_to_move(robot));
   const CommandResult stop = run_command({"stop", robot.path()});
   EXPECT_EQ(stop.exit_code, 0) << stop;
   EXPECT_FALSE(robot.is_moving());
   EXPECT_EQ(run.wait().exit_code, 0);
-  close(foreign);
 }
 
 // It moves nothing. It lets go: asked, or, where it may not be asked and is in the way, of itself.
@@ -566,14 +586,12 @@ TEST(RobotCommand, WatchesAsLongAsSomebodyLooks) {
 TEST(RobotCommand, FindsTheRobotUnderANewName) {
   const TemporaryFolder folder;
   Create2OnPty robot;
-  const int foreign = open(robot.path().c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  ASSERT_GE(foreign, 0);
+  const KeptName kept(robot);
+  ASSERT_TRUE(kept.is_kept());
   RunningCommand run(train(robot, folder / "run", "100000"));
   ASSERT_TRUE(starts_to_move(robot));
+  replug(robot);
   const MonotonicClock clock;
-  robot.unplug();
-  sleep_until(clock.now_ns() + 300 * kMs);
-  robot.plug();
   sleep_until(clock.now_ns() + 20 * kMs);
   EXPECT_NE(robot.path_now(), robot.path());
   ASSERT_TRUE(comes_to_stand(robot));
@@ -581,7 +599,6 @@ TEST(RobotCommand, FindsTheRobotUnderANewName) {
   run.send(SIGKILL);
   run.wait();
   ASSERT_TRUE(comes_to_stand(robot)) << "the guardian has found it, too";
-  close(foreign);
 }
 
 // A process that has the port open and does nothing with it.

@@ -140,6 +140,25 @@ void let_it_turn(const std::string& address) {
   ASSERT_GT(speed_at(address), 0.1);
 }
 
+// A long run of an arm's learner, small.
+std::vector<std::string> learn(const std::string& address, const TemporaryFolder& folder) {
+  return {"train",    "ur_reacher2", "--time",  "real",   "--set", "hidden=16",
+          "--device", address,       "--steps", "100000", "--out", folder / "run"};
+}
+
+// Asks the dashboard, every 20 ms, until it says that a program runs, or that none does.
+testing::AssertionResult comes_to_run(const Socket& dashboard, bool runs, int asked_max) {
+  const std::string wanted = runs ? "Program running: true\n" : "Program running: false\n";
+  std::string said;
+  for (int i = 0; i < asked_max && said != wanted; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    dashboard.send_text("running\n");
+    said = dashboard.line();
+  }
+  if (said == wanted) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "it says at last: " << said;
+}
+
 TEST(SimUrCommand, IsWatchedWithoutBeingTouched) {
   const std::string address = own_address();
   RunningCommand simulator({"sim", "ur", "--address", address});
@@ -160,8 +179,7 @@ TEST(SimUrCommand, IsWatchedBesideARun) {
   ASSERT_TRUE(Socket(address, 30004).is_open());
   RunningCommand first({"watch", address});
   EXPECT_EQ(run_command({"watch", address, "--seconds", "1"}).exit_code, 0);
-  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
-                      address, "--steps", "100000", "--out", folder / "run"});
+  RunningCommand run(learn(address, folder));
   for (int i = 0; i < 1500 && speed_at(address) == 0.0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -353,8 +371,7 @@ TEST(SimUrCommand, HoldsARunWhoseProgramTheDashboardHasStopped) {
   const TemporaryFolder folder;
   RunningCommand simulator({"sim", "ur", "--address", address});
   ASSERT_TRUE(Socket(address, 30004).is_open());
-  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
-                      address, "--steps", "100000", "--out", folder / "run"});
+  RunningCommand run(learn(address, folder));
   for (int i = 0; i < 1500 && speed_at(address) < 0.1; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -407,8 +424,7 @@ TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
   const TemporaryFolder folder;
   TalkingSimulator simulator(address, "e-series");
   ASSERT_TRUE(Socket(address, 30004).is_open());
-  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
-                      address, "--steps", "100000", "--out", folder / "run"});
+  RunningCommand run(learn(address, folder));
   for (int i = 0; i < 1500 && speed_at(address) < 0.1; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -419,13 +435,7 @@ TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
   run_command({"stop", address});
   run.wait();
   EXPECT_EQ(speed_at(address), 0.0);
-  std::string state;
-  for (int i = 0; i < 250 && state != "Program running: false\n"; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    dashboard.send_text("running\n");
-    state = dashboard.line();
-  }
-  EXPECT_EQ(state, "Program running: false\n");
+  EXPECT_TRUE(comes_to_run(dashboard, false, 250));
 }
 
 // Whoever turns the slider down is told at once what the run waits for.
@@ -435,17 +445,10 @@ TEST(SimUrCommand, SaysThatItsSliderIsDown) {
   TalkingSimulator simulator(address);
   ASSERT_TRUE(Socket(address, 30004).is_open());
   simulator.say("slider 0.5");
-  RunningCommand run({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
-                      address, "--steps", "100000", "--out", folder / "run"});
+  RunningCommand run(learn(address, folder));
   const Socket dashboard(address, 29999);
   dashboard.line();
-  std::string state;
-  for (int i = 0; i < 500 && state != "Program running: true\n"; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    dashboard.send_text("running\n");
-    state = dashboard.line();
-  }
-  EXPECT_EQ(state, "Program running: true\n");
+  EXPECT_TRUE(comes_to_run(dashboard, true, 500));
   std::this_thread::sleep_for(std::chrono::seconds(3));
   EXPECT_EQ(speed_at(address), 0.0);
   run.send(SIGINT);
@@ -455,12 +458,7 @@ TEST(SimUrCommand, SaysThatItsSliderIsDown) {
       << result;
   EXPECT_NE(result.error.find("move the speed slider up to 100 %"), std::string::npos) << result;
   // Nothing was told to move, so that no stop was sent: the program ends by itself.
-  for (int i = 0; i < 250 && state != "Program running: false\n"; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    dashboard.send_text("running\n");
-    state = dashboard.line();
-  }
-  EXPECT_EQ(state, "Program running: false\n");
+  EXPECT_TRUE(comes_to_run(dashboard, false, 250));
 }
 
 // A controller whose script port is closed, by a firewall say, is found out before anything else.
