@@ -296,11 +296,8 @@ using LightBumps = std::array<double, kLightBumps>;
 double run_return(const std::string& folder, int episodes, Sight sight,
                   std::vector<LightBumps>& moments) {
   const RunConfig config = read_config_toml(folder + "/config.toml");
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, folder, false);
-  RunSession session(config);
-  session.load(checkpoint, folder + "/checkpoint");
-  const auto policy = session.agent().make_policy(false);
+  const auto session = open_session(folder, config);
+  const auto policy = session->agent().make_policy(false);
   const auto shown = [&](std::uint64_t step, LightBumps& bumps) {
     std::array<double, kLightBumps> draws{};
     evaluation_random(config.seed, Stream::kTaskEvents).uniform(step, draws.data(), kLightBumps);
@@ -324,7 +321,7 @@ double run_return(const std::string& folder, int episodes, Sight sight,
     std::copy_n(draw_action(*policy, kCreateMoverActionDim, config.seed, step, seen.data()),
                 kCreateMoverActionDim, action);
   };
-  return mean_return(session.world(), config.seed, episodes, actor);
+  return mean_return(session->world(), config.seed, episodes, actor);
 }
 
 // Everything that print_run() needs of a run: what is wrong with it is said before hours are spent.
@@ -332,10 +329,7 @@ void check_run(const std::string& run, const std::string& task) {
   require_run_folder(run);
   const RunConfig config = read_config_toml(run + "/config.toml");
   if (config.task != task) throw UsageError(run + ": is not a run of " + task);
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, run, false);
-  RunSession session(config);
-  session.load(checkpoint, run + "/checkpoint");
+  open_session(run, config);
   read_episodes(run + "/episodes.csv");
 }
 
@@ -371,11 +365,8 @@ ReacherYardsticks reacher_yardsticks(Environment& world, std::uint64_t seed, int
 
 void print_reacher_run(const std::string& run, Environment& world, int episodes) {
   const RunConfig config = read_config_toml(run + "/config.toml");
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, run, false);
-  RunSession session(config);
-  session.load(checkpoint, run + "/checkpoint");
-  const auto policy = session.agent().make_policy(false);
+  const auto session = open_session(run, config);
+  const auto policy = session->agent().make_policy(false);
   const double value = mean_return(
       world, config.seed, episodes, [&](const double* seen, std::uint64_t step, float* action) {
         std::copy_n(draw_action(*policy, kUrReacher2ActionDim, config.seed, step, seen),

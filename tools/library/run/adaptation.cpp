@@ -74,21 +74,17 @@ struct FrozenCopy {
 
 FrozenCopy run_frozen(const RunConfig& config, const std::string& folder, const WorldChange& change,
                       std::int64_t steps, bool adapts_normalizer) {
-  const std::string before = folder + '/' + WorldChange::kFolder;
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, before, false);
-  RunSession session(config);
-  session.load(checkpoint, before + "/checkpoint");
-  apply_change(change, session.world());
-  const auto policy = session.agent().make_policy(adapts_normalizer);
+  const auto session = open_session(folder + '/' + WorldChange::kFolder, config);
+  apply_change(change, session->world());
+  const auto policy = session->agent().make_policy(adapts_normalizer);
   FrozenCopy copy;
   const auto actor = [&](const double* observation, std::uint64_t at) {
-    return draw_action(*policy, session.task().action_dim, config.seed, at, observation);
+    return draw_action(*policy, session->task().action_dim, config.seed, at, observation);
   };
   std::int64_t step = change.step;
   int cut_in_a_row = 0;  // a world that lets nothing begin any more ends the comparison
   for (std::uint64_t i = 0; step < steps && cut_in_a_row < kCutEpisodesMax; ++i) {
-    const EpisodeResult result = run_episode(session.world(), config.seed, i, actor);
+    const EpisodeResult result = run_episode(session->world(), config.seed, i, actor);
     cut_in_a_row = result.is_cut ? cut_in_a_row + 1 : 0;
     if (result.length == 0) continue;
     step += result.length;
@@ -114,11 +110,8 @@ std::optional<double> peak_of(const std::vector<AdaptationPoint>& points,
 // What the run's own policy, as it is at its end, earns when the old world comes back.
 std::optional<double> learnt_in_old_world(const RunConfig& config, const std::string& folder,
                                           std::int64_t steps) {
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, folder, false);
-  RunSession session(config);
-  session.load(checkpoint, folder + "/checkpoint");
-  const auto policy = session.agent().make_policy(false);
+  const auto session = open_session(folder, config);
+  const auto policy = session->agent().make_policy(false);
   return return_in_old_world(config, *policy, steps);
 }
 

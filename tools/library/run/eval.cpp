@@ -144,16 +144,14 @@ Evaluation evaluate(const EvalOptions& options, const EpisodeTold& told) {
   RunConfig config = read_config_toml(options.run + "/config.toml");
   // Another machine may lack the path the run was made with; evaluation claims no bits.
   if (!has_path(config.path, config.settings)) config.path.clear();
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, options.run, false);
-  RunSession session(config);
-  session.load(checkpoint, options.run + "/checkpoint");
-  const TaskInfo& task = session.task();
-  Evaluation result = {
-      .task = config.task, .step = checkpoint.step(), .seed = options.seed.value_or(config.seed)};
-  const auto policy = session.agent().make_policy(false);
+  const auto session = open_session(options.run, config);
+  const TaskInfo& task = session->task();
+  Evaluation result = {.task = config.task,
+                       .step = session->loop().steps(),
+                       .seed = options.seed.value_or(config.seed)};
+  const auto policy = session->agent().make_policy(false);
   if (options.device.empty()) {
-    result.episodes = evaluate_in(session.world(), *policy, task, result.seed, options, told);
+    result.episodes = evaluate_in(session->world(), *policy, task, result.seed, options, told);
     return result;
   }
   const auto device = open_device(task, {.device = options.device});

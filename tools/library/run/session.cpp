@@ -188,4 +188,12 @@ void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool
   }
 }
 
+std::unique_ptr<RunSession> open_session(const std::string& folder, const RunConfig& config) {
+  CheckpointFile checkpoint(config.settings.checkpoint_every);
+  open_checkpoint(checkpoint, folder, false);
+  auto session = std::make_unique<RunSession>(config);
+  session->load(checkpoint, folder + "/checkpoint");
+  return session;
+}
+
 }  // namespace instep

@@ -70,4 +70,8 @@ void require_same_run(const CheckpointFile& checkpoint, const std::string& path,
 // older one is taken; throws DataError or IoError saying what is wrong and what to do.
 void open_checkpoint(CheckpointFile& checkpoint, const std::string& folder, bool writable);
 
+// The session of a run folder, with that configuration, as its newest checkpoint left it. Throws as
+// open_checkpoint(), the constructor and load() do.
+std::unique_ptr<RunSession> open_session(const std::string& folder, const RunConfig& config);
+
 }  // namespace instep

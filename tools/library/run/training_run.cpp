@@ -109,10 +109,7 @@ std::unique_ptr<RunSession> open_init(const std::string& init, const RunConfig& 
   require_run_folder(init);
   RunConfig config = read_config_toml(init + "/config.toml");
   config.path.clear();  // weights are weights, whatever computed them
-  CheckpointFile checkpoint(config.settings.checkpoint_every);
-  open_checkpoint(checkpoint, init, false);
-  auto other = std::make_unique<RunSession>(config);
-  other->load(checkpoint, init + "/checkpoint");
+  auto other = open_session(init, config);
   RunConfig trial = wanted;
   trial.path.clear();
   if (!RunSession(trial).agent().take_weights(other->agent())) {
