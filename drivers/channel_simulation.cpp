@@ -78,6 +78,11 @@ class ChannelSimulation final : public DeviceSimulation {
     std::array<std::uint8_t, 4096> bytes;
     const std::size_t count = channel.end->read(bytes);
     if (count > 0) device_->on_bytes(static_cast<int>(number), {bytes.data(), count}, now_ns);
+    if (channel.end->has_client()) return;
+    // The next one may come at once.
+    device_->close(static_cast<int>(number));
+    channel.is_open = false;
+    channel.end->follow();
   }
 
   void send(std::size_t number) {

@@ -22,6 +22,7 @@ class SerialFarEnd final : public FarEnd {
     port_.follow_client();
     return port_.has_client();
   }
+  bool has_client() const override { return port_.has_client(); }
   void hang_up() override {}
   void set_plugged(bool is_plugged) override { is_plugged ? port_.plug() : port_.unplug(); }
   // A terminal that nobody has open would end every wait.
@@ -57,6 +58,7 @@ class TcpFarEnd final : public FarEnd {
     if (error != 0 && error != EINPROGRESS) descriptor_.reset();
     return is_connected_;
   }
+  bool has_client() const override { return is_connected_; }
   void hang_up() override {
     if (is_connected_) descriptor_.reset();
     is_connected_ = false;

@@ -20,6 +20,7 @@ class FarEnd {
 
   // Looks whether a client has come or gone, and answers whether there is one.
   virtual bool follow() = 0;
+  virtual bool has_client() const = 0;
   // Closes the client's connection, where there is such a thing.
   virtual void hang_up() = 0;
   // An unplugged channel has no client.

@@ -135,6 +135,18 @@ TEST_F(ChannelSimulation, TakesTheNextClientWhenOneHasGone) {
   }
 }
 
+TEST_F(ChannelSimulation, IsThereForTheNextClientAsSoonAsItKnowsThatOneHasGone) {
+  {
+    Host one = host(1);
+    EXPECT_EQ(answer(one), "IBM");
+  }
+  advance();
+  Host next = host(1);
+  next.is_up();
+  EXPECT_TRUE(next.descriptor.is_open()) << "refused";
+  EXPECT_EQ(answer(next), "IBM");
+}
+
 TEST_F(ChannelSimulation, HasNoClientWhileUnpluggedAndOneAgainAfter) {
   const SimulationWord& unplug = simulation_->words()[0];
   const SimulationWord& plug = simulation_->words()[1];

@@ -61,5 +61,7 @@ mapfile -t differ < <(git -C "$source_dir" ls-files --cached --others --exclude-
 # So that objects are found again that an earlier copy or another folder has compiled.
 export CCACHE_BASEDIR=$copy CCACHE_NOHASHDIR=1
 sed -i -E 's/^ctest /&--no-tests=error /' tutorial/commands
+# What a page leaves in the background ends with its commands, also when one of them fails.
+sed -i "1a trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT" tutorial/commands
 bash tutorial/commands
 python3 "$check" runs/*/*
