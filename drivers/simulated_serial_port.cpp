@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -58,8 +59,28 @@ void make_default(termios* settings) {
   cfsetspeed(settings, B9600);
 }
 
-// Whether some process has the terminal of that name open, whose other end is closed.
-bool is_held(const std::string& terminal) {
+// When the terminal of that name was made, by the clock of file times, which moves in steps.
+timespec made_at(const std::string& terminal) {
+  struct stat about {};
+  return stat(terminal.c_str(), &about) == 0 ? about.st_ctim : timespec{};
+}
+
+bool is_before(const timespec& a, const timespec& b) {
+  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+// The system gives a terminal's name out again. Waits for at most one step of that clock, so that a
+// terminal made afterwards has a later time.
+void wait_until_after(const timespec& made) {
+  timespec now{};
+  for (int tries = 0; tries < 100; ++tries) {  // a clock that is set back must not hold the port
+    if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0 || is_before(made, now)) return;
+    usleep(500);
+  }
+}
+
+// Whether some process has the terminal open of that name and time, whose other end is closed.
+bool is_held(const std::string& terminal, const timespec& made) {
   std::error_code failed;
   for (const auto& process : fs::directory_iterator("/proc", failed)) {
     if (std::isdigit(static_cast<unsigned char>(process.path().filename().c_str()[0])) == 0) {
@@ -69,7 +90,9 @@ bool is_held(const std::string& terminal) {
     for (fs::directory_iterator file(process.path() / "fd", none), end; !none && file != end;
          file.increment(none)) {
       std::error_code gone;
-      if (fs::read_symlink(file->path(), gone) == terminal + " (deleted)") return true;
+      if (fs::read_symlink(file->path(), gone) != terminal + " (deleted)") continue;
+      const timespec of_file = made_at(file->path());
+      if (!is_before(made, of_file) && !is_before(of_file, made)) return true;
     }
   }
   return false;
@@ -153,10 +176,11 @@ SimulatedSerialPort::~SimulatedSerialPort() {
 // The lowest number that is free, from the first one on.
 void SimulatedSerialPort::choose_path() {
   if (!options_.is_strict) return;
-  std::erase_if(old_terminals_, [](const auto& old) { return !is_held(old.second); });
+  std::erase_if(old_terminals_,
+                [](const OldTerminal& old) { return !is_held(old.name, old.made); });
   const auto is_taken = [this](int number) {
     return std::any_of(old_terminals_.begin(), old_terminals_.end(),
-                       [number](const auto& old) { return old.first == number; });
+                       [number](const OldTerminal& old) { return old.number == number; });
   };
   number_ = first_number_;
   while (is_taken(number_)) ++number_;
@@ -184,10 +208,13 @@ void SimulatedSerialPort::plug() {
 void SimulatedSerialPort::unplug() {
   if (!is_plugged()) return;
   remove_links();
+  if (options_.is_strict) {
+    old_terminals_.push_back({number_, terminal_, made_at(terminal_)});
+    wait_until_after(old_terminals_.back().made);
+  }
   close(master_);
   master_ = -1;
   has_client_ = false;
-  if (options_.is_strict) old_terminals_.emplace_back(number_, terminal_);
 }
 
 void SimulatedSerialPort::make_links(const std::string& terminal) {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace instep {
@@ -73,6 +73,13 @@ class SimulatedSerialPort {
   void make_links(const std::string& terminal);
   void remove_links();
 
+  // An unplugged one, whose number is free once nobody has it open.
+  struct OldTerminal {
+    int number = 0;
+    std::string name;
+    timespec made{};
+  };
+
   SimulatedSerialPortOptions options_;
   std::string path_;
   std::string stable_path_;
@@ -81,7 +88,7 @@ class SimulatedSerialPort {
   bool has_client_ = false;
   bool is_linked_ = false;
   std::vector<std::string> folders_made_;
-  std::vector<std::pair<int, std::string>> old_terminals_;  // by number, unplugged
+  std::vector<OldTerminal> old_terminals_;
   int first_number_ = 0;
   int number_ = 0;
 };

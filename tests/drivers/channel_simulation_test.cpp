@@ -9,6 +9,7 @@
 #include <string>
 
 #include "drivers/tcp_port.h"
+#include "loopback_address.h"
 #include "runtime/clock.h"
 #include "runtime/realtime/descriptor.h"
 #include "runtime/realtime/thread.h"
@@ -18,12 +19,6 @@ namespace instep {
 namespace {
 
 constexpr int kPort = 24018;
-
-// An address that no other test has.
-std::string own_address() {
-  const int process = getpid();
-  return "127.122." + std::to_string(process / 256 % 256) + '.' + std::to_string(1 + process % 254);
-}
 
 // Says on its channels what it has heard on them, a byte larger.
 class Echo final : public DeviceSimulator {
@@ -112,7 +107,7 @@ class ChannelSimulation : public testing::Test {
 
   TemporaryFolder folder_;
   DriverInfo driver_ = echo_driver();
-  SimulationOptions options_{.path = folder_ / "port", .address = own_address()};
+  SimulationOptions options_{.path = folder_ / "port", .address = own_loopback_address()};
   std::unique_ptr<DeviceSimulation> simulation_ = make_channel_simulation(driver_, options_);
   std::int64_t now_ns_ = 0;
   std::string news_;

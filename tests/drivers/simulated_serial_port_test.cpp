@@ -176,6 +176,31 @@ TEST_F(StrictPort, IsNewAfterAReplug) {
   EXPECT_EQ(cfgetospeed(&now), B9600);
 }
 
+// The system gives a terminal's name out again as soon as it is free. Whoever holds the next one of
+// that name, hung up as well, does not hold the robot's.
+TEST_F(StrictPort, IsNotHeldByWhoHasAnotherTerminalOfItsName) {
+  const std::string terminal = std::filesystem::canonical(folder_ / "ttyUSB0");
+  robot_.simulator().set_plugged(false);
+  run(5);
+  std::vector<int> masters;
+  int slave = -1;
+  while (slave < 0 && masters.size() < 64) {
+    const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(master, 0);
+    masters.push_back(master);
+    ASSERT_EQ(unlockpt(master), 0);
+    std::array<char, 64> name{};
+    ASSERT_EQ(ptsname_r(master, name.data(), name.size()), 0);
+    if (name.data() == terminal) slave = open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  }
+  for (const int master : masters) close(master);
+  robot_.simulator().set_plugged(true);
+  run(5);
+  if (slave < 0) GTEST_SKIP() << "somebody else on this machine has " << terminal << " by now";
+  close(slave);
+  EXPECT_EQ(robot_.port().path(), folder_ / "ttyUSB0");
+}
+
 TEST_F(StrictPort, ComesBackUnderAnotherNameWhileTheOldOneIsHeld) {
   const auto replug = [this] {
     robot_.simulator().set_plugged(false);

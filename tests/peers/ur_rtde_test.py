@@ -150,6 +150,6 @@ def run(command, address, model, frequency):
     check("own lateness" in text, text[text.rindex("own lateness") :].strip())
 
 
-NETWORK = f"127.{80 + os.getpid() // 65536 % 40}.{os.getpid() // 256 % 256}"
+NETWORK = f"127.{80 + os.getpid() // 65024 % 40}.{os.getpid() // 254 % 256}"
 run(sys.argv[1:], f"{NETWORK}.{1 + os.getpid() % 254}", "cb3", 125.0)
 run(sys.argv[1:], f"{NETWORK}.{1 + os.getpid() % 254}", "e-series", 500.0)

@@ -192,7 +192,7 @@ class Pages:
         self.failures = []
         self.lines = 0
         # Addresses that nobody else uses: of the arm that stands by, and of one that a page starts.
-        arm, other_arm = (f"127.{net}.{os.getpid() // 256 % 256}.{1 + os.getpid() % 254}" for net in (120, 121))
+        arm, other_arm = (f"127.{net}.{os.getpid() // 254 % 256}.{1 + os.getpid() % 254}" for net in (120, 121))
         self.arm = arm
         self.environment = {**os.environ, "DOCS_COMMAND": command, "DOCS_SOURCE": str(source), "DOCS_HOME": str(scratch),
                             "DOCS_ARM": arm, "DOCS_OTHER_ARM": other_arm,

@@ -24,16 +24,11 @@
 
 #include "command.h"
 #include "drivers/ur/rtde.h"
+#include "loopback_address.h"
 #include "temporary_folder.h"
 
 namespace instep {
 namespace {
-
-// Nobody else's, so that tests may run side by side.
-std::string own_address() {
-  const int process = getpid();
-  return "127.122." + std::to_string(process / 256 % 256) + "." + std::to_string(1 + process % 254);
-}
 
 class Socket {
  public:
@@ -160,7 +155,7 @@ testing::AssertionResult comes_to_run(const Socket& dashboard, bool runs, int as
 }
 
 TEST(SimUrCommand, IsWatchedWithoutBeingTouched) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   RunningCommand simulator({"sim", "ur", "--address", address});
   let_it_turn(address);
   const CommandResult watch = run_command({"watch", address, "--seconds", "2"});
@@ -173,7 +168,7 @@ TEST(SimUrCommand, IsWatchedWithoutBeingTouched) {
 
 // A run that begins beside a watch, and a watch that begins beside a run.
 TEST(SimUrCommand, IsWatchedBesideARun) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   RunningCommand simulator({"sim", "ur", "--address", address});
   ASSERT_TRUE(Socket(address, 30004).is_open());
@@ -220,7 +215,7 @@ TEST(SimUrCommand, TellsWhatKindOfDeviceIsWanted) {
 }
 
 TEST(SimUrCommand, IsStoppedFromOutside) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   RunningCommand simulator({"sim", "ur", "--address", address});
   let_it_turn(address);
   const CommandResult stop = run_command({"stop", address});
@@ -235,7 +230,7 @@ TEST(SimUrCommand, IsStoppedFromOutside) {
 }
 
 TEST(SimUrCommand, IsOfOneRunAtATimeAndStandsWhenThatIsKilled) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   const auto train = [&](const char* name, const char* steps) {
     return std::vector<std::string>{"train",   "ur_reacher2", "--time",   "real",
@@ -317,7 +312,7 @@ class TalkingSimulator {
 // 40 ms, and v / a with 4 rad/s2, after the last command, as the simulator measures it: whichever
 // process of the run does not live any more. The v of a run is at most 0.3 rad/s.
 TEST(SimUrCommand, StandsInTimeWhenItsRunIsKilledOrFrozenOrCutOff) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   constexpr double kMostMs = 40.0 + 1e3 * 0.3 / 4.0 + 1e-6;
   const TemporaryFolder folder;
   TalkingSimulator simulator(address);
@@ -367,7 +362,7 @@ TEST(SimUrCommand, StandsInTimeWhenItsRunIsKilledOrFrozenOrCutOff) {
 }
 
 TEST(SimUrCommand, HoldsARunWhoseProgramTheDashboardHasStopped) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   RunningCommand simulator({"sim", "ur", "--address", address});
   ASSERT_TRUE(Socket(address, 30004).is_open());
@@ -397,7 +392,7 @@ TEST(SimUrCommand, HoldsARunWhoseProgramTheDashboardHasStopped) {
 
 // A dry run leaves a controller as it was: without a program, or with somebody else's.
 TEST(SimUrCommand, IsLeftAloneByADryRun) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   RunningCommand simulator({"sim", "ur", "--address", address});
   const Socket dashboard(address, 29999);
@@ -420,7 +415,7 @@ TEST(SimUrCommand, IsLeftAloneByADryRun) {
 
 // No program can be sent to it then: the run's own stops the arm, and ends by itself.
 TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   TalkingSimulator simulator(address, "e-series");
   ASSERT_TRUE(Socket(address, 30004).is_open());
@@ -440,7 +435,7 @@ TEST(SimUrCommand, IsStoppedInLocalControlFromTheMachineOfItsRun) {
 
 // Whoever turns the slider down is told at once what the run waits for.
 TEST(SimUrCommand, SaysThatItsSliderIsDown) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   TalkingSimulator simulator(address);
   ASSERT_TRUE(Socket(address, 30004).is_open());
@@ -463,7 +458,7 @@ TEST(SimUrCommand, SaysThatItsSliderIsDown) {
 
 // A controller whose script port is closed, by a firewall say, is found out before anything else.
 TEST(SimUrCommand, TellsAtTheStartWhichPortCannotBeReached) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in place{};
   place.sin_family = AF_INET;
@@ -483,7 +478,7 @@ TEST(SimUrCommand, TellsAtTheStartWhichPortCannotBeReached) {
 }
 
 TEST(SimUrCommand, TellsWhereNoControllerListens) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   for (const char* command : {"watch", "stop"}) {
     const CommandResult result = run_command({command, address});
     EXPECT_EQ(result.exit_code, 3) << result;
@@ -497,7 +492,7 @@ TEST(SimUrCommand, TellsWhereNoControllerListens) {
 }
 
 TEST(SimUrCommand, ServesSeveralClientsOnAllItsPorts) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   RunningCommand simulator({"sim", "ur", "--address", address, "--model", "e-series"});
   const Socket first(address, 30004);
   ASSERT_TRUE(first.is_open());
@@ -527,7 +522,7 @@ TEST(SimUrCommand, ServesSeveralClientsOnAllItsPorts) {
 std::string said_to(const std::string& words) {
   RunningCommand simulator(
       {"-c", "exec \"$0\" sim ur --address \"$1\" <<\\END\n" + words + "\nquit\nEND\n",
-       INSTEP_COMMAND, own_address()},
+       INSTEP_COMMAND, own_loopback_address()},
       "/bin/sh");
   const CommandResult result = simulator.wait();
   EXPECT_EQ(result.exit_code, 0) << result;
@@ -554,7 +549,7 @@ TEST(SimUrCommand, SaysThatACb3HasNoLocalMode) {
 }
 
 TEST(SimUrCommand, RefusesConnectionsWhileItsControllerIsOff) {
-  const std::string address = own_address();
+  const std::string address = own_loopback_address();
   const TemporaryFolder folder;
   ASSERT_EQ(mkfifo((folder / "words").c_str(), 0600), 0);
   RunningCommand simulator({"-c", "exec \"$0\" sim ur --address \"$1\" < \"$2\"", INSTEP_COMMAND,
