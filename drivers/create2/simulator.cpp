@@ -535,7 +535,8 @@ void Create2Simulator::obey(const Create2Command& command) {
       map_way_to_dock(state_.arena, &way_home_);
       return;
     case Create2Opcode::kBaud:
-      state_.baud_code = command.data[0];
+      // There are codes 0 to 11. Rubbish that is taken for this command mostly has another.
+      if (command.data[0] <= 11) state_.baud_code = command.data[0];
       return;
     case Create2Opcode::kDrive:
       if (is_driven) drive(command.word(0), command.word(2));

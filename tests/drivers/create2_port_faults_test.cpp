@@ -44,7 +44,8 @@ class Agent {
     EXPECT_EQ(claim_serial_port(port.get()), 0);
     guardian_ = std::make_unique<Guardian>(port.get(), address, kSerialPort, stop_);
     link_ = std::make_unique<RealtimeLink>(session_, std::move(port), address, kSerialPort,
-                                           guardian_.get(), LinkEnd{.stop = &stop_});
+                                           guardian_.get(),
+                                           LinkEnd{.stop = &stop_, .timeout_ns = kPatienceNs});
     link_->start();
   }
 
@@ -156,6 +157,18 @@ class Others {
   std::array<int, kKinds> counts_{};
 };
 
+// Whether it comes to stand for good: the last commands of a killed process may still be on their
+// way, and a busy machine may be late with the guardian's.
+bool stays_still(const Create2OnPty& robot) {
+  const MonotonicClock clock;
+  std::int64_t still_ns = clock.now_ns();
+  const auto stands = [&] {
+    if (robot.is_moving()) still_ns = clock.now_ns();
+    return clock.now_ns() - still_ns > 500 * kMs;
+  };
+  return wait_for(stands, kPatienceNs);
+}
+
 int schedules() {
   const char* const text = std::getenv("INSTEP_PORT_SCHEDULES");
   return text == nullptr ? 12 : std::atoi(text);
@@ -226,9 +239,7 @@ TEST(Create2PortFaults, LeaveARobotThatTheGuardianStops) {
     sleep_until(clock.now_ns() + static_cast<std::int64_t>(others.draw(200.0)) * kMs);
     kill(process, SIGKILL);
     waitpid(process, nullptr, 0);
-    EXPECT_TRUE(wait_for([&] { return !robot.is_moving(); }, kPatienceNs)) << what;
-    sleep_until(clock.now_ns() + 100 * kMs);
-    EXPECT_FALSE(robot.is_moving()) << what;
+    EXPECT_TRUE(stays_still(robot)) << what;
   }
 }
 

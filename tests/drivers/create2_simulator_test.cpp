@@ -165,6 +165,13 @@ TEST_F(Robot, TurnsAsItsGeometrySays) {
   EXPECT_NEAR(0.5 * (left + right), 114.0, 15.0);
 }
 
+TEST_F(Robot, KeepsItsRateAtACodeThatThereIsNot) {
+  tell({128, 129, 255, 129, 12});
+  EXPECT_EQ(simulator_.baud_code(), 11);
+  tell({129, 5});
+  EXPECT_EQ(simulator_.baud_code(), 5);
+}
+
 TEST_F(Robot, SwallowsWhatFollowsAnIncompleteCommand) {
   tell({128, 131, 145, 0, 100});  // the left wheel's speed is missing
   run(50);
