@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,8 @@ inline std::ostream& operator<<(std::ostream& stream, const CommandResult& resul
                 << result.error;
 }
 
-// The command, running. Output goes to files, so that it never waits for a reader.
+// The command, running. Output goes to files, so that it never waits for a reader; a test that
+// fails prints what it said.
 class RunningCommand {
  public:
   explicit RunningCommand(const std::vector<std::string>& arguments,
@@ -69,7 +71,8 @@ class RunningCommand {
   ~RunningCommand() {
     if (process_ <= 0) return;
     kill(process_, SIGKILL);
-    wait();
+    const CommandResult result = wait();
+    if (testing::Test::HasFailure()) std::cout << "killed at the test's end: " << result << '\n';
   }
   RunningCommand(const RunningCommand&) = delete;
   RunningCommand& operator=(const RunningCommand&) = delete;
