@@ -363,12 +363,20 @@ int run_watch(const RobotOptions& options) {
   std::uint64_t packets = 0;
   Packet packet;
   bool must_let_go = false;
+  auto tell_lacks = [&, told = std::uint64_t{0}]() mutable {
+    if (link.lacks() == told) return;
+    told = link.lacks();
+    if (told == 0) return;
+    std::fprintf(stderr, "instep: warning: %s: %s\n", options.device.c_str(),
+                 driver.lacks_text(told).c_str());
+  };
   for (int row = 0;
        !must_let_go && !is_stop_requested() &&
        (options.seconds <= 0.0 || clock.now_ns() < end_ns) && link.state() != LinkState::kFailed;
        ++row) {
     sleep_until(clock.now_ns() + kShowNs);
     while (link.next_packet(&packet)) ++packets;
+    tell_lacks();
     if (row % kRowsPerHeader == 0) show_names(driver.fields, widths);
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
     if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
@@ -381,6 +389,7 @@ int run_watch(const RobotOptions& options) {
   }
   const bool has_failed = link.state() == LinkState::kFailed;
   link.stop();
+  tell_lacks();
   if (has_failed || (packets == 0 && !must_let_go)) {
     const std::string error = session->error();
     throw IoError(

@@ -276,6 +276,21 @@ const char* status_text(const RobotWorld& world, const RealtimeLink& link) {
   return is_tasks_own && *notice != '\0' ? notice : status_text(status);
 }
 
+void TroubleTeller::tell() {
+  constexpr std::int64_t kPauseNs = 1'000'000'000;
+  const std::string where = "--device " + device_.options().device + ": ";
+  const RealtimeLink& link = device_.link();
+  if (const std::uint64_t lacks = link.lacks(); lacks != lacks_) {
+    lacks_ = lacks;
+    if (lacks != 0) voice_.say("instep: warning: " + where + device_.driver().lacks_text(lacks));
+  }
+  const char* const error = link.error();
+  if (error == error_ || link.now_ns() - error_ns_ < kPauseNs) return;
+  error_ = error;
+  error_ns_ = link.now_ns();
+  if (*error != '\0') voice_.say("instep: " + where + error);
+}
+
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
   const std::string where = "--device " + device.options().device + ": ";
   switch (end) {
@@ -511,6 +526,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       hands_(hands),
       sink_(sink),
       folder_(folder),
+      trouble_teller_(voice, device),
       updates_before_(sink.updates_before),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
@@ -561,7 +577,7 @@ void RealTimeRun::poll() {
   store_.take(device_.ticks());
   if (const int error = store_.take_error()) sink_.lost_record(sink_.self, error);
   write_loss();
-  tell_trouble();
+  trouble_teller_.tell();
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
   overruns_.take(loop_.monitor());
@@ -573,17 +589,6 @@ void RealTimeRun::poll() {
                open_health_};
   sink_.checkpoint(sink_.self, step, measures_);
   loop_.release_snapshot();
-}
-
-// What keeps the robot from moving, as soon as its session knows; at most a line a second.
-void RealTimeRun::tell_trouble() {
-  constexpr std::int64_t kPauseNs = 1'000'000'000;
-  const char* const error = device_.link().error();
-  const std::int64_t now_ns = device_.link().now_ns();
-  if (error == told_error_ || now_ns - told_ns_ < kPauseNs) return;
-  told_error_ = error;
-  told_ns_ = now_ns;
-  if (*error != '\0') voice_.say("instep: --device " + device_.options().device + ": " + error);
 }
 
 // What led to the link's last loss, for whoever looks for its cause.
