@@ -511,6 +511,29 @@ TEST(SimUrCommand, IsLeftAloneByADryRun) {
   let_it_turn(address);
   dry_run("beside");
   EXPECT_GT(speed_at(address), 0.1);
+  // Nor does its guardian send anything when it is killed, or stands still.
+  for (const int signal : {SIGSTOP, SIGKILL}) {
+    const std::string out = folder / std::to_string(signal);
+    RunningCommand dry({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                        address, "--steps", "100000", "--dry-run", "--record", "--out", out});
+    std::error_code error;
+    std::uintmax_t first = 0;  // without a tick
+    std::uintmax_t bytes = 0;
+    for (int i = 0; i < 1500 && bytes <= first; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      bytes = std::filesystem::file_size(out + "/record", error);
+      if (error) bytes = 0;
+      if (first == 0) first = bytes;
+    }
+    EXPECT_GT(bytes, first);
+    dry.send(signal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+    EXPECT_GT(speed_at(address), 0.1) << signal;
+    if (signal == SIGKILL) continue;
+    dry.send(SIGCONT);
+    dry.send(SIGINT);
+    EXPECT_EQ(dry.wait().exit_code, 0);
+  }
 }
 
 // No program can be sent to it then: the run's own stops the arm, and ends by itself.

@@ -186,8 +186,10 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
     end.port = place.port;
     stop_descriptor = place.descriptor.get();
   }
+  // A dry run moves nothing; whoever moves the device meanwhile is not to be stopped.
   guardian_ =
-      std::make_unique<Guardian>(stop_descriptor, end.address, end.port, *stop_, opened.lock.get());
+      std::make_unique<Guardian>(stop_descriptor, end.address, end.port,
+                                 options.is_dry_run ? nullptr : stop_.get(), opened.lock.get());
   lock_ = std::move(opened.lock);
   link_ =
       std::make_unique<RealtimeLink>(*session_, std::move(opened.channels), guardian_.get(), end);
