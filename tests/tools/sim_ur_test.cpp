@@ -398,6 +398,11 @@ class TalkingSimulator {
           ago_ms > 500.0) {
         return after_ms;
       }
+      if (at != std::string::npos &&
+          std::sscanf(said.c_str() + at, "last motion %lf ms ago, before", &ago_ms) == 1 &&
+          ago_ms > 500.0) {
+        return 0.0;
+      }
     }
     ADD_FAILURE() << "the arm moves on";
     return 1e9;
