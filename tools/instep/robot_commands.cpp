@@ -68,12 +68,14 @@ bool is_command(const PortUser& user, std::string_view name) {
   return is_ours && user.command[1] == name;
 }
 
-// Whether it drives a robot. Of a port that is away nobody has more than a name.
+// Whether it drives a robot: it has the device for itself, or says that it is its port, which
+// /dev/null is of no run. Of a port that is away nobody has more than a name.
 bool is_driving(const PortUser& user, bool is_away) {
+  const bool has_it_as_port = has_the_device(user) && (user.has_lock || user.knows_it);
   const bool waits_for_it =
       is_away && (user.how == PortUser::How::kNamesIt || user.how == PortUser::How::kKnowsIt);
   return (is_command(user, "train") || is_command(user, "eval")) &&
-         (has_the_device(user) || waits_for_it);
+         (has_it_as_port || waits_for_it);
 }
 
 // Whether it takes a robot's bytes, and moves nothing.
@@ -272,6 +274,10 @@ void Stopping::stop() {
   const MonotonicClock clock;
   work_.step(clock.now_ns(), -1, false);
   const bool is_away = !descriptor_.is_open() && work_.error() != 0;
+  if (is_away && (work_.error() == ENOTTY || work_.error() == EISDIR)) {  // no run's port, ever
+    throw IoError(
+        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
+  }
   asked_ = ask_to_end(driver_, device_, is_away);
   if (is_away) {
     for (const PortUser& user : asked_) {
