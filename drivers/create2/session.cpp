@@ -159,6 +159,12 @@ void Create2Session::on_disconnect(int, std::int64_t now_ns) {
   enter(kClosed);
 }
 
+void Create2Session::on_interruption(int channel, std::int64_t now_ns) {
+  on_disconnect(channel, now_ns);
+  on_connect(channel, now_ns);
+  state_.trouble = kInterrupted;
+}
+
 // Whatever was cut off before, by us or by another program, is completed and the robot stopped.
 // What it sends until the new mode is in effect may be years old and is not looked at.
 void Create2Session::begin_start() {
@@ -609,6 +615,9 @@ const char* Create2Session::error() const {
       return "the robot sends but does not obey; waking it";
     case kUnplugged:
       return "the port is gone: plug the cable in again";
+    case kInterrupted:
+      return "another program has changed the port's settings, or this one stood still: the robot "
+             "was stopped, and is started anew";
     default:
       return "";
   }
@@ -632,7 +641,7 @@ bool Create2Session::load_state(std::span<const std::uint8_t> in) {
   const auto is_speed = [](std::int64_t mm_s) { return std::abs(mm_s) <= kCreate2SpeedMaxMmS; };
   const bool valid =
       state.phase >= kClosed && state.phase <= kStreaming && state.trouble >= kNone &&
-      state.trouble <= kUnplugged && is_count(state.attempt) && is_count(state.restarts) &&
+      state.trouble <= kInterrupted && is_count(state.attempt) && is_count(state.restarts) &&
       is_count(state.bytes_heard) && is_count(state.sequence) && is_time(state.now_ns) &&
       is_time(state.phase_ns) && is_time(state.frame_ns) && is_time(state.command_ns) &&
       is_time(state.sent_ns) && is_time(state.mode_sent_ns) && is_time(state.disobeyed_ns) &&

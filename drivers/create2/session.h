@@ -62,6 +62,7 @@ class Create2Session final : public Session {
 
   void on_connect(int channel, std::int64_t now_ns) override;
   void on_disconnect(int channel, std::int64_t now_ns) override;
+  void on_interruption(int channel, std::int64_t now_ns) override;
   // All bytes that are there at now_ns: several frames in one call are taken for a backlog, whose
   // frames were sent one stream period after another.
   void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
@@ -82,7 +83,15 @@ class Create2Session final : public Session {
 
  private:
   enum Phase : std::int64_t { kClosed, kStarting, kListening, kWaking, kPausing, kStreaming };
-  enum Trouble : std::int64_t { kNone, kSilent, kNotACreate2, kLostFrames, kDeaf, kUnplugged };
+  enum Trouble : std::int64_t {
+    kNone,
+    kSilent,
+    kNotACreate2,
+    kLostFrames,
+    kDeaf,
+    kUnplugged,
+    kInterrupted
+  };
 
   // Members of eight bytes, so that no padding makes equal states differ.
   struct State {

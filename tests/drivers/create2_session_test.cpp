@@ -175,6 +175,24 @@ TEST_F(Create2SessionTest, StopsTheRobotWhenTheCableIsBack) {
   EXPECT_TRUE(wheels_are_told(100, 100));
 }
 
+// Of a port that is there nobody is told to look after its cable.
+TEST_F(Create2SessionTest, SaysWhetherTheCableIsOutOrThePortWasChanged) {
+  const auto says = [this](const char* text) {
+    return std::string(session_.error()).find(text) != std::string::npos;
+  };
+  keep_posting(move(100, 100), 2000);
+  session_.on_interruption(0, link_.now_ns());
+  EXPECT_EQ(session_.state(), LinkState::kLost);
+  EXPECT_TRUE(says("the port's settings")) << session_.error();
+  EXPECT_FALSE(says("cable")) << session_.error();
+  keep_posting(move(100, 100), 2000);
+  EXPECT_EQ(session_.state(), LinkState::kReady);
+  EXPECT_STREQ(session_.error(), "");
+  simulator_.set_plugged(false);
+  run(100);
+  EXPECT_TRUE(says("cable")) << session_.error();
+}
+
 TEST_F(Create2SessionTest, CompletesACommandThatWasCutOff) {
   for (const Bytes& begin : {Bytes{145}, Bytes{145, 0, 100}, Bytes{140, 0, 16, 60}, Bytes{148}}) {
     simulator_.set_plugged(false);

@@ -146,19 +146,25 @@ void Keyboard::hang_up() {
 }
 
 Keyboard::Press Keyboard::read() {
+  constexpr int kReadsMax = 64;  // more than a terminal holds
   std::array<char, 256> keys;
-  const ssize_t count = ::read(STDIN_FILENO, keys.data(), keys.size());
-  // VMIN is 0: nothing was left to read.
-  if (count <= 0 || is_over) return Press::kNone;
-  const auto is_any = [&](char wanted) {
-    return std::find(keys.begin(), keys.begin() + count, wanted) != keys.begin() + count;
-  };
-  if (is_terminal_free && is_any(static_cast<char>(settings_.c_cc[VINTR]))) {
-    return Press::kInterrupt;
+  Press press = Press::kNone;
+  // All that is there, so that the end of a text that was pasted is no key of its own.
+  for (int i = 0; i < kReadsMax; ++i) {
+    const ssize_t count = ::read(STDIN_FILENO, keys.data(), keys.size());
+    // VMIN is 0: nothing was left to read.
+    if (count <= 0 || is_over) break;
+    const auto end = keys.begin() + count;
+    if (is_terminal_free &&
+        std::find(keys.begin(), end, static_cast<char>(settings_.c_cc[VINTR])) != end) {
+      return Press::kInterrupt;
+    }
+    const bool is_go_on = press != Press::kHold &&
+                          std::all_of(keys.begin(), end, [](char key) { return key == kGoOnKey; });
+    press = is_go_on ? Press::kGoOn : Press::kHold;
+    if (count < static_cast<ssize_t>(keys.size())) break;
   }
-  const bool is_go_on =
-      std::all_of(keys.begin(), keys.begin() + count, [](char key) { return key == kGoOnKey; });
-  return is_go_on ? Press::kGoOn : Press::kHold;
+  return press;
 }
 
 }  // namespace instep
