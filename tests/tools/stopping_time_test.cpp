@@ -29,6 +29,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kPatienceNs = 60'000 * kMs;
+constexpr std::int64_t kEpisodeNs = 90'000 * kMs;  // the longest one of create_mover
 constexpr double kGoalMs = 200.0;
 
 int tries() {
@@ -61,10 +62,10 @@ struct Scene {
     while (waitpid(-1, nullptr, 0) > 0) continue;
   }
 
-  // A robot backs away at full speed before an episode begins.
+  // A robot backs away at full speed before an episode begins, if not in it.
   bool drives() {
     return wait_for([&] { return robot.is_moving() && robot.wheel_speed_mm_s() > kFullSpeedMmS; },
-                    kPatienceNs);
+                    kEpisodeNs + kPatienceNs);
   }
 
   const MonotonicClock clock;
