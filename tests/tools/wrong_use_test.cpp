@@ -497,9 +497,9 @@ TEST_F(OddFilesOfARun, AreNamedWhereTheyBelongToAnother) {
 }
 
 TEST_F(OddFilesOfARun, AreSaidWithWhatCanBeDone) {
-  const auto cut = [&](const char* file) {
+  const auto cut = [&](const char* file) {  // within the first of a checkpoint's two slots
     const std::string path = run() + '/' + file;
-    std::filesystem::resize_file(path, std::filesystem::file_size(path) * 2 / 3 / 2 * 2 - 1);
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 3 / 2 * 2 - 1);
   };
   const std::string from_best =
       "restore it from a copy, or start a new run from the best weights "
