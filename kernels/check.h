@@ -3,8 +3,8 @@
 
 namespace instep {
 
-// Says on stderr which condition failed where, and aborts. A failed check is a defect of the
-// program, never of its input.
+// Throws std::logic_error: which condition failed, and where. In a sealed thread (seal.h) says so
+// on stderr and aborts. A failed check is a defect of a program, never of its input.
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 
 }  // namespace instep

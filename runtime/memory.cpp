@@ -7,13 +7,13 @@
 #include <new>
 
 #include "kernels/check.h"
+#include "kernels/seal.h"
 
 namespace instep {
 namespace {
 
 alignas(64) std::uint8_t static_block[kStaticBlockBytes];
 std::atomic<bool> static_block_taken{false};
-std::atomic<bool> sealed{false};
 
 }  // namespace
 
@@ -36,16 +36,6 @@ MemoryBlock::~MemoryBlock() {
   } else {
     munmap(data_, size_);
   }
-}
-
-void seal() {
-  sealed = true;
-}
-void unseal() {
-  sealed = false;
-}
-bool is_sealed() {
-  return sealed;
 }
 
 }  // namespace instep

@@ -1,4 +1,4 @@
-// The one block of memory a learner lives in, and the end of all allocation.
+// The one block of memory a learner lives in.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@ namespace instep {
 inline constexpr std::size_t kStaticBlockBytes = std::size_t{1922} << 10;
 
 // `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static
-// block when it is free and large enough, else one mapping. Throws std::bad_alloc; call before
-// seal().
+// block when it is free and large enough, else one mapping. Throws std::bad_alloc. Not in a sealed
+// thread (kernels/seal.h).
 class MemoryBlock {
  public:
   explicit MemoryBlock(std::size_t bytes);
@@ -28,12 +28,5 @@ class MemoryBlock {
   std::size_t size_ = 0;
   bool is_static_ = false;
 };
-
-// Says that start-up is over: from now on a MemoryBlock is a programmer error, and nothing on the
-// side of the loop or the learner may allocate (tests count). unseal() ends it, for programs that
-// run twice.
-void seal();
-void unseal();
-bool is_sealed();
 
 }  // namespace instep

@@ -46,8 +46,6 @@ enum class UrFunction : std::uint16_t {
   kTargetTcpPose,
   kTargetTcpSpeed,
   kForwardKin,
-  kInverseKin,
-  kInverseKinHasSolution,
   kIsSteady,
   kGetTcpForce,
   kGetJointTorques,

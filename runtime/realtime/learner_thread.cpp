@@ -1,5 +1,7 @@
 #include "runtime/realtime/learner_thread.h"
 
+#include "kernels/seal.h"
+
 namespace instep {
 
 void LearnerThread::start() {
@@ -15,6 +17,7 @@ void LearnerThread::stop() {
 
 void LearnerThread::run() {
   priority_error_ = become_realtime("instep-learner", kLearnerPriority);
+  const Seal seal;
   while (true) {
     const bool is_last_round = is_stopping_;
     while (agent_.run_next_task()) continue;

@@ -1,5 +1,7 @@
 #include "runtime/realtime/realtime_loop.h"
 
+#include "kernels/seal.h"
+
 namespace instep {
 
 void TickMonitor::add(const RobotWorld& world, bool was_learner_late, std::int64_t step,
@@ -119,6 +121,7 @@ void RealtimeLoop::run() {
     const int ignored = pin_to_core(config_.core);
     static_cast<void>(ignored);
   }
+  const Seal seal;
   is_faulted_ = !loop_.start() && world_.end() != RobotEnd::kStopped;
   while (!is_faulted_ && loop_.steps() < config_.steps &&
          !signals_.stop.load(std::memory_order_relaxed)) {

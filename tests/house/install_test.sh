@@ -33,6 +33,12 @@ if [[ -e $scratch/moved/include/instep/instep.h ]]; then
     echo "the example did not learn"
     exit 1
   }
+  build_project "$examples/own_runs"
+  "$scratch/build/own_runs/own_runs" "$scratch/runs" | tee "$scratch/own_runs.txt"
+  [[ $(grep -c '^hidden=.*: mean return -' "$scratch/own_runs.txt") == 2 && -s $scratch/runs/report.html ]] || {
+    echo "the example did not train, evaluate and report"
+    exit 1
+  }
   build_project "$examples/own_command"
   own_command=$scratch/build/own_command/own_command
   "$own_command" tasks | grep -q '^cart ' || { echo "the own command does not know its own task"; exit 1; }

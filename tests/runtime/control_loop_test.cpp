@@ -8,9 +8,11 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "kernels/seal.h"
 #include "runtime/algorithms/actor_critic/agent.h"
 #include "scripted_world.h"
 
@@ -393,7 +395,10 @@ TEST(ControlLoop, SnapshotsDoNotTellTheSchedules) {
 
 TEST(ControlLoopDeathTest, TicksOnlyWhereAnActionIsOpen) {
   Rig rig({kGoesOn});
-  EXPECT_DEATH(rig.loop.tick(), "action_ != nullptr does not hold");
+  EXPECT_THAT([&] { rig.loop.tick(); }, testing::ThrowsMessage<std::logic_error>(testing::HasSubstr(
+                                            "internal error: action_ != nullptr does not hold")));
+  const Seal seal;
+  EXPECT_DEATH(rig.loop.tick(), "internal error: action_ != nullptr does not hold");
 }
 
 TEST(ControlLoop, RefusesASnapshotThatDoesNotFit) {

@@ -104,12 +104,13 @@ TEST(Yardsticks, ChecksItsRunsBeforeItComputes) {
   const YardstickOptions yardsticks = {.episodes = 10'000, .seeds = 1000, .runs = {run}};
   const std::string episodes = read_bytes(run + "/episodes.csv");
   write_bytes(run + "/episodes.csv", episodes + "3,x\n");
-  EXPECT_THROW(run_yardsticks(yardsticks), DataError);
+  EXPECT_THROW(create_mover_yardsticks(yardsticks), DataError);
   write_bytes(run + "/episodes.csv", episodes);
   std::filesystem::remove(run + "/checkpoint");
-  EXPECT_THROW(run_yardsticks(yardsticks), DataError);
-  EXPECT_THROW(run_yardsticks({.episodes = 10'000, .seeds = 1000, .runs = {folder / "none"}}),
-               UsageError);
+  EXPECT_THROW(create_mover_yardsticks(yardsticks), DataError);
+  EXPECT_THROW(
+      create_mover_yardsticks({.episodes = 10'000, .seeds = 1000, .runs = {folder / "none"}}),
+      UsageError);
 }
 
 TEST(Yardsticks, OfTheArmSayWhereARunLies) {

@@ -5,17 +5,19 @@ include(CMakePackageConfigHelpers)
 get_property(layers GLOBAL PROPERTY INSTEP_LAYERS)
 foreach(layer IN LISTS layers)
   install(TARGETS instep_${layer} EXPORT instep_targets)
-  # Of the tools, what others may use is <instep/instep.h> and <instep/command.h>.
+  # Of the tools, what others may use is <instep/instep.h>, <instep/command.h> and the library.
+  set(folder "${layer}")
   if(layer STREQUAL tools)
-    continue()
+    set(folder tools/library)
   endif()
-  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${layer}/"
-          DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep/${layer}"
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/"
+          DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep/${folder}"
           FILES_MATCHING PATTERN "*.h")
 endforeach()
 if(TARGET instep_instep)
   install(TARGETS instep_instep EXPORT instep_targets)
-  install(FILES "${PROJECT_SOURCE_DIR}/tools/library/instep.h" "${PROJECT_SOURCE_DIR}/tools/instep/command.h"
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/library/instep.h" "${PROJECT_SOURCE_DIR}/tools/library/library.h"
+                "${PROJECT_SOURCE_DIR}/tools/instep/command.h"
           DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/instep")
 endif()
 install(EXPORT instep_targets NAMESPACE instep::

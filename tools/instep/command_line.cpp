@@ -12,22 +12,20 @@
 
 #include "drivers/registry.h"
 #include "runtime/setting.h"
+#include "tasks/registry.h"
+#include "tools/instep/check_commands.h"
 #include "tools/instep/eval.h"
+#include "tools/instep/find_run.h"
 #include "tools/instep/help.h"
+#include "tools/instep/measure_commands.h"
+#include "tools/instep/output.h"
 #include "tools/instep/robot_commands.h"
 #include "tools/instep/sim.h"
 #include "tools/instep/study.h"
 #include "tools/instep/train.h"
 #include "tools/instep/typed.h"
-#include "tools/library/check/replay.h"
-#include "tools/library/check/verify.h"
 #include "tools/library/error.h"
-#include "tools/library/measure/doctor.h"
-#include "tools/library/measure/info.h"
-#include "tools/library/measure/profile.h"
-#include "tools/library/output.h"
-#include "tools/library/report/report.h"
-#include "tools/library/run/find_run.h"
+#include "tools/library/listen/voice.h"
 #include "tools/library/run/settings_io.h"
 
 namespace instep {
@@ -184,7 +182,7 @@ constexpr const char* kRunHelp =
 // ------------------------------------------------------------------------------------------------
 // The commands
 
-void add_train_on_robot(CLI::App* command, TrainOptions& options) {
+void add_train_on_robot(CLI::App* command, TrainCommand& options) {
   is_one_of(command->add_option("--time", options.time, "sim: simulated time; real: a robot"),
             {"sim", "real"}, "sim");
   is_text(command->add_option("--device", options.device,
@@ -201,7 +199,7 @@ void add_train_on_robot(CLI::App* command, TrainOptions& options) {
   add_core(command, options.core, "with --time real");
 }
 
-void add_train(CLI::App& app, TrainOptions& options, Action& action) {
+void add_train(CLI::App& app, TrainCommand& options, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
   is_text(command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)"),
           "TASK", "that of --config or --resume");
@@ -209,9 +207,9 @@ void add_train(CLI::App& app, TrainOptions& options, Action& action) {
       command->add_option("--steps", options.steps, "control steps in all, as 100000, 1e5 or 100k"),
       1, kStepsMax, "the task's, see `instep tasks`");
   is_seed(command->add_option("--seed", options.seed, "seed of every random draw"), "0");
-  is_text(
-      command->add_option("--seeds", options.seeds, "several runs: 0..4, 0-4, or 0,1,2; 5 is 0..4"),
-      "SEEDS", "one run, of --seed");
+  is_text(command->add_option("--seeds", options.seed_words,
+                              "several runs: 0..4, 0-4, or 0,1,2; 5 is 0..4"),
+          "SEEDS", "one run, of --seed");
   is_count(
       command->add_option("--jobs", options.jobs, "runs at a time, of several seeds, 1 to 1024"), 1,
       1024, "1");
@@ -274,7 +272,8 @@ void add_eval(CLI::App& app, EvalOptions& options, bool& json, Action& action) {
   });
 }
 
-void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, Action& action) {
+void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, bool& json,
+                Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Compare learner and tasks with golden files");
   is_text(
       command->add_option("FILE", options.files, "safetensors files of either kind")->required(),
@@ -283,18 +282,18 @@ void add_verify(CLI::App& app, VerifyOptions& options, std::string& arithmetic, 
   is_one_of(command->add_option("--arithmetic", arithmetic, "of the CPU"), {"fast", "portable"},
             "fast");
   add_schedule(command, options.schedule, "both");
-  add_json(command, options.json);
+  add_json(command, json);
   add_examples(command, "verify tests/golden/*/*.safetensors",
                "verify tests/golden/avg/*.safetensors --arithmetic portable");
   command->callback([&] {
     action = [&] {
       if (arithmetic == "portable") options.arithmetic = Arithmetic::kPortable;
-      return run_verify(options);
+      return run_verify(options, json);
     };
   });
 }
 
-void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
+void add_profile(CLI::App& app, ProfileOptions& options, bool& json, Action& action) {
   CLI::App* command =
       app.add_subcommand("profile", "Measure the latency of every phase of an update");
   is_text(command
@@ -308,7 +307,7 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule, "act_first");
   add_set(command, options.set);
-  add_json(command, options.json);
+  add_json(command, json);
   CLI::Option* agents = is_count(
       command->add_option("--agents", options.agents,
                           "agents that share a GPU, 1 to 1024: one step of all beside one of one"),
@@ -324,7 +323,7 @@ void add_profile(CLI::App& app, ProfileOptions& options, Action& action) {
       ->needs(rate);
   add_core(command, options.core, "with --rate")->needs(rate);
   add_examples(command, "profile humanoid", "profile create_mover --rate 67 --seconds 60");
-  command->callback([&] { action = [&] { return run_profile(options); }; });
+  command->callback([&] { action = [&] { return run_profile(options, json); }; });
 }
 
 void add_device(CLI::App* command, RobotOptions& options) {
@@ -399,7 +398,7 @@ void add_sim(CLI::App& app, SimOptions& options, Action& action) {
   command->callback([&] { action = [&] { return run_sim(options); }; });
 }
 
-void add_study(CLI::App& app, RandomSearchOptions& search, YardstickOptions& yardsticks,
+void add_study(CLI::App& app, RandomSearchOptions& search, YardstickCommand& yardsticks,
                Action& action) {
   CLI::App* study = app.add_subcommand("study", "Many runs by one plan");
   study->require_subcommand(1);
@@ -572,14 +571,14 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
 
 // Everything that options write to. The action reads it after the parser is gone.
 struct Options {
-  TrainOptions train;
+  TrainCommand train;
   EvalOptions eval;
   VerifyOptions verify;
   std::string arithmetic;
   ProfileOptions profile;
   SimOptions sim;
   RandomSearchOptions search;
-  YardstickOptions yardsticks;
+  YardstickCommand yardsticks;
   TellOptions tell;
   RobotOptions robot;
   std::string record;
@@ -589,8 +588,8 @@ struct Options {
 void add_commands(CLI::App& app, Options& options, Action& action) {
   add_train(app, options.train, action);
   add_eval(app, options.eval, options.json, action);
-  add_verify(app, options.verify, options.arithmetic, action);
-  add_profile(app, options.profile, action);
+  add_verify(app, options.verify, options.arithmetic, options.json, action);
+  add_profile(app, options.profile, options.json, action);
   add_sim(app, options.sim, action);
   add_study(app, options.search, options.yardsticks, action);
   add_telling(app, options.tell, action);

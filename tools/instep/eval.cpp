@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "tools/instep/output.h"
+#include "tools/instep/stop_signals.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/voice.h"
-#include "tools/library/output.h"
-#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -57,15 +57,16 @@ Evaluation evaluate_robot(const EvalOptions& options) {
         output->say(episode_text(number, episode));
       });
   let_signals_end(result.standing_trouble.empty() ? kDone : kDeviceError);
-  if (output) output->finish(is_stop_requested() ? Voice::kLastWordsNs : INT64_MAX);
+  if (output) output->finish(is_asked(options.stop) ? Voice::kLastWordsNs : INT64_MAX);
   return result;
 }
 
 }  // namespace
 
-int run_eval(const EvalOptions& options, bool json) {
+int run_eval(const EvalOptions& given, bool json) {
+  EvalOptions options = given;
   // Whoever stops a robot finds this process by the port, so before it is open.
-  install_stop_handler();
+  options.stop = &install_stop_handler();
   const Evaluation result =
       !options.device.empty()
           ? evaluate_robot(options)

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tools/library/output.h"
+#include "tools/instep/output.h"
 
 namespace instep {
 namespace {

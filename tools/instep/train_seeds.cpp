@@ -2,36 +2,27 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
-#include "tools/instep/typed.h"
+#include "tools/instep/output.h"
 #include "tools/library/error.h"
+#include "tools/library/json_fields.h"
 #include "tools/library/listen/summary.h"
-#include "tools/library/output.h"
 #include "tools/library/report/report.h"
 #include "tools/library/report/run_record.h"
-#include "tools/library/run/child_runs.h"
 #include "tools/library/run/run_folder.h"
-#include "tools/library/run/seeds.h"
-#include "tools/library/run/session.h"
-#include "tools/library/run/settings_io.h"
-#include "tools/library/run/training_run.h"
+#include "tools/library/run/train_seeds.h"
 
 namespace instep {
 namespace {
 
 using SeedProgress = SeedState::Progress;
 
-std::string seed_folder(const std::string& parent, std::uint64_t seed) {
-  return parent.empty() ? "" : parent + "/s" + std::to_string(seed);
-}
-
-std::string program(const TrainOptions& options) {
+std::string program(const TrainCommand& options) {
   return options.words.empty() ? "instep" : options.words.front();
 }
 
 // The command that starts one of the seeds alone: as it was typed, but for the seeds.
-std::string command_for_seed(const TrainOptions& options, std::uint64_t seed) {
+std::string command_for_seed(const TrainCommand& options, std::uint64_t seed) {
   std::vector<std::string> words = {program(options)};
   for (std::size_t i = 1; i < options.words.size(); ++i) {
     const std::string& word = options.words[i];
@@ -72,7 +63,7 @@ std::string mean_text(const SeedsResult& result) {
 }
 
 // The exact commands that finish what is not finished.
-void print_advice(const TrainOptions& options, const SeedsResult& result, const std::string& parent,
+void print_advice(const TrainCommand& options, const SeedsResult& result, const std::string& parent,
                   bool was_refused) {
   std::vector<std::string> commands;
   for (const SeedState& seed : result.seeds) {
@@ -91,7 +82,7 @@ void print_advice(const TrainOptions& options, const SeedsResult& result, const 
 }
 
 // How to see runs side by side that share no folder.
-void print_report_command(const TrainOptions& options, const SeedsResult& result) {
+void print_report_command(const TrainCommand& options, const SeedsResult& result) {
   std::vector<std::string> words = {program(options), "report"};
   for (const SeedState& seed : result.seeds) {
     if (seed.progress != SeedProgress::kNotStarted) words.push_back(seed.folder);
@@ -122,9 +113,44 @@ int write_seeds_report(const SeedsResult& result, const std::string& parent) {
   return worst;
 }
 
+// The last line of --json.
+nlohmann::json to_json(const SeedsResult& result, const RunConfig& config,
+                       const std::string& folder) {
+  nlohmann::json runs = nlohmann::json::array();
+  nlohmann::json half_done = nlohmann::json::array();
+  nlohmann::json not_started = nlohmann::json::array();
+  std::int64_t episodes = 0;
+  std::uint64_t dropped_updates = 0;
+  std::uint64_t missed_deadlines = 0;
+  for (const SeedState& seed : result.seeds) {
+    if (seed.progress == SeedState::Progress::kHalfDone) half_done.push_back(seed.seed);
+    if (seed.progress == SeedState::Progress::kNotStarted) not_started.push_back(seed.seed);
+    if (!seed.summary) continue;
+    runs.push_back(short_summary(*seed.summary));
+    episodes += seed.summary->episodes;
+    dropped_updates += seed.summary->dropped_updates;
+    missed_deadlines += seed.summary->missed_deadlines;
+  }
+  return {{"task", config.task},
+          {"algo", config.settings.algorithm->name},
+          {"seed", nullptr},
+          {"steps", config.steps},
+          {"episodes", episodes},
+          {"done", result.done},
+          {"half_done", half_done},
+          {"not_started", not_started},
+          {"mean_return_last_eighth", encode_fields(result.mean)},
+          {"steps_per_second", nullptr},
+          {"dropped_updates", dropped_updates},
+          {"missed_deadlines", missed_deadlines},
+          {"out", folder.empty() ? nlohmann::json() : nlohmann::json(folder)},
+          {"interval95", encode_fields(result.half_width)},
+          {"runs", runs}};
+}
+
 // What the runs came to; answers the worst exit code.
-int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::string& parent,
-                 const std::vector<std::string>& folders, int worst_of_runs) {
+int finish_seeds(const TrainCommand& options, const SeedRuns& runs) {
+  const auto& [plan, parent, folders, worst_of_runs] = runs;
   std::vector<SeedState> states;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     states.push_back(look_at_seed(plan.first + i, folders[i], plan.config.steps));
@@ -145,121 +171,8 @@ int finish_seeds(const TrainOptions& options, const SeedPlan& plan, const std::s
 
 }  // namespace
 
-int train_seeds(const TrainOptions& options) {
-  if (!options.resume.empty() || options.seed) {
-    throw UsageError("--seeds cannot be combined with --resume or --seed");
-  }
-  const SeedRange seeds = parse_seeds(options.seeds);
-  SeedPlan plan{
-      .first = seeds.first,
-      .last = seeds.last,
-      .change = options.change,
-      .init = options.init.empty() ? "" : std::filesystem::absolute(options.init).string(),
-      .config = new_config(options)};
-  plan.config.seed = seeds.first;
-  if (!plan.init.empty()) open_init(plan.init, plan.config);
-  std::optional<RunFolder> all;
-  if (!options.out.empty()) all = make_run_folder(options.out, plan.config);
-  const std::string parent = all ? all->path : "";
-  if (all) write_seed_plan(parent, plan);
-  std::vector<std::string> folders(seeds.last - seeds.first + 1);
-  ChildRuns children(options.jobs.value_or(1));
-  for (std::uint64_t seed = seeds.first;; ++seed) {
-    RunConfig config = plan.config;
-    config.seed = seed;
-    // The child has it from here on; this process lets go of it when the child has begun.
-    const RunFolder own = make_run_folder(seed_folder(parent, seed), config);
-    const bool is_started = children.start("seed " + std::to_string(seed), [&] {
-      return exit_code(
-          TrainingRun(
-              config, own.path,
-              {.change = plan.change, .init = plan.init, .command = shell_text(options.words)})
-              .run());
-    });
-    if (!is_started) {
-      std::filesystem::remove(own.path);
-      break;
-    }
-    folders[seed - seeds.first] = own.path;
-    if (seed == seeds.last) break;
-  }
-  return finish_seeds(options, plan, parent, folders, children.wait());
-}
-
-namespace {
-
-// In a process of its own. A folder without config.toml is one that was killed before its run
-// began.
-int resume_seed(const TrainOptions& options, const SeedPlan& plan, std::uint64_t seed,
-                const std::string& folder) {
-  make_folders(folder);
-  const FolderLock lock(folder);
-  require_own_files(folder);
-  const std::string command = shell_text(options.words);
-  if (std::filesystem::exists(folder + "/config.toml")) {
-    TrainOptions of_one = options;
-    of_one.resume = folder;
-    of_one.steps = plan.config.steps;
-    return exit_code(
-        TrainingRun(resumed_config(of_one), folder, {.is_resumed = true, .command = command})
-            .run());
-  }
-  if (has_results(folder)) {
-    throw UsageError(folder + ": holds results but no config.toml; move the folder away");
-  }
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    std::filesystem::remove_all(entry.path());
-  }
-  RunConfig config = plan.config;
-  config.seed = seed;
-  return exit_code(
-      TrainingRun(config, folder, {.change = plan.change, .init = plan.init, .command = command})
-          .run());
-}
-
-// Before anything is begun or written: a seed that has made more than `steps` could not go on.
-void require_more_steps(const std::string& parent, const SeedPlan& plan, std::int64_t steps) {
-  for (std::uint64_t seed = plan.first;; ++seed) {
-    const auto made = checkpoint_step(seed_folder(parent, seed) + "/checkpoint");
-    if (made && *made > steps) {
-      throw UsageError("--steps " + std::to_string(steps) + ": seed " + std::to_string(seed) +
-                       " has already made " + std::to_string(*made) + "; --steps is the total");
-    }
-    if (seed == plan.last) return;
-  }
-}
-
-}  // namespace
-
-int resume_seeds(const TrainOptions& options) {
-  const std::string& parent = options.resume;
-  const FolderLock lock(parent);
-  SeedPlan plan = read_seed_plan(parent);
-  refuse_new_settings(options);
-  if (!options.task.empty() && options.task != plan.config.task) {
-    throw UsageError("--resume " + parent + ": holds runs of task " + plan.config.task + ", not " +
-                     options.task);
-  }
-  if (options.steps && *options.steps != plan.config.steps) {
-    require_more_steps(parent, plan, *options.steps);
-    plan.config.steps = *options.steps;
-    write_seed_plan(parent, plan);
-  }
-  std::vector<std::string> folders;
-  ChildRuns children(options.jobs.value_or(1));
-  bool is_stopped = false;
-  for (std::uint64_t seed = plan.first;; ++seed) {
-    const std::string folder = seed_folder(parent, seed);
-    folders.push_back(folder);
-    const bool is_done =
-        look_at_seed(seed, folder, plan.config.steps).progress == SeedProgress::kDone;
-    if (!is_done && !is_stopped) {
-      is_stopped = !children.start("seed " + std::to_string(seed),
-                                   [&] { return resume_seed(options, plan, seed, folder); });
-    }
-    if (seed == plan.last) break;
-  }
-  return finish_seeds(options, plan, parent, folders, children.wait());
+int run_train_seeds(const TrainCommand& options, const TrainTold& told) {
+  return finish_seeds(options, options.seeds ? train_seeds(options, told) : resume_seeds(options));
 }
 
 }  // namespace instep

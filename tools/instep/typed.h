@@ -7,12 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace instep {
+#include "tools/library/run/train.h"
 
-struct SeedRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
+namespace instep {
 
 // "0..4", "0-4", "0,1,2" or a count ("5" is 0..4). Throws UsageError for other texts and for more
 // than 1000 seeds.

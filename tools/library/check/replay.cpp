@@ -1,13 +1,10 @@
 #include "tools/library/check/replay.h"
 
-#include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "runtime/realtime/tick_record.h"
 #include "tools/library/error.h"
-#include "tools/library/output.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
 #include "tools/library/whole_file.h"
@@ -29,20 +26,6 @@ TickRecord read_record_file(const std::string& path) {
   if (!trouble.empty()) throw DataError(path + ": " + trouble);
   if (record.count() == 0) throw DataError(path + ": holds no tick");
   return record;
-}
-
-enum class Comparison { kNone, kSame, kDifferent };
-
-const char* comparison_text(Comparison comparison) {
-  switch (comparison) {
-    case Comparison::kNone:
-      return "is of another step";
-    case Comparison::kSame:
-      return "is the same";
-    case Comparison::kDifferent:
-      return "DIFFERS";
-  }
-  return "";
 }
 
 // The checkpoint beside the record, against what the replay had when it was taken.
@@ -74,11 +57,11 @@ class CheckpointComparison {
     if (!loop.request_snapshot(snapshot_)) snapshot_.clear();
   }
 
-  Comparison result() const {
-    if (snapshot_.empty()) return Comparison::kNone;
-    const bool is_same =
-        moment_ == kStart ? is_start_same_ : std::ranges::equal(checkpoint_.snapshot(), snapshot_);
-    return is_same ? Comparison::kSame : Comparison::kDifferent;
+  // None where the checkpoint is of another step.
+  std::optional<bool> is_same() const {
+    if (snapshot_.empty()) return std::nullopt;
+    return moment_ == kStart ? is_start_same_
+                             : std::ranges::equal(checkpoint_.snapshot(), snapshot_);
   }
 
  private:
@@ -125,7 +108,7 @@ void begin(RunSession& session, const TickRecord& record, const std::string& fil
 
 }  // namespace
 
-int run_replay(const std::string& file, bool json) {
+ReplayResult replay(const std::string& file) {
   const TickRecord record = read_record_file(file);
   const std::string parent = std::filesystem::path(file).parent_path().string();
   const std::string folder = parent.empty() ? "." : parent;
@@ -143,40 +126,19 @@ int run_replay(const std::string& file, bool json) {
   world.set_agent(session.agent());
   CheckpointComparison checkpoint(folder, config, record);
   begin(session, record, file, checkpoint);
-  std::uint64_t ticks = 0;
+  ReplayResult result;
   while (!world.is_over()) {
     session.loop().tick();
     checkpoint.note(session.loop(), static_cast<std::int64_t>(world.frames_given()) - 1);
-    ++ticks;
+    ++result.ticks;
   }
   while (session.agent().run_next_task()) continue;
 
-  const Comparison same = checkpoint.result();
-  const bool passes = world.first_difference() < 0 && same != Comparison::kDifferent;
-  std::printf("%llu ticks, %llu actions: ", static_cast<unsigned long long>(ticks),
-              static_cast<unsigned long long>(world.actions_compared()));
-  if (world.first_difference() < 0) {
-    std::printf("all the same\n");
-  } else {
-    std::printf("they DIFFER from step %lld on\n",
-                static_cast<long long>(world.first_difference()));
-  }
-  std::printf("the checkpoint, of step %lld, %s\n", static_cast<long long>(checkpoint.step()),
-              comparison_text(same));
-  if (json) {
-    const nlohmann::json result = {
-        {"ticks", ticks},
-        {"actions", world.actions_compared()},
-        {"first_difference", world.first_difference() < 0
-                                 ? nlohmann::json(nullptr)
-                                 : nlohmann::json(world.first_difference())},
-        {"checkpoint_step", checkpoint.step()},
-        {"checkpoint_same", same == Comparison::kNone ? nlohmann::json(nullptr)
-                                                      : nlohmann::json(same == Comparison::kSame)},
-        {"pass", passes}};
-    print_json(result);
-  }
-  return passes ? kDone : kCheckFailed;
+  result.actions = world.actions_compared();
+  if (world.first_difference() >= 0) result.first_difference = world.first_difference();
+  result.checkpoint_step = checkpoint.step();
+  result.is_checkpoint_same = checkpoint.is_same();
+  return result;
 }
 
 }  // namespace instep

@@ -1,16 +1,13 @@
 #include "tools/library/check/verify.h"
 
-#include <cmath>
-#include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "runtime/algorithms/actor_critic/actor_critic.h"
 #include "tools/library/check/verify_learner.h"
 #include "tools/library/check/verify_tasks.h"
 #include "tools/library/error.h"
-#include "tools/library/listen/summary.h"
 #include "tools/library/names.h"
-#include "tools/library/output.h"
 #include "tools/library/run/backend.h"
 
 namespace instep {
@@ -58,40 +55,6 @@ void verify_learner_file(const TensorFile& file, const VerifyOptions& options, V
   }
 }
 
-nlohmann::json to_json(const VerifyResult& result) {
-  const auto text_or_null = [](const std::string& text) {
-    return text.empty() ? nlohmann::json() : nlohmann::json(text);
-  };
-  return {
-      {"file", result.file},
-      {"kind", text_or_null(result.kind)},
-      {"schedule", text_or_null(result.schedule)},
-      {"backend", text_or_null(result.backend)},
-      {"path", text_or_null(result.path)},
-      {"worst", std::isfinite(result.worst) && result.was_compared() ? nlohmann::json(result.worst)
-                                                                     : nlohmann::json()},
-      {"tensor", text_or_null(result.tensor)},
-      {"step", result.was_compared() ? nlohmann::json(result.step) : nlohmann::json()},
-      {"compared", result.compared},
-      {"problem", text_or_null(result.problem)},
-      {"pass", result.pass}};
-}
-
-void print(const VerifyResult& result) {
-  if (!result.was_compared()) {
-    std::printf("FAIL  not compared  %s\n", result.file.c_str());
-    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
-    return;
-  }
-  std::printf("%s  %-8s %-10s %7lld numbers, worst %.3g of tolerance (%s, step %lld)  %s\n",
-              result.pass ? "pass" : "FAIL", result.path.c_str(), result.schedule.c_str(),
-              static_cast<long long>(result.compared), result.worst, result.tensor.c_str(),
-              static_cast<long long>(result.step), result.file.c_str());
-  if (!result.problem.empty()) {
-    std::fprintf(stderr, "instep: %s: %s\n", result.file.c_str(), result.problem.c_str());
-  }
-}
-
 }  // namespace
 
 std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options) {
@@ -124,30 +87,21 @@ std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptio
   return results;
 }
 
-int run_verify(const VerifyOptions& options) {
+std::vector<VerifyResult> verify(const VerifyOptions& options, const VerifyTold& told) {
   choose_executor(options);
   for (const std::string& file : options.files) {
     if (std::error_code error; !std::filesystem::exists(file, error)) {
       throw UsageError(file + ": no such file; give a golden file");
     }
   }
-  nlohmann::json files = nlohmann::json::array();
-  int failed = 0;
-  std::int64_t compared = 0;
+  std::vector<VerifyResult> results;
   for (const std::string& file : options.files) {
-    for (const VerifyResult& result : verify_file(file, options)) {
-      print(result);
-      files.push_back(to_json(result));
-      compared += result.compared;
-      if (!result.pass) ++failed;
+    for (VerifyResult& result : verify_file(file, options)) {
+      if (told) told(result);
+      results.push_back(std::move(result));
     }
   }
-  std::printf("%zu comparisons of %lld numbers, %d failed\n", files.size(),
-              static_cast<long long>(compared), failed);
-  if (options.json) {
-    print_json({{"files", files}, {"compared", compared}, {"pass", failed == 0}});
-  }
-  return failed == 0 ? kDone : kCheckFailed;
+  return results;
 }
 
 }  // namespace instep

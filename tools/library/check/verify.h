@@ -1,7 +1,7 @@
 // Comparing the learner and the tasks with golden files: independent truth and its tolerances.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,12 +12,11 @@ namespace instep {
 
 // What to verify and with which executor.
 struct VerifyOptions {
-  std::vector<std::string> files;
-  std::optional<Schedule> schedule;  // both, and their equality bit for bit, when not given
+  std::vector<std::string> files{};
+  std::optional<Schedule> schedule{};  // both, and their equality bit for bit, when not given
   Arithmetic arithmetic = Arithmetic::kFast;
   std::string backend = "auto";
-  std::string path;  // best of this machine when empty
-  bool json = false;
+  std::string path{};  // best of this machine when empty
 };
 
 // How close one file came. worst is error / tolerance; above 1 fails.
@@ -40,7 +39,11 @@ struct VerifyResult {
 // Replays one golden file; one result a schedule. Never throws for a bad file: the result says why.
 std::vector<VerifyResult> verify_file(const std::string& file, const VerifyOptions& options);
 
-// The verify command: prints a line a file (and JSON last), answers kDone or kCheckFailed.
-int run_verify(const VerifyOptions& options);
+// Told of each result as soon as it is there.
+using VerifyTold = std::function<void(const VerifyResult& result)>;
+
+// Replays all the files. Throws UsageError for one that is not there, or a backend or path that
+// this machine has not.
+std::vector<VerifyResult> verify(const VerifyOptions& options, const VerifyTold& told = {});
 
 }  // namespace instep

@@ -2,6 +2,7 @@
 
 #include "tools/library/error.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/report/run_summary_json.h"
 #include "tools/library/run/run_folder.h"
 
 namespace instep {

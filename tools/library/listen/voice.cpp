@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +10,12 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
 #include "runtime/realtime/spsc_ring.h"
 #include "runtime/realtime/thread.h"
-#include "tools/library/output.h"
 
 namespace instep {
 namespace {
@@ -46,6 +47,16 @@ std::size_t columns_of_head(std::string_view line, std::size_t tail_begin, std::
 }
 
 }  // namespace
+
+std::size_t terminal_columns(int descriptor) {
+  constexpr std::size_t kColumnsMin = 40;
+  winsize size{};
+  if (isatty(descriptor) != 1) return 0;
+  const char* const said = std::getenv("COLUMNS");
+  long columns = said == nullptr ? 0 : std::strtol(said, nullptr, 10);
+  if (columns <= 0 && ioctl(descriptor, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+  return columns <= 0 ? 80 : std::max(kColumnsMin, static_cast<std::size_t>(columns));
+}
 
 // What both sides know.
 class Voice::Mouth {

@@ -9,6 +9,10 @@
 
 namespace instep {
 
+// How many columns the terminal on that descriptor has; 0 where it is no terminal. The variable
+// COLUMNS has the last word on a terminal.
+std::size_t terminal_columns(int descriptor);
+
 // Lines for a descriptor, written by a thread of its own. Where the other end takes nothing
 // (Ctrl-S, a pipe that nobody reads, a disk that hangs), lines are dropped, and told of as dropped
 // later. After the constructor nothing allocates.

@@ -17,9 +17,7 @@
 #include "runtime/cuda/libcuda.h"
 #include "runtime/realtime/thread.h"
 #include "tools/library/error.h"
-#include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
-#include "tools/library/output.h"
 #include "tools/library/run/child_runs.h"
 #include "tools/library/run/session.h"
 
@@ -28,10 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Level = Finding::Level;
-
-// A kernel without PREEMPT_RT may be some milliseconds late, and clocks that follow the load make
-// an update some times slower: a tenth of such a period holds both.
-constexpr double kLongPeriodS = 0.05;
 
 bool has_file(const std::string& path) {
   std::error_code ignored;
@@ -399,7 +393,9 @@ void check_jetson(const std::string& root, std::vector<Finding>& findings) {
   findings.push_back(check_throttling(root));
 }
 
-const char* level_name(Level level) {
+}  // namespace
+
+const char* level_name(Finding::Level level) {
   switch (level) {
     case Level::kGood:
       return "good";
@@ -410,8 +406,6 @@ const char* level_name(Level level) {
   }
   return "bad";
 }
-
-}  // namespace
 
 std::vector<Finding> examine_machine(const std::string& root, const Rights& rights) {
   const Identity identity = read_identity(root);
@@ -446,67 +440,14 @@ bool real_time_can_be_promised(const std::vector<Finding>& findings) {
                       [](const Finding& finding) { return finding.level == Level::kBad; });
 }
 
-nlohmann::json findings_json(const std::vector<Finding>& findings) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const Finding& finding : findings) {
-    nlohmann::json entry = {{"check", finding.check},
-                            {"level", level_name(finding.level)},
-                            {"text", finding.text},
-                            {"mend", nullptr}};
-    if (!finding.mend.empty()) entry["mend"] = finding.mend;
-    list.push_back(entry);
-  }
-  return {{"real_time", real_time_can_be_promised(findings)}, {"findings", list}};
-}
-
-namespace {
-
-// What the findings come to, in a sentence.
-std::string verdict(const std::vector<Finding>& findings, const TaskInfo* task) {
-  std::set<std::string> bad;
-  bool are_all_of_short_periods = true;
-  for (const Finding& finding : findings) {
-    if (finding.level != Level::kBad) continue;
-    bad.insert(finding.check);
-    are_all_of_short_periods = are_all_of_short_periods && finding.matters_below_s <= kLongPeriodS;
-  }
-  char period[64] = "";
-  if (task != nullptr) {
-    std::snprintf(period, sizeof period, " with %s's period of %.0f ms",
-                  std::string(task->name).c_str(), task->period_s * 1e3);
-  }
-  if (bad.empty()) return std::string("Nothing found that stands against real time") + period + ".";
-  const std::string cannot = std::string("Real time cannot be promised") + period;
-  if (task != nullptr || !are_all_of_short_periods) return cannot + ": " + joined(bad) + ".";
-  char longer[128];
-  std::snprintf(longer, sizeof longer,
-                " below a period of %.0f ms: %s. Longer ones bear it; `instep doctor TASK` judges "
-                "by a task's.",
-                kLongPeriodS * 1e3, joined(bad).c_str());
-  return cannot + longer;
-}
-
-}  // namespace
-
-int run_doctor(const std::string& root, const std::string& task, bool json) {
+std::vector<Finding> examine(const std::string& root, const std::string& task) {
   const TaskInfo* const info = task.empty() ? nullptr : &require_task(task);
   std::error_code ignored;
   if (!root.empty() && !fs::is_directory(root, ignored)) throw UsageError(root + " is no folder");
   std::vector<Finding> findings = root.empty()
                                       ? examine_this_machine()
                                       : examine_machine(root, expected_rights(read_identity(root)));
-  if (info != nullptr) findings = judged_by(std::move(findings), info->period_s);
-  for (const Finding& finding : findings) {
-    char start[48];
-    std::snprintf(start, sizeof start, "%-7s %-15s ", level_name(finding.level),
-                  finding.check.c_str());
-    print_wrapped(start + finding.text, 24);
-    // Not wrapped: it is there to be copied.
-    if (!finding.mend.empty()) std::printf("%-7s %-15s -> %s\n", "", "", finding.mend.c_str());
-  }
-  print_wrapped(verdict(findings, info), 0);
-  if (json) print_json(findings_json(findings));
-  return real_time_can_be_promised(findings) ? kDone : kCheckFailed;
+  return info == nullptr ? findings : judged_by(std::move(findings), info->period_s);
 }
 
 }  // namespace instep

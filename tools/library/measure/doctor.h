@@ -1,14 +1,17 @@
-// The doctor command: can this machine keep a period, and if not, what mends it.
+// Can this machine keep a period, and if not, what mends it.
 #pragma once
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "tools/library/measure/rights.h"
 
 namespace instep {
+
+// A kernel without PREEMPT_RT may be some milliseconds late, and clocks that follow the load make
+// an update some times slower: a tenth of such a period holds both.
+inline constexpr double kLongPeriodS = 0.05;
 
 struct Finding {
   enum class Level {
@@ -38,13 +41,11 @@ std::vector<Finding> examine_this_machine();
 // Whether none of them is kBad.
 bool real_time_can_be_promised(const std::vector<Finding>& findings);
 
-// {"real_time":bool,"findings":[{"check","level","text","mend"}]}, mend null where nothing is to
-// mend.
-nlohmann::json findings_json(const std::vector<Finding>& findings);
+// "good", "advice", "bad".
+const char* level_name(Finding::Level level);
 
-// Prints the findings, judged by the period of a task, or by the shortest where `task` is empty.
-// Answers kDone, or kCheckFailed when real time cannot be promised; throws UsageError when root is
-// no folder or the task unknown.
-int run_doctor(const std::string& root, const std::string& task, bool json);
+// What `root` tells of (empty: this machine), judged by the period of a task, or by the shortest
+// where `task` is empty. Throws UsageError where root is no folder or the task unknown.
+std::vector<Finding> examine(const std::string& root = "", const std::string& task = "");
 
 }  // namespace instep

@@ -1,24 +1,49 @@
-// The commands that only tell: info, tasks, compare.
+// This build, and a learner's memory.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "runtime/agent.h"
+#include "tools/library/report/run_summary.h"
 
 namespace instep {
 
-// Build, backends and paths found; for a task (or the default learner) or a run's checkpoint the
-// memory table. `run_or_task` may be empty, or name a task. Answers an exit code; throws
-// CommandError.
-int run_info(const std::string& run_or_task, const std::string& task, bool json);
+// What a run's newest checkpoint says of itself.
+struct CheckpointInfo {
+  std::int64_t step = 0;
+  std::int64_t episodes = 0;
+  std::uint32_t format_version = 0;
+  std::size_t snapshot_bytes = 0;
+  DropCounts drops;
+  std::vector<NamedNumber> numbers{};  // the agent's own
+};
 
-// Every task with its sizes, period, bounds and default settings.
-int run_tasks(bool json);
+struct Info {
+  std::string version;
+  std::string compiler;
+  std::string machine;
+  std::vector<std::string> backends{};    // that this machine has
+  std::vector<std::string> cpu_paths{};   // best first
+  std::vector<std::string> cuda_paths{};  // likewise
+  std::string cuda_problem{};             // why there are none
+  bool has_mujoco = false;
+  std::size_t static_block_bytes = 0;
+  std::string task{};
+  std::string algorithm{};
+  int observation_dim = 0;
+  int action_dim = 0;
+  int hidden_dim = 0;   // 0: the algorithm has no such setting
+  std::string sizes{};  // of its layers, in words
+  std::vector<MemoryRow> memory{};
+  std::optional<CheckpointInfo> checkpoint{};
+};
 
-// Every key of an algorithm (empty: the default one) with its default value, for a task where one
-// is named, its bounds and its meaning. Answers an exit code; throws UsageError.
-int run_settings(const std::string& task, const std::string& algorithm, bool json);
-
-// Where two runs differ first: settings, then episodes, then the newest checkpoint by named parts.
-// Exit code 0 when their episodes and checkpoints are equal, 1 when they differ.
-int run_compare(const std::string& first, const std::string& second);
+// The build with the learner of a run, or with that of a task in its default settings where `run`
+// is empty. Throws CommandError.
+Info inspect(const std::string& run, const std::string& task = "dot_reacher");
 
 }  // namespace instep

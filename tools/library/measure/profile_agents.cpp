@@ -1,11 +1,9 @@
 #include "tools/library/measure/profile_agents.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "kernels/philox.h"
 #include "runtime/algorithms/actor_critic/actor_critic.h"
@@ -13,11 +11,9 @@
 #include "runtime/clock.h"
 #include "runtime/cuda/cuda_device.h"
 #include "tools/library/error.h"
-#include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
-#include "tools/library/output.h"
+#include "tools/library/measure/profiled_run.h"
 #include "tools/library/run/session.h"
-#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -80,7 +76,8 @@ struct Measured {
   int agents_at_once = 0;  // 0: not known
 };
 
-Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t repeats) {
+Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t repeats,
+                      const StopRequest* stop) {
   const TeamShape shape = emulated_team(team);
   const auto count = static_cast<std::size_t>(learners.count());
   std::vector<cuda::DeviceLearner> on_device;
@@ -105,7 +102,7 @@ Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t rep
     }
     const std::int64_t begin_ns = clock.now_ns();
     for (std::uint32_t done = 0; done < repeats; done += parameters.repeats) {
-      if (is_stop_requested()) return measured;
+      if (is_asked(stop)) return measured;
       parameters.repeats = std::min(at_once, repeats - done);
       if (!device.launch(parameters, KernelKind::kLaunched)) {
         throw DataError("the kernel stands still: " + device.emulator().problem());
@@ -117,7 +114,8 @@ Measured run_emulated(const Learners& learners, TeamKind team, std::uint32_t rep
   return measured;
 }
 
-Measured run_on_gpu(const Learners& learners, TeamKind team, std::uint32_t repeats) {
+Measured run_on_gpu(const Learners& learners, TeamKind team, std::uint32_t repeats,
+                    const StopRequest* stop) {
   CudaDevice device(team, KernelKind::kLaunched);
   const auto require = [&](bool is_done) {
     if (!is_done) throw IoError("the GPU cannot be used: " + device.problem());
@@ -131,7 +129,7 @@ Measured run_on_gpu(const Learners& learners, TeamKind team, std::uint32_t repea
                      " at once on that path");
   }
   for (int i = 0; i < learners.count(); ++i) require(device.upload(i, learners.learner(i).block));
-  for (int round = 0; round < kRounds && !is_stop_requested(); ++round) {
+  for (int round = 0; round < kRounds && !is_asked(stop); ++round) {
     for (int i = 0; i < learners.count(); ++i) {
       fill_request(device.request(i), learners.seed(i), round, learners.learner(i).layout.shape);
     }
@@ -152,8 +150,9 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-int profile_agents(const ProfileOptions& options, const RunConfig& config,
-                   const BackendChoice& choice) {
+std::optional<AgentsProfile> profile_agents(const ProfileOptions& options) {
+  if (options.agents < 1) throw UsageError("--agents must be at least 1");
+  const auto [config, choice] = profiled_run(options);
   if (choice.backend == "cpu") {
     throw UsageError("--agents is for agents that share a GPU: --backend cuda or cuda-emulated");
   }
@@ -171,46 +170,27 @@ int profile_agents(const ProfileOptions& options, const RunConfig& config,
   agent.executor = executors(arithmetic).front();
 
   const Learners together(agent, options.seed, options.agents);
-  const Measured all = run(together, team, repeats);
+  const Measured all = run(together, team, repeats, options.stop);
   std::vector<double> alone_us;
   bool same_bits = true;
-  for (int i = 0; i < options.agents && !is_stop_requested(); ++i) {
+  for (int i = 0; i < options.agents && !is_asked(options.stop); ++i) {
     const Learners alone(agent, together.seed(i), 1);
-    const Measured one = run(alone, team, repeats);
+    const Measured one = run(alone, team, repeats, options.stop);
     alone_us.insert(alone_us.end(), one.step_us.begin(), one.step_us.end());
     same_bits = same_bits && together.has_bits_of(alone, i, 0);
   }
-
-  if (is_stop_requested()) {
-    std::printf("stopped before all was measured\n");
-    return kDone;
-  }
-
-  const double one_us = median(alone_us);
-  const double all_us = median(all.step_us);
-  std::printf("%s, %d agents at once, path %s, %u steps of each, %s\n", config.task.c_str(),
-              options.agents, std::string(choice.path).c_str(), repeats * kRounds,
-              machine_text().c_str());
-  std::printf("%s a step: one agent %.2f us, all %.2f us (%.2f times as long)\n",
-              is_gpu ? "on the GPU" : "emulated", one_us, all_us, all_us / one_us);
-  std::printf("%s\n", same_bits ? "each has the bits that it has alone"
-                                : "FAIL: an agent has other bits than alone");
-  if (options.json) {
-    const auto on_gpu = [&](double us) { return is_gpu ? nlohmann::json(us) : nlohmann::json(); };
-    const nlohmann::json result = {
-        {"task", config.task},
-        {"backend", choice.backend},
-        {"path", choice.path},
-        {"agents", options.agents},
-        {"agents_at_once", is_gpu ? nlohmann::json(all.agents_at_once) : nlohmann::json()},
-        {"updates", repeats * kRounds},
-        {"device_step_us", on_gpu(one_us)},
-        {"device_step_us_all", on_gpu(all_us)},
-        {"same_bits", same_bits},
-        {"machine", machine_text()}};
-    print_json(result);
-  }
-  return same_bits ? kDone : kCheckFailed;
+  if (is_asked(options.stop)) return std::nullopt;
+  AgentsProfile result{.task = config.task,
+                       .backend = std::string(choice.backend),
+                       .path = std::string(choice.path),
+                       .agents = options.agents,
+                       .updates = repeats * kRounds,
+                       .step_us = median(alone_us),
+                       .step_us_all = median(all.step_us),
+                       .has_same_bits = same_bits,
+                       .machine = machine_text()};
+  if (is_gpu) result.agents_at_once = all.agents_at_once;
+  return result;
 }
 
 }  // namespace instep

@@ -6,21 +6,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <thread>
 #include <vector>
 
 #include "drivers/loopback/driver.h"
 #include "drivers/loopback/loopback.h"
-#include "runtime/memory.h"
+#include "kernels/seal.h"
 #include "runtime/realtime/learner_thread.h"
 #include "tools/library/error.h"
-#include "tools/library/listen/summary.h"
 #include "tools/library/measure/machine.h"
+#include "tools/library/measure/profiled_run.h"
 #include "tools/library/names.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
-#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -49,7 +47,7 @@ RealTimeTask loopback_task(const TaskInfo& task, std::int64_t period_ns) {
 class RateProfile {
  public:
   RateProfile(const RunConfig& config, const TaskInfo& task, std::int64_t period_ns,
-              const RateOptions& options)
+              const ProfileOptions& options)
       : period_ns_(period_ns),
         device_(period_ns, LoopbackLine::kSocket),
         robot_(loopback_task(task, period_ns), {.device = device_.path()}),
@@ -60,21 +58,24 @@ class RateProfile {
             50, std::llround(kWindowS * 1e9 / static_cast<double>(period_ns)))),
         windows_(static_cast<std::size_t>(
             std::max<double>(1.0, std::round(options.seconds / (2.0 * kWindowS))))),
-        core_(options.core) {
+        rate_hz_(options.rate_hz),
+        config_(config),
+        core_(options.core),
+        stop_(options.stop) {
     robot_.recording().set_agent(session_.agent());
     session_.agent().set_hooks({.self = &learner_, .posted = [](void* self) {
                                   static_cast<LearnerThread*>(self)->wake();
                                 }});
   }
 
-  nlohmann::json measure();
+  std::optional<RealTimeProfile> measure();
 
  private:
   void run();
   void run_window(Window& window);
   void run_baseline(Window& window);
   bool tick();
-  nlohmann::json result();
+  RealTimeProfile result();
 
   std::int64_t period_ns_;
   LoopbackDevice device_;
@@ -88,7 +89,10 @@ class RateProfile {
   OverrunTable overruns_;
   std::atomic<bool> is_over_{false};
   bool has_failed_ = false;
+  double rate_hz_;
+  const RunConfig& config_;
   int core_ = -1;
+  const StopRequest* stop_;
   std::atomic<int> priority_error_{kNotTriedYet};
   std::int64_t tick_end_ns_ = 0;
   std::int64_t preempted_ = 0;
@@ -107,7 +111,7 @@ bool RateProfile::tick() {
 void RateProfile::run_window(Window& window) {
   // The first tick finds deadlines that passed while nobody was to meet them.
   if (!tick()) return;
-  for (std::int64_t i = 0; i < window_ticks_ && !is_stop_requested(); ++i) {
+  for (std::int64_t i = 0; i < window_ticks_ && !is_asked(stop_); ++i) {
     const std::int64_t before_ns = tick_end_ns_;
     if (!tick()) return;
     const RobotWorld& world = robot_.world();
@@ -123,7 +127,7 @@ void RateProfile::run_window(Window& window) {
 void RateProfile::run_baseline(Window& window) {
   Packet packet;
   std::int64_t deadline_ns = clock_.now_ns() + period_ns_;
-  for (std::int64_t i = 0; i < window_ticks_ && !is_stop_requested(); ++i) {
+  for (std::int64_t i = 0; i < window_ticks_ && !is_asked(stop_); ++i) {
     sleep_until(deadline_ns);
     const std::int64_t late_ns = clock_.now_ns() - deadline_ns;
     window.baseline.record(late_ns);
@@ -137,14 +141,15 @@ void RateProfile::run() {
   priority_error_ = become_realtime("instep-loop", kLoopPriority);
   if (core_ < 0) core_ = sched_getcpu();
   if (pin_to_core(core_) != 0) core_ = -1;
+  const Seal seal;
   has_failed_ = !session_.loop().start();
   for (std::int64_t i = 0; i < kWarmUpTicks && !has_failed_; ++i) tick();
   session_.loop().clear_latency();
   std::size_t whole = 0;
-  while (whole < windows_.size() && !is_stop_requested()) {
+  while (whole < windows_.size() && !is_asked(stop_)) {
     if (!has_failed_) run_window(windows_[whole]);
     run_baseline(windows_[whole]);
-    if (!is_stop_requested()) ++whole;
+    if (!is_asked(stop_)) ++whole;
   }
   windows_.resize(whole);
   rusage usage{};
@@ -154,13 +159,12 @@ void RateProfile::run() {
   is_over_ = true;
 }
 
-nlohmann::json RateProfile::measure() {
+std::optional<RealTimeProfile> RateProfile::measure() {
   Voice voice(STDERR_FILENO);
   RightsTeller rights(voice);
   overruns_.start();
   robot_.link().start();
   learner_.start();
-  seal();
   std::thread loop = start_thread("the control loop's thread", [this] { run(); });
   constexpr std::int64_t kPollNs = 50'000'000;
   while (!is_over_) {
@@ -173,19 +177,9 @@ nlohmann::json RateProfile::measure() {
   overruns_.take(monitor_);
   learner_.stop();
   robot_.link().stop();
-  unseal();
   if (has_failed_) throw DataError("the learner's numbers are no longer finite");
-  return windows_.empty() ? nlohmann::json(nullptr) : result();
-}
-
-// "computed_late 3, old_packet 1", or "none of any cause".
-std::string causes_text(const nlohmann::json& overruns) {
-  std::string text;
-  for (const auto& [cause, count] : overruns.items()) {
-    if (count.get<std::uint64_t>() == 0) continue;
-    text += (text.empty() ? "" : ", ") + cause + ' ' + count.dump();
-  }
-  return text.empty() ? "none of any cause" : text;
+  if (windows_.empty()) return std::nullopt;
+  return result();
 }
 
 double median_p99_us(const std::vector<Window>& windows, LatencyHistogram Window::*which) {
@@ -205,80 +199,42 @@ LatencyHistogram all_of(const std::vector<Window>& windows, LatencyHistogram Win
   return sum;
 }
 
-nlohmann::json RateProfile::result() {
+RealTimeProfile RateProfile::result() {
   const RealtimeCounters& counters = monitor_.counters();
-  const double loop_us = median_p99_us(windows_, &Window::loop);
-  const double baseline_us = median_p99_us(windows_, &Window::baseline);
   const LateLearning late = session_.agent().late_learning();
-  nlohmann::json result = {
-      {"ticks", counters.ticks},
-      {"windows", windows_.size()},
-      {"wakeup_us", to_json(percentiles_of(all_of(windows_, &Window::loop)))},
-      {"baseline_wakeup_us", to_json(percentiles_of(all_of(windows_, &Window::baseline)))},
-      {"wakeup_p99_median_us", loop_us},
-      {"baseline_p99_median_us", baseline_us},
-      {"wakeup_over_baseline", loop_us / baseline_us},
-      {"packet_age_us", to_json(percentiles_of(counters.packet_age))},
-      {"packet_to_wire_us", to_json(percentiles_of(robot_.link().latency().packet_to_wire))},
-      {"command_to_wire_us", to_json(percentiles_of(robot_.link().latency().command_to_wire))},
-      {"old_packets_of", {{"device", device_late_}, {"link", link_late_}}},
-      {"baseline_late_ticks", baseline_late_},
-      {"preempted", preempted_},
-      {"exact", late.ticks == 0},
-      {"late_ticks", late.ticks},
-      {"transitions_dropped_late", late.transitions_dropped},
-      {"priority", priority_error_ == 0 ? "fifo" : "ordinary"},
-      {"core", core_}};
-  result.update(to_json(overruns_.summary(counters)));
-  return result;
-}
-
-void print_row(const char* name, const nlohmann::json& us) {
-  if (us.is_null()) return;
-  std::printf("%-24s %9.1f %9.1f %9.1f %9.1f\n", name, us.at("p50").get<double>(),
-              us.at("p99").get<double>(), us.at("p999").get<double>(), us.at("max").get<double>());
+  return {.task = config_.task,
+          .rate_hz = rate_hz_,
+          .windows = windows_.size(),
+          .window_s = kWindowS,
+          .ticks = counters.ticks,
+          .wakeup_us = percentiles_of(all_of(windows_, &Window::loop)),
+          .baseline_wakeup_us = percentiles_of(all_of(windows_, &Window::baseline)),
+          .wakeup_p99_median_us = median_p99_us(windows_, &Window::loop),
+          .baseline_p99_median_us = median_p99_us(windows_, &Window::baseline),
+          .packet_age_us = percentiles_of(counters.packet_age),
+          .packet_to_wire_us = percentiles_of(robot_.link().latency().packet_to_wire),
+          .command_to_wire_us = percentiles_of(robot_.link().latency().command_to_wire),
+          .old_of_device = device_late_,
+          .old_of_link = link_late_,
+          .baseline_late_ticks = baseline_late_,
+          .preempted = preempted_,
+          .late_ticks = late.ticks,
+          .transitions_dropped_late = late.transitions_dropped,
+          .has_priority = priority_error_ == 0,
+          .core = core_,
+          .overruns = overruns_.summary(counters),
+          .sizes = sizes_text(config_.settings),
+          .machine = machine_text()};
 }
 
 }  // namespace
 
-nlohmann::json profile_in_real_time(const RunConfig& config, const RateOptions& options) {
+std::optional<RealTimeProfile> profile_in_real_time(const ProfileOptions& options) {
+  if (!(options.rate_hz > 0.0)) throw UsageError("--rate must be above 0");
+  const RunConfig config = profiled_run(options).config;
   const TaskInfo& task = require_task(config.task);
-  const AlgorithmInfo& algorithm = *config.settings.algorithm;
-  if (!algorithm.can_learn_apart) {
-    throw UsageError("--rate: " + std::string(algorithm.name) +
-                     " cannot learn apart from the loop" + std::string(algorithm.why_not_apart));
-  }
   const std::int64_t period_ns = std::llround(1e9 / options.rate_hz);
-  RateProfile profile(config, task, period_ns, options);
-  nlohmann::json result = profile.measure();
-  if (result.is_null()) {
-    std::printf("stopped before the first window was whole: nothing was measured on real time\n");
-    return nlohmann::json::object();
-  }
-  std::printf("%s at %g Hz, %zu windows of %g s, %s, %s\n", config.task.c_str(), options.rate_hz,
-              result.at("windows").get<std::size_t>(), kWindowS,
-              sizes_text(config.settings).c_str(), machine_text().c_str());
-  std::printf("%-24s %9s %9s %9s %9s\n", "microseconds", "p50", "p99", "p99.9", "max");
-  print_row("wake-up", result.at("wakeup_us"));
-  print_row("wake-up, bare system", result.at("baseline_wakeup_us"));
-  print_row("age of the packet", result.at("packet_age_us"));
-  print_row("packet to wire", result.at("packet_to_wire_us"));
-  print_row("command to wire", result.at("command_to_wire_us"));
-  std::printf("p99 of the wake-up, median over windows: %.1f, bare system %.1f: %.2f times\n",
-              result.at("wakeup_p99_median_us").get<double>(),
-              result.at("baseline_p99_median_us").get<double>(),
-              result.at("wakeup_over_baseline").get<double>());
-  std::printf("%llu of %llu ticks were not as they should be (%s); %.0f ms of steal time\n",
-              static_cast<unsigned long long>(result.at("overrun_ticks").get<std::uint64_t>()),
-              static_cast<unsigned long long>(result.at("ticks").get<std::uint64_t>()),
-              causes_text(result.at("overruns")).c_str(), result.at("steal_ms").get<double>());
-  std::printf(
-      "old packets: %lld when the device's thread had sent none, %lld on the way; the bare system "
-      "woke a period late %lld times\n",
-      static_cast<long long>(result.at("old_packets_of").at("device").get<std::int64_t>()),
-      static_cast<long long>(result.at("old_packets_of").at("link").get<std::int64_t>()),
-      static_cast<long long>(result.at("baseline_late_ticks").get<std::int64_t>()));
-  return result;
+  return RateProfile(config, task, period_ns, options).measure();
 }
 
 }  // namespace instep

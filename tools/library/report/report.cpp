@@ -1,7 +1,6 @@
 #include "tools/library/report/report.h"
 
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -134,7 +133,7 @@ std::string render_report(std::span<const RunRecord> runs) {
 namespace {
 
 // Each run once: one that was named twice would count twice.
-std::vector<std::string> runs_in(const std::vector<std::string>& folders) {
+std::vector<std::string> runs_in(const std::vector<std::string>& folders, const WarningTold& told) {
   std::vector<std::string> runs;
   std::set<std::filesystem::path> seen;
   for (const std::string& folder : folders) {
@@ -147,8 +146,8 @@ std::vector<std::string> runs_in(const std::vector<std::string>& folders) {
       std::error_code error;
       if (seen.insert(std::filesystem::weakly_canonical(run, error)).second) {
         runs.push_back(run);
-      } else {
-        std::fprintf(stderr, "instep: warning: %s: is named twice and counts once\n", run.c_str());
+      } else if (told) {
+        told(run + ": is named twice and counts once");
       }
     }
   }
@@ -172,7 +171,7 @@ void require_of_one_run(const RunRecord& record) {
   }
 }
 
-RunRecord read_run(const std::string& run) {
+RunRecord read_run(const std::string& run, const WarningTold& told) {
   require_run_folder(run);
   require_toml(run + "/config.toml");
   require_plain_file(run + "/episodes.csv");
@@ -183,7 +182,7 @@ RunRecord read_run(const std::string& run) {
   require_whole(record);
   require_of_one_run(record);
   for (const std::string& problem : record.problems) {
-    std::fprintf(stderr, "instep: warning: %s\n", problem.c_str());
+    if (told) told(problem);
   }
   return record;
 }
@@ -203,9 +202,10 @@ void require_report_or_nothing(const std::string& out) {
 
 }  // namespace
 
-int run_report(const std::vector<std::string>& folders, const std::string& out) {
+std::string write_report(const std::vector<std::string>& folders, const std::string& out,
+                         const WarningTold& told) {
   std::vector<RunRecord> records;
-  for (const std::string& run : runs_in(folders)) records.push_back(read_run(run));
+  for (const std::string& run : runs_in(folders, told)) records.push_back(read_run(run, told));
   const std::string in_folder =
       folders.size() == 1 ? folders.front() + "/report.html" : "report.html";
   const std::string file = out.empty() ? in_folder : out;
@@ -216,8 +216,7 @@ int run_report(const std::vector<std::string>& folders, const std::string& out) 
   } catch (const IoError& error) {
     throw IoError(std::string(error.what()) + "; --out FILE writes the report elsewhere");
   }
-  std::printf("report: %s\n", file.c_str());
-  return kDone;
+  return file;
 }
 
 }  // namespace instep

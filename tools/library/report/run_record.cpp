@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "tools/library/error.h"
+#include "tools/library/report/run_summary_json.h"
 #include "tools/library/report/text.h"
+#include "tools/library/run/adaptation_json.h"
 #include "tools/library/run/session.h"
 #include "tools/library/whole_file.h"
 

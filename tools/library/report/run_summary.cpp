@@ -4,6 +4,7 @@
 
 #include "runtime/health.h"
 #include "tools/library/json_fields.h"
+#include "tools/library/report/run_summary_json.h"
 #include "tools/library/report/text.h"
 
 namespace instep {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -157,15 +156,6 @@ struct RunSummary {
   std::string out;  // the run's folder
   std::optional<RealTimeSummary> real_time;
 };
-
-nlohmann::json to_json(const RunSummary& summary);
-nlohmann::json to_json(const std::optional<Percentiles>& percentiles);  // null for none
-nlohmann::json to_json(const std::vector<MemoryRow>& rows);
-nlohmann::json to_json(const OverrunSummary& overruns);
-
-// Reads what to_json() wrote, of this version or an earlier one. Throws DataError naming what is
-// not as it must be, or that no run comes to.
-RunSummary summary_from_json(const nlohmann::json& json);
 
 // "TEXT (in 12 of 100 samples, from step 34000 to 90000)" for each warning; of a summary of an
 // earlier version without how often.

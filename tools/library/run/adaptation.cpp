@@ -9,6 +9,7 @@
 #include "tools/library/error.h"
 #include "tools/library/json_fields.h"
 #include "tools/library/report/run_record.h"
+#include "tools/library/run/adaptation_json.h"
 #include "tools/library/run/eval.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"

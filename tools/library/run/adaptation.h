@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -70,10 +69,6 @@ struct Adaptation {
   std::optional<double> frozen_weights_old_world;
   std::optional<double> frozen_old_world;
 };
-
-nlohmann::json to_json(const Adaptation& adaptation);
-// Throws DataError naming what is not as it must be.
-Adaptation adaptation_from_json(const nlohmann::json& json);
 
 // The run in `folder` made `steps` steps, of which the last ones were in the changed world. Has two
 // copies of what it was before act in the changed world for as many steps, and all three in the old

@@ -11,9 +11,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/clock.h"
 #include "runtime/realtime/descriptor.h"
+#include "runtime/realtime/thread.h"
 #include "tools/library/error.h"
-#include "tools/library/run/training_run.h"
 
 namespace instep {
 namespace {
@@ -83,13 +84,15 @@ std::string answer_of_child(const std::function<std::string()>& work) {
     throw IoError("a process was ended by signal " + std::to_string(WTERMSIG(status)));
   }
   const int code = WEXITSTATUS(status);
-  if (code != kDone) throw CommandError(static_cast<ExitCode>(code), text);
+  if (code == kWrongUse) throw UsageError(text);
+  if (code == kCheckFailed) throw DataError(text);
+  if (code != kDone) throw IoError(text);
   return text;
 }
 
 bool ChildRuns::start(const std::string& name, const std::function<int()>& work) {
   while (static_cast<int>(running_.size()) >= jobs_) wait_for_one();
-  if (is_stop_requested()) return false;
+  if (is_asked(stop_)) return false;
   const pid_t parent = getpid();
   const pid_t child = fork_or_throw();
   if (child == 0) {
@@ -107,25 +110,24 @@ int ChildRuns::wait() {
   return worst_;
 }
 
-// Signals are let in only while it sleeps: one that came between the look for a stop and the sleep
-// would not wake it.
+// Of its own children alone, and without a handler of signals: those are the program's.
 void ChildRuns::wait_for_one() {
-  std::signal(SIGCHLD, [](int) {});  // without a handler a child's end would not wake it either
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, &before);
-  sigdelset(&before, SIGCHLD);  // a parent that blocks it would have us sleep for ever
+  constexpr std::int64_t kLookNs = 20'000'000;
+  const MonotonicClock clock;
   int status = 0;
   pid_t child = 0;
-  while ((child = waitpid(-1, &status, WNOHANG)) == 0) {
-    if (is_stop_requested()) {
+  while (child == 0) {
+    for (const auto& [process, name] : running_) {
+      if (child == 0 && (child = waitpid(process, &status, WNOHANG)) < 0) {
+        throw IoError(std::string("cannot wait for a process: ") + std::strerror(errno));
+      }
+    }
+    if (child == 0 && is_asked(stop_) && !is_stop_told_) {
+      is_stop_told_ = true;
       for (const auto& [process, name] : running_) kill(process, SIGTERM);
     }
-    sigsuspend(&before);
+    if (child == 0) sleep_until(clock.now_ns() + kLookNs);
   }
-  sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (child < 0) throw IoError(std::string("cannot wait for a process: ") + std::strerror(errno));
   if (!WIFEXITED(status)) {
     std::fprintf(stderr, "instep: %s was ended by signal %d\n", running_[child].c_str(),
                  WTERMSIG(status));

@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/seal.h"
 #include "runtime/clock.h"
-#include "runtime/memory.h"
 #include "tools/library/error.h"
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/voice.h"
@@ -18,7 +18,6 @@
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"
-#include "tools/library/run/stop_request.h"
 
 namespace instep {
 namespace {
@@ -40,7 +39,7 @@ std::vector<EpisodeResult> evaluate_in(Environment& world, Policy& policy, const
   const auto actor = actor_of(policy, task, seed, options);
   std::vector<EpisodeResult> results;
   for (std::uint64_t number = 0;
-       results.size() < static_cast<std::size_t>(options.episodes) && !is_stop_requested();) {
+       results.size() < static_cast<std::size_t>(options.episodes) && !is_asked(options.stop);) {
     const auto result = run_whole_episode(world, seed, number, actor);
     if (!result) throw IoError(cut_episodes_text());
     results.push_back(*result);
@@ -61,21 +60,20 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   std::atomic<int> loop_priority_error{kNotTriedYet};
   Voice voice(STDERR_FILENO);
   RightsTeller rights(voice);
-  TroubleTeller trouble_teller(voice, device);
   ServiceNotice notice;
-  Hands hands({device.signals(), device.link(), device.world(), voice, notice, options.device});
+  Hands hands({device.signals(), device.link(), device.world(), voice, notice, options.device,
+               options.stop});
   device.link().start();
   std::thread loop = start_thread("the control loop's thread", [&] {
     loop_priority_error = become_realtime("instep-loop", kLoopPriority);
     if (options.core >= 0) static_cast<void>(pin_to_core(options.core) == 0);
-    seal();
+    const Seal seal;
     for (std::uint64_t number = 0; done < results.size() && !has_given_up;) {
       const auto result = run_whole_episode(device.world(), seed, number, actor);
       if (result) results[done++] = *result;
       has_given_up = !result;
     }
     device.world().stop();
-    unseal();
     is_over = true;
     hands.loop_is_over();
   });
@@ -85,7 +83,6 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
     sleep_until(clock.now_ns() + 50'000'000);
     is_last = is_over;  // asked before the last episodes are told
     rights.tell({device.link().priority_error(), hands.priority_error(), loop_priority_error});
-    trouble_teller.tell();
     for (; told_count < done; ++told_count) {
       if (told) told(told_count, results[told_count]);
     }

@@ -12,6 +12,7 @@
 #include "kernels/shape.h"
 #include "runtime/environment.h"
 #include "runtime/policy.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 
@@ -79,6 +80,7 @@ struct EvalOptions {
   bool deterministic = false;           // the squashed mean instead of a draw
   std::string device{};                 // a robot's port; simulated time when empty
   int core = -1;                        // that the loop on the robot stays on
+  const StopRequest* stop = nullptr;
 };
 
 // What an evaluation came to.
@@ -98,8 +100,8 @@ struct Evaluation {
 using EpisodeTold = std::function<void(std::size_t number, const EpisodeResult& result)>;
 
 // Runs episodes with the newest checkpoint's weights and statistics; episode i starts from (seed,
-// i). An episode that was cut is made anew, and a stop (stop_request.h) leaves it at those that are
-// whole. Prints nothing and writes no file. Throws CommandError.
+// i). An episode that was cut is made anew, and a stop leaves it at those that are whole. Prints
+// nothing and writes no file. Throws CommandError.
 Evaluation evaluate(const EvalOptions& options, const EpisodeTold& told = {});
 
 }  // namespace instep

@@ -46,17 +46,23 @@ std::optional<std::int64_t> measure_ns(const AlgorithmInfo& algorithm, const Age
   return times[kUpdates / 2];
 }
 
-// For a process that ends with its answer.
-BackendChoice fastest_backend(const TaskInfo& task, const RunSettings& settings,
-                              Schedule schedule) {
+// " 12.3 us"
+std::string time_text(std::int64_t time_ns) {
+  char text[32];
+  std::snprintf(text, sizeof text, " %.1f us", static_cast<double>(time_ns) * 1e-3);
+  return text;
+}
+
+// For a process that ends with its answer. Says what it measured in `words`.
+BackendChoice fastest_backend(const TaskInfo& task, const RunSettings& settings, Schedule schedule,
+                              std::string& words) {
   const AlgorithmInfo& algorithm = *settings.algorithm;
   BackendChoice best = choose_backend("cpu", "", settings);
   std::string problem;
   const auto gpu = algorithm.paths("cuda", settings.arithmetic, problem);
   if (gpu.empty()) {
     if (!is_libcuda_absent() || !gpu_files("").empty()) {
-      std::printf("backend auto: %s; the GPU cannot be used: %s\n", std::string(best.path).c_str(),
-                  problem.c_str());
+      words = "backend auto: " + std::string(best.path) + "; the GPU cannot be used: " + problem;
     }
     return best;
   }
@@ -70,22 +76,22 @@ BackendChoice fastest_backend(const TaskInfo& task, const RunSettings& settings,
   config.schedule = schedule;
   config.path = best.path;
   std::optional<std::int64_t> best_ns = measure_ns(algorithm, config);
-  std::printf("backend auto: %s %.1f us an update", std::string(best.path).c_str(),
-              static_cast<double>(best_ns.value_or(kMostNs)) * 1e-3);
+  words = "backend auto: " + std::string(best.path) + time_text(best_ns.value_or(kMostNs)) +
+          " an update";
   for (const std::string_view path : gpu) {
     config.path = path;
     const std::optional<std::int64_t> time_ns = measure_ns(algorithm, config);
     if (!time_ns) {
-      std::printf(", %s too slow or failing", std::string(path).c_str());
+      words += ", " + std::string(path) + " too slow or failing";
       continue;
     }
-    std::printf(", %s %.1f us", std::string(path).c_str(), static_cast<double>(*time_ns) * 1e-3);
+    words += ", " + std::string(path) + time_text(*time_ns);
     if (!best_ns || *time_ns < *best_ns) {
       best = {"cuda", path};
       best_ns = time_ns;
     }
   }
-  std::printf("; taking %s\n", std::string(best.path).c_str());
+  words += "; taking " + std::string(best.path);
   return best;
 }
 
@@ -93,15 +99,17 @@ BackendChoice fastest_backend(const TaskInfo& task, const RunSettings& settings,
 
 BackendNames find_backend(const BackendRequest& request, const TaskInfo& task,
                           const RunSettings& settings, Schedule schedule) {
-  const std::string names = answer_of_child([&] {
+  const std::string answer = answer_of_child([&] {
     BackendChoice choice = choose_backend(request.backend, request.path, settings);
+    std::string words;
     if (request.measures && request.backend == "auto" && request.path.empty()) {
-      choice = fastest_backend(task, settings, schedule);
+      choice = fastest_backend(task, settings, schedule, words);
     }
-    return std::string(choice.backend) + ' ' + std::string(choice.path);
+    return std::string(choice.backend) + ' ' + std::string(choice.path) + ' ' + words;
   });
-  const std::size_t space = names.find(' ');
-  return {names.substr(0, space), names.substr(space + 1)};
+  const std::size_t path = answer.find(' ') + 1;
+  const std::size_t words = answer.find(' ', path) + 1;
+  return {answer.substr(0, path - 1), answer.substr(path, words - 1 - path), answer.substr(words)};
 }
 
 }  // namespace instep

@@ -8,8 +8,6 @@
 #include <ctime>
 #include <utility>
 
-#include "tools/library/run/stop_request.h"
-
 namespace instep {
 namespace {
 
@@ -54,7 +52,7 @@ Hands::Hands(const Body& body)
   } else if (is_ignored(SIGINT)) {
     body_.voice.say(unreachable("this run was started so that Ctrl-C is ignored"));
   }
-  if (is_stop_requested()) stop(clock_.now_ns());
+  if (is_asked(body_.stop)) stop(clock_.now_ns());
   thread_ = start_thread("the thread that watches keys and signals", [this] { run(); });
 }
 
@@ -163,7 +161,7 @@ void Hands::run() {
   while (!is_ending_) {
     wait(round_ns, while_asleep);
     const std::int64_t now_ns = clock_.now_ns();
-    if (is_stop_requested()) stop(now_ns);
+    if (is_asked(body_.stop)) stop(now_ns);
     if (is_over_ && !is_link_told_) {
       is_link_told_ = true;
       body_.link.ask_to_stop();

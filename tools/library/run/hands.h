@@ -14,6 +14,7 @@
 #include "tools/library/listen/service_notice.h"
 #include "tools/library/listen/voice.h"
 #include "tools/library/run/keyboard.h"
+#include "tools/library/run/stop_request.h"
 
 namespace instep {
 
@@ -32,8 +33,8 @@ inline constexpr const char* kWritingResultsUnseen =
     "report";
 
 // A real-time thread that opens no file and writes to no terminal, so that nothing it depends on
-// can wait. Any key holds the robot, `c` goes on. A signal that asks for a stop (stop_request.h)
-// stops it, and so does the end of its terminal, unless SIGHUP is ignored. All reach the I/O thread
+// can wait. Any key holds the robot, `c` goes on. A stop that is asked for (stop_request.h) stops
+// it, and so does the end of its terminal, unless SIGHUP is ignored. All reach the I/O thread
 // at once, whatever loop and writer are at. It feeds the watchdog as long as the loop and the I/O
 // thread go round, and says what a stop waits for when it takes long, whom keys and Ctrl-C reach
 // where that is not this process, and when the guardian has stopped the robot.
@@ -49,6 +50,7 @@ class Hands {
     Voice& voice;
     ServiceNotice& notice;
     std::string device;  // as the user named it
+    const StopRequest* stop = nullptr;
   };
 
   // Before the loop is started. Throws std::system_error when the system refuses a thread.

@@ -107,38 +107,4 @@ SeedsResult result_of(std::vector<SeedState> seeds) {
   return result;
 }
 
-nlohmann::json to_json(const SeedsResult& result, const RunConfig& config,
-                       const std::string& folder) {
-  nlohmann::json runs = nlohmann::json::array();
-  nlohmann::json half_done = nlohmann::json::array();
-  nlohmann::json not_started = nlohmann::json::array();
-  std::int64_t episodes = 0;
-  std::uint64_t dropped_updates = 0;
-  std::uint64_t missed_deadlines = 0;
-  for (const SeedState& seed : result.seeds) {
-    if (seed.progress == SeedState::Progress::kHalfDone) half_done.push_back(seed.seed);
-    if (seed.progress == SeedState::Progress::kNotStarted) not_started.push_back(seed.seed);
-    if (!seed.summary) continue;
-    runs.push_back(short_summary(*seed.summary));
-    episodes += seed.summary->episodes;
-    dropped_updates += seed.summary->dropped_updates;
-    missed_deadlines += seed.summary->missed_deadlines;
-  }
-  return {{"task", config.task},
-          {"algo", config.settings.algorithm->name},
-          {"seed", nullptr},
-          {"steps", config.steps},
-          {"episodes", episodes},
-          {"done", result.done},
-          {"half_done", half_done},
-          {"not_started", not_started},
-          {"mean_return_last_eighth", encode_fields(result.mean)},
-          {"steps_per_second", nullptr},
-          {"dropped_updates", dropped_updates},
-          {"missed_deadlines", missed_deadlines},
-          {"out", folder.empty() ? nlohmann::json() : nlohmann::json(folder)},
-          {"interval95", encode_fields(result.half_width)},
-          {"runs", runs}};
-}
-
 }  // namespace instep

@@ -62,8 +62,4 @@ struct SeedsResult {
 };
 SeedsResult result_of(std::vector<SeedState> seeds);
 
-// The last line of --json.
-nlohmann::json to_json(const SeedsResult& result, const RunConfig& config,
-                       const std::string& folder);
-
 }  // namespace instep

@@ -1,17 +1,26 @@
-// How a command is asked to end, and how it ends then.
+// How work that takes long is asked to end.
 #pragma once
+
+#include <atomic>
 
 namespace instep {
 
-// From now on Ctrl-C (or SIGTERM, SIGHUP) asks runs to stop after their tick; a second Ctrl-C
-// kills. The handler marks the request and puts the terminal back, and does nothing else.
-void install_stop_handler();
-// Any thread.
-bool is_stop_requested();
+// Asked, work stops at the next place where it can: a run after its tick. One request may be given
+// to several pieces of work, and outlives them.
+class StopRequest {
+ public:
+  // Any thread, and a handler of signals.
+  void ask() { is_asked_ = true; }
+  bool is_asked() const { return is_asked_; }
 
-// Everything is done but the printing, whose reader may have gone or a terminal be halted: from now
-// on the signals above end this process at once, with that exit code. Where one has come already
-// the printing has two seconds.
-void let_signals_end(int exit_code);
+ private:
+  std::atomic<bool> is_asked_{false};
+  static_assert(std::atomic<bool>::is_always_lock_free);
+};
+
+// Of work that need not be given one (null).
+inline bool is_asked(const StopRequest* stop) {
+  return stop != nullptr && stop->is_asked();
+}
 
 }  // namespace instep

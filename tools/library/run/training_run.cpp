@@ -12,10 +12,11 @@
 #include <optional>
 
 #include "kernels/check.h"
-#include "runtime/memory.h"
+#include "kernels/seal.h"
 #include "tools/library/error.h"
 #include "tools/library/report/report.h"
 #include "tools/library/report/run_record.h"
+#include "tools/library/run/adaptation_json.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/settings_io.h"
 
@@ -33,6 +34,7 @@ TrainingRun::TrainingRun(const RunConfig& config, const std::string& folder,
       folder_(folder),
       command_(start_from.command),
       device_(start_from.device),
+      stop_(start_from.stop),
       session_(device_ == nullptr ? RunSession(config) : RunSession(config, device_->recording())),
       checkpoint_(config.settings.checkpoint_every, start_from.operations),
       best_(0, start_from.operations),
@@ -129,7 +131,7 @@ void TrainingRun::take_weights(const std::string& init) {
 
 // A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
 bool TrainingRun::has_nothing_yet() {
-  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", false);
+  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
   const bool is_missing =
       status == CheckpointStatus::kNothingYet ||
       (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);
@@ -233,7 +235,9 @@ void TrainingRun::measure() {
   for (const Listener* listener : listeners_) listener->save(now, whole);
   whole.point.health = joined(open_health_, own_.health);
   whole.health = health_.memory();
-  whole.gpu = gpu_losses(earlier_->gpu);
+  const GpuLosses gpu = gpu_losses(earlier_->gpu);
+  whole.gpu = {gpu.fallbacks - gpu_before_.fallbacks, gpu.updates_lost - gpu_before_.updates_lost,
+               gpu.seconds_lost - gpu_before_.seconds_lost};
 }
 
 // Before the checkpoint that it belongs to.
@@ -373,6 +377,7 @@ void TrainingRun::tell_status(std::int64_t step, const char* robot) {
 }
 
 void TrainingRun::loop() {
+  const Seal seal;
   ControlLoop& loop = session_.loop();
   Agent& agent = session_.agent();
   const std::int64_t every = config_.settings.checkpoint_every;
@@ -440,16 +445,9 @@ RunSummary TrainingRun::run() {
   std::optional<Hands> hands;
   if (device_ != nullptr) {
     hands.emplace(Hands::Body{device_->signals(), device_->link(), device_->world(), voice_,
-                              notice_, device_->options().device});
+                              notice_, device_->options().device, stop_});
   }
-  seal();
-  try {
-    hands ? loop_on_robot(*hands) : loop();
-  } catch (...) {
-    unseal();
-    throw;
-  }
-  unseal();
+  hands ? loop_on_robot(*hands) : loop();
   end_ns_ = clock_.now_ns();
   const RunMoment end = moment(session_.loop().steps());
   for (Listener* listener : listeners_) listener->end(end);

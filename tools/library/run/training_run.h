@@ -12,7 +12,6 @@
 #include "tools/library/run/measured.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
-#include "tools/library/run/stop_request.h"
 
 namespace instep {
 
@@ -25,6 +24,7 @@ struct RunStart {
   RealTimeDevice* device = nullptr;                      // a robot to run on; null: simulated time
   std::string command{};                                 // as it was typed, for the summary
   std::vector<Listener*> listeners{};                    // more than every run has; borrowed
+  const StopRequest* stop = nullptr;
 };
 
 // Opens the run that --init names and makes sure that its learner has the sizes and the algorithm
@@ -63,7 +63,7 @@ class TrainingRun {
   void close_best();
   void check(int error, const char* file) const;
   void write_own(const char* file, const std::string& contents) const;
-  bool must_end() const { return is_stop_requested() || !troubles_.why().empty(); }
+  bool must_end() const { return is_asked(stop_) || !troubles_.why().empty(); }
   std::string advice() const;
   double own_seconds(std::int64_t now_ns) const;
   RunMoment moment(std::int64_t step) const;
@@ -77,6 +77,8 @@ class TrainingRun {
   std::string folder_;
   std::string command_;
   RealTimeDevice* device_;
+  const StopRequest* stop_;
+  GpuLosses gpu_before_ = gpu_losses({});  // of other runs of this process
   RunSession session_;
   CheckpointFile checkpoint_;
   CheckpointFile best_;

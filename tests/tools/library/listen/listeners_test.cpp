@@ -13,6 +13,7 @@
 #include "drivers/loopback/driver.h"
 #include "drivers/loopback/loopback.h"
 #include "temporary_folder.h"
+#include "tools/instep/stop_signals.h"
 #include "tools/library/report/run_record.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/training_run.h"
@@ -164,7 +165,8 @@ TEST(Listeners, DelayNoRobotAndNoStop) {
   RealTimeDevice device(std::move(real_time), {.device = loopback.path()});
   run_config.schedule = Schedule::kActFirst;
   Sluggard sluggard;
-  TrainingRun run(run_config, folder.path(), {.device = &device, .listeners = {&sluggard}});
+  TrainingRun run(run_config, folder.path(),
+                  {.device = &device, .listeners = {&sluggard}, .stop = &install_stop_handler()});
   std::thread person([&] {
     const MonotonicClock clock;
     const auto wait_for = [&](const auto& condition) {
@@ -182,7 +184,6 @@ TEST(Listeners, DelayNoRobotAndNoStop) {
     EXPECT_FALSE(sluggard.is_waiting_ended);
     sluggard.must_wait = false;
   });
-  install_stop_handler();
   const RunSummary summary = run.run();
   person.join();
   EXPECT_EQ(summary.ended, "interrupted");

@@ -14,6 +14,7 @@
 #include "command.h"
 #include "slow_world.h"
 #include "tasks/registry.h"
+#include "tools/instep/measure_commands.h"
 
 namespace instep {
 namespace {

@@ -12,6 +12,7 @@
 #include "tools/library/error.h"
 #include "tools/library/listen/episode_log.h"
 #include "tools/library/listen/summary.h"
+#include "tools/library/report/run_summary_json.h"
 #include "tools/library/run/session.h"
 
 namespace instep {

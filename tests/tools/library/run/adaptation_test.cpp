@@ -11,6 +11,7 @@
 #include "temporary_folder.h"
 #include "tools/library/error.h"
 #include "tools/library/report/run_record.h"
+#include "tools/library/run/adaptation_json.h"
 #include "tools/library/run/backend.h"
 #include "tools/library/run/run_folder.h"
 #include "tools/library/run/session.h"

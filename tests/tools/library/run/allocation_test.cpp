@@ -1,4 +1,4 @@
-// Between seal() and unseal() a run allocates nothing: not in the loop, the learner or MuJoCo, and
+// In a sealed thread a run allocates nothing: not in the loop, the learner or MuJoCo, and
 // not where it writes episodes, checkpoints, progress and events.
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "allocation_count.h"
-#include "runtime/memory.h"
+#include "kernels/seal.h"
 #include "small_settings.h"
 #include "tasks/registry.h"
 #include "temporary_folder.h"
@@ -77,9 +77,10 @@ TEST_P(Allocation, CounterCounts) {
   EXPECT_EQ(allocation_count, 4) << number->size();
   counting_condition = is_sealed;
   std::free(std::malloc(1));
-  seal();
-  std::free(std::malloc(1));
-  unseal();
+  {
+    const Seal seal;
+    std::free(std::malloc(1));
+  }
   EXPECT_EQ(allocation_count, 5);
 }
 

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "allocation_count.h"
-#include "runtime/memory.h"
+#include "kernels/seal.h"
 #include "scripted_world.h"
 #include "tools/library/run/session.h"
 
@@ -102,9 +104,9 @@ TEST(Evaluation, AllocatesNothing) {
   std::uint64_t number = 0;
   allocation_count = 0;
   counting_condition = is_sealed;
-  seal();
+  std::optional<Seal> seal(std::in_place);
   const auto result = run_whole_episode(session.world(), 3, number, actor);
-  unseal();
+  seal.reset();
   counting_condition = nullptr;
   ASSERT_TRUE(result);
   EXPECT_GT(result->length, 10);

@@ -82,7 +82,7 @@ TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
   }
   EXPECT_NE(read_bytes(folder / "report.html").find("<h2>Real time</h2>"), std::string::npos);
-  EXPECT_EQ(run_replay(folder.path() + "/record", true), kDone);
+  EXPECT_TRUE(replay(folder.path() + "/record").passes());
 }
 
 // An update of this learner takes longer than a period.
@@ -154,7 +154,7 @@ TEST(RealTime, GoesOnWithANewEpisodeWhereItWasLeft) {
   EXPECT_EQ(episodes[0].step, 500U);
   EXPECT_EQ(episodes[0].length, 500U);
   EXPECT_FALSE(episodes[0].terminated);
-  EXPECT_EQ(run_replay(folder.path() + "/record-500", false), kDone);
+  EXPECT_TRUE(replay(folder.path() + "/record-500").passes());
 }
 
 TEST(RealTime, CannotGoOnInSimulation) {
@@ -191,7 +191,7 @@ TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
     EXPECT_EQ(summary.ended, "interrupted");
     EXPECT_EQ(summary.real_time->ended_while, "held");
     EXPECT_EQ(summary.steps > 0, commands > 0);
-    EXPECT_EQ(run_replay(folder / "record", false), kDone);
+    EXPECT_TRUE(replay(folder / "record").passes());
   }
 }
 
@@ -351,7 +351,7 @@ TEST(RealTime, KeepsTheTicksBeforeAFault) {
   EXPECT_EQ(summary.real_time->faults, 5U);
   EXPECT_FALSE(std::filesystem::exists(folder / "record"));
   // From the checkpoint before the last one: the last one, of step 900, is on the way.
-  EXPECT_EQ(run_replay(folder / "fault.rec", false), kDone);
+  EXPECT_TRUE(replay(folder / "fault.rec").passes());
 }
 
 // Ticks of a loop that runs and runs: `count` of them, the last one with `flags`.
@@ -445,8 +445,8 @@ TEST(RealTime, NoticesADamagedRecord) {
   file.put('x');
   file.put('y');
   file.close();
-  EXPECT_THROW(run_replay(path, false), DataError);
-  EXPECT_THROW(run_replay(folder.path() + "/nothing", false), UsageError);
+  EXPECT_THROW(replay(path), DataError);
+  EXPECT_THROW(replay(folder.path() + "/nothing"), UsageError);
 }
 
 // --- Messages ------------------------------------------------------------------------------------

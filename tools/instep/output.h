@@ -18,10 +18,6 @@ void print_json(const nlohmann::json& value);
 // nobody reads it any more is no error.
 int finish_output();
 
-// How many columns the terminal on that descriptor has; 0 where it is no terminal. The variable
-// COLUMNS has the last word on a terminal.
-std::size_t terminal_columns(int descriptor);
-
 // Prints the text and a line end; on a terminal, words that do not fit go to further lines, which
 // begin with `indent` spaces.
 void print_wrapped(std::string_view text, std::size_t indent);

@@ -1,4 +1,4 @@
-#include "tools/library/run/stop_request.h"
+#include "tools/instep/stop_signals.h"
 
 #include <unistd.h>
 
@@ -10,14 +10,13 @@ namespace {
 
 constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
-// Read by other threads than the one that the signal interrupts.
-std::atomic<bool> stop_requested{false};
+StopRequest stop;
 std::atomic<int> exit_code_at_end{0};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free);
 
 // No word to the terminal: one that is being closed keeps whoever speaks to it waiting.
 void request_stop(int) {
-  stop_requested = true;
+  stop.ask();
 }
 
 void end_now(int) {
@@ -28,7 +27,7 @@ void end_now(int) {
 
 // Nobody reading the progress any more is no reason to stop. Who presses Ctrl-C twice wants the end
 // at once; the other signals come twice by themselves, to a group of processes and from the parent.
-void install_stop_handler() {
+const StopRequest& install_stop_handler() {
   std::signal(SIGPIPE, SIG_IGN);
   // A job in the background that writes to its terminal is not halted: a robot may be moving.
   std::signal(SIGTTOU, SIG_IGN);
@@ -42,10 +41,7 @@ void install_stop_handler() {
     const bool is_taken = before.sa_handler != SIG_IGN || name == SIGTERM;
     if (is_taken) sigaction(name, &action, nullptr);
   }
-}
-
-bool is_stop_requested() {
-  return stop_requested;
+  return stop;
 }
 
 void let_signals_end(int exit_code) {
@@ -57,7 +53,7 @@ void let_signals_end(int exit_code) {
     sigaction(name, nullptr, &before);
     if (before.sa_handler == request_stop) sigaction(name, &action, nullptr);
   }
-  if (!stop_requested) return;
+  if (!stop.is_asked()) return;
   constexpr unsigned kPrintingS = 2;
   sigaction(SIGALRM, &action, nullptr);
   alarm(kPrintingS);

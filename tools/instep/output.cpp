@@ -1,16 +1,15 @@
-#include "tools/library/output.h"
+#include "tools/instep/output.h"
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 
 #include "tools/library/listen/summary.h"
+#include "tools/library/listen/voice.h"
 
 namespace instep {
 namespace {
@@ -43,16 +42,6 @@ void print_json(const nlohmann::json& value) {
 int finish_output() {
   const int error = finish_stream(stdout);
   return error != 0 || json_stream == nullptr ? error : finish_stream(json_stream);
-}
-
-std::size_t terminal_columns(int descriptor) {
-  constexpr std::size_t kColumnsMin = 40;
-  winsize size{};
-  if (isatty(descriptor) != 1) return 0;
-  const char* const said = std::getenv("COLUMNS");
-  long columns = said == nullptr ? 0 : std::strtol(said, nullptr, 10);
-  if (columns <= 0 && ioctl(descriptor, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
-  return columns <= 0 ? 80 : std::max(kColumnsMin, static_cast<std::size_t>(columns));
 }
 
 std::string wrapped(std::string_view text, std::size_t indent, std::size_t columns) {

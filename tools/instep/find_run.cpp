@@ -1,4 +1,4 @@
-#include "tools/library/run/find_run.h"
+#include "tools/instep/find_run.h"
 
 #include <array>
 #include <cstdio>
