@@ -1,10 +1,11 @@
 // The definition of the learner's arithmetic in plain loops: both networks, their gradients, the
-// losses of AVG and IAC, and Adam. It defines the answer; the executors must match it
-// (learner_test.cpp), and it must match finite differences of the losses (definition_test.cpp).
-// Nothing here is fast, and nothing here allocates: the caller owns every array. Matrices are
-// row-major.
+// losses of AVG, IAC and RAC, and both weight steps. It defines the answer; the executors must
+// match it (learner_test.cpp), and it must match finite differences of the losses
+// (definition_test.cpp). Nothing here is fast, and nothing here allocates: the caller owns every
+// array. Matrices are row-major.
 //
-// Symbols: x input, z = W x + b, h = max(z, slope z), f = h2 / |h2| feature, mu mean, l log
+// Symbols: x input, z = W x + b (RAC: N(W x + b), a layer norm), h = max(z, slope z), f = h2 / |h2|
+// feature (RAC: h2), mu mean, l log
 // variance, s = exp(l / 2), e standard normal draw, u = mu + s e action_pre, a = tanh(u) action,
 // eta entropy_coef, gamma discount, delta td_error, sigma td_error_scale. d_x is the gradient of x.
 #pragma once
@@ -14,6 +15,8 @@
 #include <cstdint>
 
 #include "kernels/adam.h"
+#include "kernels/decayed_maximum.h"
+#include "kernels/layout.h"
 #include "kernels/settings.h"
 #include "kernels/shape.h"
 #include "kernels/squashed_gaussian.h"
@@ -65,12 +68,13 @@ Parameters<Real> split(const NetworkShape& shape, Real* flat) {
 template <typename Real>
 struct Trace {
   Real input[kInputDimMax] = {};
-  Real z1[kHiddenDimMax] = {};
+  Real z1[kHiddenDimMax] = {};  // what LeakyReLU is taken of
   Real hidden1[kHiddenDimMax] = {};
   Real z2[kHiddenDimMax] = {};
   Real feature[kHiddenDimMax] = {};
   Real output[kOutputDimMax] = {};
-  Real norm = 1;  // |h2|; 1 without feature_norm
+  Real norm = 1;             // |h2|; 1 without feature_norm
+  Real std_dev[2] = {1, 1};  // RAC: of each hidden layer's sums
 };
 
 // Overwrites out [rows] with w [rows, columns] x + b.
@@ -82,8 +86,45 @@ void affine(const Real* w, const Real* b, const Real* x, int rows, int columns, 
   }
 }
 
-// x -> h1 = leaky(W1 x + b1) -> h2 = leaky(W2 h1 + b2) -> f = h2 / |h2| -> output = W3 f + b3.
-// Overwrites the trace; input is [inputs], flat [parameter_count].
+// z [count] less its mean, divided by its standard deviation sqrt(var + eps), which it answers: in
+// place.
+template <typename Real>
+Real normalize_layer(int count, Real* z) {
+  Real mean = 0;
+  for (int i = 0; i < count; ++i) mean += z[i] / static_cast<Real>(count);
+  Real variance = 0;
+  for (int i = 0; i < count; ++i) {
+    z[i] -= mean;
+    variance += z[i] * z[i] / static_cast<Real>(count);
+  }
+  const Real std_dev = std::sqrt(variance + static_cast<Real>(kLayerNormEps));
+  for (int i = 0; i < count; ++i) z[i] /= std_dev;
+  return std_dev;
+}
+
+// From the gradient of a layer norm's outputs z [count] to that of its inputs, in place:
+// (d - mean(d) - z mean(d z)) / std_dev.
+template <typename Real>
+void normalize_layer_backward(int count, const Real* z, Real std_dev, Real* d) {
+  Real mean = 0;
+  Real along = 0;
+  for (int i = 0; i < count; ++i) {
+    mean += d[i] / static_cast<Real>(count);
+    along += d[i] * z[i] / static_cast<Real>(count);
+  }
+  for (int i = 0; i < count; ++i) d[i] = (d[i] - mean - z[i] * along) / std_dev;
+}
+
+inline bool has_layer_norm(const LearnerSettings& settings) {
+  return settings.algorithm == Algorithm::kRac;
+}
+inline bool has_feature_norm(const LearnerSettings& settings) {
+  return settings.feature_norm && !has_layer_norm(settings);
+}
+
+// x -> h1 = leaky(W1 x + b1) -> h2 = leaky(W2 h1 + b2) -> f = h2 / |h2| -> output = W3 f + b3;
+// RAC: x -> h1 = leaky(N(W1 x + b1)) -> f = leaky(N(W2 h1 + b2)). Overwrites the trace; input is
+// [inputs], flat [parameter_count].
 template <typename Real>
 void forward(const NetworkShape& shape, const LearnerSettings& settings, const Real* flat,
              const Real* input, Trace<Real>* trace) {
@@ -92,15 +133,17 @@ void forward(const NetworkShape& shape, const LearnerSettings& settings, const R
   const auto leaky = [slope](Real z) { return z > 0 ? z : slope * z; };
   for (int j = 0; j < shape.inputs; ++j) trace->input[j] = input[j];
   affine(p.w1, p.b1, input, shape.hidden, shape.inputs, trace->z1);
+  if (has_layer_norm(settings)) trace->std_dev[0] = normalize_layer(shape.hidden, trace->z1);
   for (int i = 0; i < shape.hidden; ++i) trace->hidden1[i] = leaky(trace->z1[i]);
   affine(p.w2, p.b2, trace->hidden1, shape.hidden, shape.hidden, trace->z2);
+  if (has_layer_norm(settings)) trace->std_dev[1] = normalize_layer(shape.hidden, trace->z2);
   Real* feature = trace->feature;
   Real sum_squares = 0;
   for (int i = 0; i < shape.hidden; ++i) {
     feature[i] = leaky(trace->z2[i]);
     sum_squares += feature[i] * feature[i];
   }
-  trace->norm = settings.feature_norm ? std::sqrt(sum_squares) : Real{1};
+  trace->norm = has_feature_norm(settings) ? std::sqrt(sum_squares) : Real{1};
   for (int i = 0; i < shape.hidden; ++i) feature[i] /= trace->norm;
   affine(p.w3, p.b3, feature, shape.outputs, shape.hidden, trace->output);
 }
@@ -108,7 +151,7 @@ void forward(const NetworkShape& shape, const LearnerSettings& settings, const R
 // Chain rule from d_output [outputs] to every parameter: overwrites d_flat [parameter_count] and,
 // unless it is null, d_input [inputs].
 //   d_W3 = d_output f',  d_f = W3' d_output,  d_h2 = (d_f - f (f . d_f)) / |h2|,
-//   d_z = d_h * (1 or slope),  d_W = d_z x',  d_x = W' d_z
+//   d_z = d_h * (1 or slope) (RAC: and back through N),  d_W = d_z x',  d_x = W' d_z
 template <typename Real>
 void backward(const NetworkShape& shape, const LearnerSettings& settings, const Real* flat,
               const Trace<Real>& trace, const Real* d_output, Real* d_flat, Real* d_input) {
@@ -130,14 +173,20 @@ void backward(const NetworkShape& shape, const LearnerSettings& settings, const 
   }
   for (int row = 0; row < shape.outputs; ++row) d.b3[row] = d_output[row];
   for (int i = 0; i < h; ++i) {
-    const Real across = settings.feature_norm ? feature[i] * along : Real{0};
+    const Real across = has_feature_norm(settings) ? feature[i] * along : Real{0};
     d.b2[i] = (d_feature[i] - across) / trace.norm * (trace.z2[i] > 0 ? 1 : slope);
+  }
+  if (has_layer_norm(settings)) normalize_layer_backward(h, trace.z2, trace.std_dev[1], d.b2);
+  for (int i = 0; i < h; ++i) {
     for (int j = 0; j < h; ++j) d.w2[i * h + j] = d.b2[i] * trace.hidden1[j];
   }
   for (int j = 0; j < h; ++j) {
     Real d_hidden1 = 0;
     for (int i = 0; i < h; ++i) d_hidden1 += p.w2[i * h + j] * d.b2[i];
     d.b1[j] = d_hidden1 * (trace.z1[j] > 0 ? 1 : slope);
+  }
+  if (has_layer_norm(settings)) normalize_layer_backward(h, trace.z1, trace.std_dev[0], d.b1);
+  for (int j = 0; j < h; ++j) {
     for (int k = 0; k < shape.inputs; ++k) {
       d.w1[j * shape.inputs + k] = d.b1[j] * trace.input[k];
     }
@@ -216,8 +265,9 @@ void set_head_gradient(int action_dim, const LearnerSettings& settings, const Po
   d_output[action_dim + i] = is_inside ? gradient.d_log_variance : Real{0};
 }
 
-// AVG's actor loss is eta log pi(A|s) - Q(s, A) with A = tanh(mu + s e) a function of the weights
-// (the draw e is the constant). Overwrites d_output [2 action_dim] given d_q = dQ/dA [action_dim].
+// AVG's and RAC's actor loss is eta log pi(A|s) - Q(s, A) with A = tanh(mu + s e) a function of the
+// weights (the draw e is the constant). Overwrites d_output [2 action_dim] given d_q = dQ/dA
+// [action_dim].
 template <typename Real>
 void d_actor_output_avg(int action_dim, const LearnerSettings& settings, const Policy<Real>& policy,
                         const Real* d_q, Real* d_output) {
@@ -256,6 +306,33 @@ void adam_step(std::size_t count, const LearnerSettings& settings, double lr, st
     second[i] = adam.second_moment(output, Real{1}, second[i]);
     weights[i] = adam.weight(first[i], adam.denominator(second[i]), weights[i]);
   }
+}
+
+// RAC's step on `count` parameters by the gradient of a network's output, whose loss has the
+// gradient `loss_factor` by that output. trace [count] is null where the network has none.
+template <typename Real>
+void maximum_step(std::size_t count, const LearnerSettings& settings, double lr, Real loss_factor,
+                  const Real* gradient, Real* weights, Real* trace, Real* maximum) {
+  const DecayedMaximum<Real> rule{static_cast<Real>(settings.maximum_decay), static_cast<Real>(-lr),
+                                  static_cast<Real>(kMaximumEps)};
+  for (std::size_t i = 0; i < count; ++i) {
+    Real traced = gradient[i];
+    if (trace != nullptr) {
+      trace[i] = static_cast<Real>(trace_factor(settings)) * trace[i] + gradient[i];
+      traced = trace[i];
+    }
+    const Real u = loss_factor * traced;
+    maximum[i] = rule.maximum(u < 0 ? -u : u, maximum[i]);
+    weights[i] = rule.weight(rule.minus_lr * u, maximum[i], weights[i]);
+  }
+}
+
+// Multiplies a critic's head, and with it every value that it answers.
+template <typename Real>
+void scale_head(const NetworkShape& shape, Real factor, Real* flat) {
+  const Parameters<Real> p = split(shape, flat);
+  for (int i = 0; i < shape.outputs * shape.hidden; ++i) p.w3[i] *= factor;
+  for (int i = 0; i < shape.outputs; ++i) p.b3[i] *= factor;
 }
 
 }  // namespace instep::definition

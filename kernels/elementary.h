@@ -50,6 +50,13 @@ INSTEP_HD double multiply_add(double a, double b, double c) {
 #endif
 }
 
+INSTEP_HD float larger(float a, float b) {
+  return a > b ? a : b;
+}
+INSTEP_HD double larger(double a, double b) {
+  return a > b ? a : b;
+}
+
 // a / b + c, each operation rounded.
 INSTEP_HD float add_quotient(float a, float b, float c) {
   return a / b + c;

@@ -86,7 +86,7 @@ constexpr std::size_t hidden_weight_index(int inputs, int i, int j) {
 struct TapeLayout {
   std::size_t input = 0;       // [inputs]; actor: the normalised observation
   std::size_t hidden1 = 0;     // [width]
-  std::size_t feature = 0;     // [width], unit length when feature_norm is on
+  std::size_t feature = 0;     // [width], AVG, IAC: unit length when feature_norm is on
   std::size_t d_hidden2 = 0;   // [width] gradient before the second LeakyReLU; critic: of Q itself
   std::size_t d_hidden1 = 0;   // [width]
   std::size_t d_head = 0;      // [rows]
@@ -102,7 +102,16 @@ struct TapeLayout {
 };
 
 // Members of TapeLayout::scalars.
-enum TapeScalar { kInverseNorm = 0, kLogProb = 1, kEntropy = 2, kActorLoss = 3 };
+enum TapeScalar {
+  kInverseNorm = 0,  // of the last hidden layer
+  kLogProb = 1,
+  kEntropy = 2,
+  kActorLoss = 3,
+  kFirstInverseNorm = 4  // of the first one: RAC's
+};
+
+// Added to the variance that RAC's layers are normalised by.
+inline constexpr float kLayerNormEps = 1e-5F;
 
 // How many arrays of its own a weight step may keep beside the weights, each of the weights' shape
 // and order (Adam's moments, traces, a decayed maximum).
@@ -112,7 +121,9 @@ inline constexpr int kOptimizerArraysMax = 2;
 struct Layout {
   Shape shape;
   Algorithm algorithm = Algorithm::kAvg;
-  int optimizer_arrays = 1;  // stored; their meaning is the weight step's (kernels/adam.h)
+  // Stored for each network; their meaning is the weight step's (adam.h, decayed_maximum.h).
+  int actor_arrays = 1;
+  int critic_arrays = 1;
   NetworkLayout actor;
   NetworkLayout critic;
   TapeLayout actor_tape;
@@ -185,12 +196,15 @@ constexpr TapeLayout make_tape_layout(const NetworkLayout& network) {
 
 }  // namespace detail
 
-// The layout of a valid shape with 1 .. kOptimizerArraysMax arrays of the optimiser's.
-constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int optimizer_arrays) {
+// The layout of a valid shape with 1 .. kOptimizerArraysMax arrays of the optimiser's for each
+// network.
+constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int actor_arrays,
+                             int critic_arrays) {
   Layout layout;
   layout.shape = shape;
   layout.algorithm = algorithm;
-  layout.optimizer_arrays = optimizer_arrays;
+  layout.actor_arrays = actor_arrays;
+  layout.critic_arrays = critic_arrays;
   layout.actor =
       detail::make_network_layout(shape.observation_dim, shape.hidden_dim, 2 * shape.action_dim);
   layout.critic =
@@ -203,11 +217,11 @@ constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int optimi
   detail::Cursor cursor;
   cursor.take(sizeof(LearnerState), 64);
   for (auto& weights : layout.actor_weights) weights = cursor.take(floats(layout.actor.floats), 64);
-  for (int i = 0; i < optimizer_arrays; ++i) {
+  for (int i = 0; i < actor_arrays; ++i) {
     layout.actor_optimizer[i] = cursor.take(floats(layout.actor.floats), 64);
   }
   layout.critic_weights = cursor.take(floats(layout.critic.floats), 64);
-  for (int i = 0; i < optimizer_arrays; ++i) {
+  for (int i = 0; i < critic_arrays; ++i) {
     layout.critic_optimizer[i] = cursor.take(floats(layout.critic.floats), 64);
   }
   for (auto& tape : layout.actor_tapes) tape = cursor.take(floats(layout.actor_tape.floats), 64);
@@ -217,6 +231,11 @@ constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int optimi
   layout.scratch = cursor.take(floats(2 * kHiddenDimMax), 64);
   layout.bytes = cursor.position;
   return layout;
+}
+
+// The same with as many for either network.
+constexpr Layout make_layout(const Shape& shape, Algorithm algorithm, int optimizer_arrays) {
+  return make_layout(shape, algorithm, optimizer_arrays, optimizer_arrays);
 }
 
 }  // namespace instep

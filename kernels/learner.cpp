@@ -5,6 +5,9 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/adam.h"
+#include "kernels/decayed_maximum.h"
+
 namespace instep {
 
 namespace {
@@ -38,6 +41,13 @@ static_assert(has_whole_lines(kLargest) && has_whole_lines(kSmallest));
 static_assert(kLargest.bytes < std::size_t{1} << 31);
 
 }  // namespace
+
+Layout learner_layout(const Shape& shape, const LearnerSettings& settings) {
+  if (settings.algorithm == Algorithm::kRac) {
+    return make_layout(shape, settings.algorithm, 1, maximum_critic_arrays(settings));
+  }
+  return make_layout(shape, settings.algorithm, adam_arrays(settings));
+}
 
 void clear(const Learner& learner) {
   std::memset(learner.block, 0, learner.layout.bytes);

@@ -1,5 +1,4 @@
-// The incremental learner: one Adam update of actor and critic per control step, from the newest
-// sample.
+// The incremental learner: one update of actor and critic per control step, from the newest sample.
 //
 // One tick of AVG (Vasan et al., "Deep Policy Gradient Methods Without Batch Updates, Target
 // Networks, or Replay Buffers", NeurIPS 2024), numbered as in docs/algorithm.md:
@@ -16,7 +15,8 @@
 // prepared. The actor's step (7) needs neither reward nor s', which is why it may come before them:
 // between learn and prepare the learner is exactly the reference's after k updates. IAC's actor
 // needs the TD error, so its tick is observe, learn, act, prepare and its actor update is part of
-// learn.
+// learn. RAC's tick is AVG's without step 3: the target takes the action A' that is executed next;
+// only at an end, where there is none, does it draw one of its own, by actor(newest).
 //
 // Nothing here allocates, locks, reads a clock or a file. A learner belongs to one thread at a
 // time.
@@ -53,6 +53,9 @@ struct Learner {
   float* newest_critic_tape() const { return floats(layout.critic_tapes[1 - state().open_tape]); }
 };
 
+// The layout of a valid shape with the arrays that the settings' weight step stores.
+Layout learner_layout(const Shape& shape, const LearnerSettings& settings);
+
 // Overwrites the block with a learner that has seen nothing: all zero but the start of the
 // statistics. Weights are to be filled in by the caller, both actor buffers alike.
 void clear(const Learner& learner);
@@ -72,7 +75,7 @@ struct Executor {
   // feature has length 0.
   void (*act)(const Learner&, const float* noise) = nullptr;
   // 3-5. Closes the open transition with a finite reward and the newest observation. next_noise
-  // [action_dim] draws the target's action (unused by IAC).
+  // [action_dim] draws the target's action (unused by IAC, and by RAC but at an end).
   void (*learn)(const Learner&, double reward, bool terminated, bool truncated,
                 const float* next_noise) = nullptr;
   // 6-7. Opens the next transition from the newest observation and action.
@@ -102,8 +105,8 @@ struct Executor {
   // [layout.actor_tape.floats], 64-byte aligned, zero but for its input, which is set.
   void (*act_apart)(const Learner&, std::uint32_t buffer, float* tape,
                     const float* noise) = nullptr;
-  // AVG: the reward statistics and the running return take a transition that is not learnt from:
-  // its finite reward and the log probability of its action.
+  // AVG, RAC: the reward statistics and the running return take a transition that is not learnt
+  // from: its finite reward and the log probability of its action (AVG).
   void (*account)(const Learner&, double reward, float log_prob, bool terminated,
                   bool truncated) = nullptr;
 };

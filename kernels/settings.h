@@ -38,6 +38,11 @@ struct LearnerSettings {
   double beta2 = 0.999;        // 0 <= beta2 < 1
   double adam_eps = 1e-8;      // > 0, added to the root of the corrected second moment
 
+  // RAC's, whose learning rates are of its weight step and whose entropy_coef is in units of the
+  // reward's scale (kernels/decayed_maximum.h, reward_scale.h).
+  double trace_decay = 0.8;        // lambda of the critic's trace, 0 <= lambda < 1
+  double maximum_decay = 0.99995;  // 0 < decay < 1, per update
+
   bool observation_norm = true;  // the three normalisations, each a switch of its own
   bool feature_norm = true;
   bool td_error_scaling = true;
@@ -47,7 +52,7 @@ struct LearnerSettings {
   Arithmetic arithmetic = Arithmetic::kFast;
 
   // Constants of the networks. Not offered to users: the published runs never change them.
-  float leaky_slope = 0.01F;
+  float leaky_slope = 0.01F;  // > 0
   float log_variance_min = -20.0F;
   float log_variance_max = 2.0F;
 };

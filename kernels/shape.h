@@ -14,9 +14,14 @@ inline constexpr int kHiddenDimMax = 512;
 // Outputs of a hidden layer are stored in blocks of this many, each output in a lane of its own.
 inline constexpr int kOutputBlock = 64;
 
-// The two incremental actor-critics that share this learner: AVG (reparametrisation gradient
+// The incremental actor-critics that share this learner: AVG and RAC (reparametrisation gradient
 // through a critic Q(s, a)) and IAC (score-function gradient with a critic V(s)).
-enum class Algorithm : std::uint32_t { kAvg = 0, kIac = 1 };
+enum class Algorithm : std::uint32_t { kAvg = 0, kIac = 1, kRac = 2 };
+
+// Whether the critic is of an action, too.
+constexpr bool has_q_critic(Algorithm algorithm) {
+  return algorithm != Algorithm::kIac;
+}
 
 // n, m and h of the papers: sizes of the observation, the action and both hidden layers.
 struct Shape {
@@ -37,10 +42,9 @@ constexpr bool is_valid(const Shape& shape) {
          shape.hidden_dim <= kHiddenDimMax && shape.hidden_dim % 4 == 0;
 }
 
-// Length of the critic's input: AVG's Q takes the observation then the action, IAC's V the
-// observation.
+// Length of the critic's input: a Q takes the observation then the action, a V the observation.
 constexpr int critic_input_dim(const Shape& shape, Algorithm algorithm) {
-  return shape.observation_dim + (algorithm == Algorithm::kAvg ? shape.action_dim : 0);
+  return shape.observation_dim + (has_q_critic(algorithm) ? shape.action_dim : 0);
 }
 
 // `count` rounded up to a whole number of output blocks.

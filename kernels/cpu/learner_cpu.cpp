@@ -1,123 +1,34 @@
-// The incremental learner on one CPU core, AVG's and IAC's ticks. This file is compiled once per
-// instruction set and arithmetic (see kernels/CMakeLists.txt); kernels/definition.h states the same
-// networks and gradients in plain loops.
+// The incremental learner on one CPU core: the ticks of AVG, IAC and RAC. This file is compiled
+// once per instruction set and arithmetic (see kernels/CMakeLists.txt); kernels/definition.h states
+// the same networks and gradients in plain loops.
 
-#include "kernels/adam.h"
+#include <type_traits>
+
 #include "kernels/check.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/cpu/rules.h"
 #include "kernels/elementary.h"
 #include "kernels/learner.h"
 #include "kernels/normalizer.h"
+#include "kernels/reward_scale.h"
 #include "kernels/squashed_gaussian.h"
 #include "kernels/td_error.h"
 
 namespace instep::INSTEP_PATH_NAMESPACE {
 namespace {
 
-// Adam's weight step on sixteen weights.
-template <bool kHasFirst>
-struct AdamRule {
-  static constexpr int kArrays = kHasFirst ? 2 : 1;
-  Adam<Lanes> adam;
-
-  using Constants = AdamStep<float>;
-  INSTEP_LANE explicit AdamRule(const Constants& step)
-      : adam{set(step.beta2), set(step.one_minus_beta2), set(step.one_minus_beta1), set(-step.lr),
-             set(step.eps)} {}
-
-  // What all weights of sixteen outputs share, of gradients d with respect to their sums.
-  using Output = Adam<Lanes>::Output;
-  INSTEP_LANE Output output(const Lanes& d) const { return adam.output(d); }
-
-  // First half of the step of weights whose gradient is d * x: what the step is divided by.
-  using Begun = Lanes;
-  INSTEP_LANE Begun begin(const Output& output, const Lanes& x, const OptimizerArrays& arrays,
-                          std::size_t at) const {
-    float* const second = arrays.begin[kSecondMoment] + at;
-    const Lanes v = adam.second_moment(output, x * x, load(second));
-    store(second, v);
-    return adam.denominator(v);
-  }
-
-  // Second half: the new weights.
-  INSTEP_LANE Lanes finish(const Output& output, const Begun& begun, const Lanes& x,
-                           const Lanes& weight, const OptimizerArrays& arrays,
-                           std::size_t at) const {
-    if constexpr (kHasFirst) {
-      float* const first = arrays.begin[kFirstMoment] + at;
-      const Lanes m = adam.first_moment(output, x, load(first));
-      store(first, m);
-      return adam.weight(m, begun, weight);
-    } else {
-      return adam.weight(output, x, begun, weight);
-    }
-  }
-};
-
-// ---------------------------------------------------------------------------------------------------
-// The two networks as passes
-
-struct LearnerPass : Pass<UnitFeature> {
-  AdamStep<float> adam;
-  bool has_first = false;  // moments
-};
-
-LearnerPass make_pass(const Learner& learner, const NetworkLayout& network, const TapeLayout& tape,
-                      const std::size_t (&arrays)[kOptimizerArraysMax]) {
-  LearnerPass pass;
-  pass.network = &network;
-  pass.tape = &tape;
-  pass.hidden_dim = learner.layout.shape.hidden_dim;
-  pass.norm = {learner.settings.feature_norm, learner.settings.leaky_slope, network.width,
-               tape.scalars + kInverseNorm};
-  for (int i = 0; i < learner.layout.optimizer_arrays; ++i) {
-    pass.arrays.begin[i] = learner.floats(arrays[i]);
-  }
-  pass.has_first = learner.layout.optimizer_arrays > kFirstMoment;
-  return pass;
-}
-
-template <bool kOld, bool kUpdate, bool kNew>
-void run_pass(const LearnerPass& pass) {
-  using PassForm = Form<kOld, kUpdate, kNew>;
-  if constexpr (!kUpdate) {
-    run_pass<PassForm, NoStep>(pass, {});
-  } else if (pass.has_first) {
-    run_pass<PassForm, AdamRule<true>>(pass, pass.adam);
-  } else {
-    run_pass<PassForm, AdamRule<false>>(pass, pass.adam);
-  }
-}
-
-// The actor with the weights of one buffer; an update goes to the other.
-LearnerPass actor_pass(const Learner& learner, std::uint32_t buffer) {
-  const Layout& layout = learner.layout;
-  LearnerPass pass = make_pass(learner, layout.actor, layout.actor_tape, layout.actor_optimizer);
-  pass.weights = learner.floats(layout.actor_weights[buffer]);
-  pass.new_weights = learner.floats(layout.actor_weights[1 - buffer]);
-  return pass;
-}
-
-LearnerPass critic_pass(const Learner& learner) {
-  const Layout& layout = learner.layout;
-  LearnerPass pass = make_pass(learner, layout.critic, layout.critic_tape, layout.critic_optimizer);
-  pass.weights = learner.floats(layout.critic_weights);
-  pass.new_weights = learner.floats(layout.critic_weights);
-  return pass;
-}
-
 void copy_floats(float* out, const float* in, int count) {
   for (int i = 0; i < count; ++i) out[i] = in[i];
 }
 
-// Writes the critic's input, the observation and for AVG the action, to a critic tape.
+// Writes the critic's input, the observation and for a Q the action, to a critic tape.
 void set_critic_input(const Learner& learner, float* critic_tape, const float* observation,
                       const float* action) {
   const Shape& shape = learner.layout.shape;
   float* input = critic_tape + learner.layout.critic_tape.input;
   copy_floats(input, observation, shape.observation_dim);
-  if (learner.layout.algorithm == Algorithm::kAvg) {
+  if (has_q_critic(learner.layout.algorithm)) {
     copy_floats(input + shape.observation_dim, action, shape.action_dim);
   }
 }
@@ -188,9 +99,28 @@ void normalize(const Learner& learner, const double* observation, float* out) {
   state.normalizer_count = next_normalizer_count(count, settings.observation_norm_horizon);
 }
 
+// A reward's scale enters the statistics; the critic's outputs, which are in its units, stay what
+// they were. Answers what they were multiplied by.
+float take_scaled_reward(const Learner& learner, double reward, bool terminated, bool truncated) {
+  const auto factor = static_cast<float>(
+      update_reward_scale(learner.settings, learner.state(), reward, terminated, truncated));
+  const NetworkLayout& critic = learner.layout.critic;
+  float* weights = learner.floats(learner.layout.critic_weights);
+  for (int i = 0; i < critic.width; i += kLanes) {
+    float* row = weights + critic.w_head + static_cast<std::size_t>(i);
+    store(row, load(row) * set(factor));
+  }
+  weights[critic.b_head] *= factor;
+  return factor;
+}
+
 void account(const Learner& learner, double reward, float log_prob, bool terminated,
              bool truncated) {
-  INSTEP_CHECK(learner.layout.algorithm == Algorithm::kAvg);
+  INSTEP_CHECK(has_q_critic(learner.layout.algorithm));
+  if (learner.layout.algorithm == Algorithm::kRac) {
+    take_scaled_reward(learner, reward, terminated, truncated);
+    return;
+  }
   take_soft_reward(learner.settings, learner.state(), reward, log_prob, terminated, truncated);
 }
 
@@ -222,17 +152,17 @@ enum class Destination { kOtherBuffer, kInPlace };
 
 // The pass of a pending or immediate actor update from `gradient_tape`: reads the weights that
 // acted. Answers false, and counts, when the update must be dropped.
+template <typename NetworkPass>
 bool begin_actor_update(const Learner& learner, const float* gradient_tape, Destination destination,
-                        LearnerPass& pass) {
+                        NetworkPass& pass) {
   LearnerState& state = learner.state();
-  pass = actor_pass(learner, state.actor_acted);
+  pass = actor_pass<NetworkPass>(learner, state.actor_acted);
   pass.gradient = gradient_tape;
   if (!is_update_finite(pass)) {
     ++state.actor_updates_dropped;
     return false;
   }
-  pass.adam = advance_adam(learner.settings, learner.settings.actor_lr, state.actor_updates,
-                           state.actor_beta1_power, state.actor_beta2_power);
+  pass.template begin_step<Network::kActor>(learner);
   if (destination == Destination::kInPlace) {
     pass.new_weights = learner.floats(learner.layout.actor_weights[state.actor_acted]);
   } else {
@@ -242,8 +172,9 @@ bool begin_actor_update(const Learner& learner, const float* gradient_tape, Dest
 }
 
 // Step 7 by itself, from the tape whose factors are ready.
+template <typename NetworkPass>
 void update_actor(const Learner& learner, const float* gradient_tape) {
-  LearnerPass pass;
+  NetworkPass pass;
   if (begin_actor_update(learner, gradient_tape, Destination::kOtherBuffer, pass)) {
     run_pass<false, true, false>(pass);
   } else {
@@ -268,51 +199,67 @@ void observe(const Learner& learner, const double* observation) {
   state.has_critic_forward = 0;
 }
 
-void act(const Learner& learner, const float* noise) {
+// Evaluates the actor of one buffer at a tape's input.
+template <typename NetworkPass>
+void forward_actor(const Learner& learner, std::uint32_t buffer, float* tape) {
+  auto pass = actor_pass<NetworkPass>(learner, buffer);
+  pass.new_forward = tape;
+  run_pass<false, false, true>(pass);
+}
+
+// Evaluates the actor at the newest observation, with a pending update in the same pass.
+template <typename NetworkPass>
+void forward_newest_actor(const Learner& learner, float* tape) {
   LearnerState& state = learner.state();
-  float* tape = learner.newest_actor_tape();
-  LearnerPass pass;
+  NetworkPass pass;
   if (state.has_pending_actor_update != 0) {
     state.has_pending_actor_update = 0;
     if (begin_actor_update(learner, learner.open_actor_tape(), Destination::kInPlace, pass)) {
       pass.new_forward = tape;
-      pass.old_forward = old_actor_tape(learner);
-      run_pass<true, true, true>(pass);
-      state.has_old_forward = 1;
-      sample_action(learner, tape, noise);
-      state.has_action = 1;
+      if constexpr (std::is_same_v<NetworkPass, AdamPass>) {
+        pass.old_forward = old_actor_tape(learner);
+        run_pass<true, true, true>(pass);
+        state.has_old_forward = 1;
+      } else {
+        run_pass<false, true, true>(pass);  // the target takes the action that is executed
+      }
       return;
     }
   }
-  pass = actor_pass(learner, state.actor_newest);
-  pass.new_forward = tape;
-  run_pass<false, false, true>(pass);
+  forward_actor<NetworkPass>(learner, state.actor_newest, tape);
+}
+
+void act(const Learner& learner, const float* noise) {
+  float* tape = learner.newest_actor_tape();
+  if (learner.layout.algorithm == Algorithm::kRac) {
+    forward_newest_actor<MaximumPass>(learner, tape);
+  } else {
+    forward_newest_actor<AdamPass>(learner, tape);
+  }
   sample_action(learner, tape, noise);
-  state.has_action = 1;
+  learner.state().has_action = 1;
 }
 
 void act_apart(const Learner& learner, std::uint32_t buffer, float* tape, const float* noise) {
-  LearnerPass pass = actor_pass(learner, buffer);
-  pass.new_forward = tape;
-  run_pass<false, false, true>(pass);
+  if (learner.layout.algorithm == Algorithm::kRac) {
+    forward_actor<MaximumPass>(learner, buffer, tape);
+  } else {
+    forward_actor<AdamPass>(learner, buffer, tape);
+  }
   sample_action(learner, tape, noise);
 }
 
 // Steps the critic by the open transition's stored gradient and, when the successor's (s', A') is
 // already known, evaluates it there with the new weights (step 5).
+template <typename NetworkPass>
 void update_critic(const Learner& learner, float divisor, bool evaluate_next) {
   LearnerState& state = learner.state();
-  LearnerPass pass = critic_pass(learner);
+  auto pass = critic_pass<NetworkPass>(learner);
   pass.gradient = learner.open_critic_tape();
-  pass.gradient_scale = d_critic_output(state.td_error, divisor);
-#ifdef INSTEP_BREAK_UPDATE  // a build option that proves that the tests notice a wrong sign
-  pass.gradient_scale = -pass.gradient_scale;
-#endif
   pass.new_forward = learner.newest_critic_tape();
-  const bool finite = is_update_finite(pass);
+  const bool finite = pass.begin_critic_loss(learner, divisor);
   if (finite) {
-    pass.adam = advance_adam(learner.settings, learner.settings.critic_lr, state.critic_updates,
-                             state.critic_beta1_power, state.critic_beta2_power);
+    pass.template begin_step<Network::kCritic>(learner);
   } else {
     ++state.critic_updates_dropped;
   }
@@ -328,6 +275,14 @@ void update_critic(const Learner& learner, float divisor, bool evaluate_next) {
   }
 }
 
+// Evaluates the critic at a tape's input.
+template <typename NetworkPass>
+void forward_critic(const Learner& learner, float* tape) {
+  auto pass = critic_pass<NetworkPass>(learner);
+  pass.new_forward = tape;
+  run_pass<false, false, true>(pass);
+}
+
 void learn_avg(const Learner& learner, double reward, bool terminated, bool truncated,
                const float* next_noise) {
   LearnerState& state = learner.state();
@@ -338,16 +293,14 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
   float* old_tape = learner.floats(layout.actor_tapes[2]);
   if (state.has_old_forward == 0) {
     old_tape = old_actor_tape(learner);
-    LearnerPass pass;
+    AdamPass pass;
     if (state.has_pending_actor_update != 0) bring_actor_home(learner);
     if (state.has_pending_actor_update != 0 &&
         begin_actor_update(learner, learner.open_actor_tape(), Destination::kOtherBuffer, pass)) {
       pass.old_forward = old_tape;
       run_pass<true, true, false>(pass);
     } else {
-      pass = actor_pass(learner, state.actor_acted);
-      pass.new_forward = old_tape;
-      run_pass<false, false, true>(pass);
+      forward_actor<AdamPass>(learner, state.actor_acted, old_tape);
     }
     state.has_pending_actor_update = 0;
   }
@@ -358,9 +311,7 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
   float* next_tape = learner.floats(layout.critic_tapes[2]);
   set_critic_input(learner, next_tape, old_tape + layout.actor_tape.input,
                    old_tape + layout.actor_tape.action);
-  LearnerPass next = critic_pass(learner);
-  next.new_forward = next_tape;
-  run_pass<false, false, true>(next);
+  forward_critic<AdamPass>(learner, next_tape);
   state.q_next = next_tape[layout.critic_tape.head];
 
   const float log_prob = learner.open_actor_tape()[layout.actor_tape.scalars + kLogProb];
@@ -380,7 +331,67 @@ void learn_avg(const Learner& learner, double reward, bool terminated, bool trun
     set_critic_input(learner, learner.newest_critic_tape(), newest + layout.actor_tape.input,
                      newest + layout.actor_tape.action);
   }
-  update_critic(learner, divisor, evaluate_next);
+  update_critic<AdamPass>(learner, divisor, evaluate_next);
+}
+
+// The open transition's Q(s, a) and its gradients, after the head has been multiplied by `factor`.
+void scale_open_critic(const Learner& learner, float factor) {
+  const TapeLayout& tape = learner.layout.critic_tape;
+  float* open = learner.open_critic_tape();
+  open[tape.head] *= factor;
+  for (const std::size_t d : {tape.d_hidden1, tape.d_hidden2}) {
+    for (int i = 0; i < learner.layout.critic.width; i += kLanes) {
+      float* values = open + d + static_cast<std::size_t>(i);
+      store(values, load(values) * set(factor));
+    }
+  }
+}
+
+// 3: the tape with the target's action: the one that is executed next, and at an end, where there
+// is none, one drawn for the target alone.
+float* target_actor_tape(const Learner& learner, const float* next_noise) {
+  LearnerState& state = learner.state();
+  if (state.has_action != 0) return learner.newest_actor_tape();
+  if (state.has_pending_actor_update != 0) {
+    state.has_pending_actor_update = 0;
+    bring_actor_home(learner);
+    update_actor<MaximumPass>(learner, learner.open_actor_tape());
+  }
+  float* tape = old_actor_tape(learner);
+  forward_actor<MaximumPass>(learner, state.actor_newest, tape);
+  sample_action(learner, tape, next_noise);
+  return tape;
+}
+
+void learn_rac(const Learner& learner, double reward, bool terminated, bool truncated,
+               const float* next_noise) {
+  LearnerState& state = learner.state();
+  const Layout& layout = learner.layout;
+  const LearnerSettings& settings = learner.settings;
+  const float* action_tape = target_actor_tape(learner, next_noise);
+  state.next_log_prob = action_tape[layout.actor_tape.scalars + kLogProb];
+
+  // 4
+  scale_open_critic(learner, take_scaled_reward(learner, reward, terminated, truncated));
+  float* next_tape = learner.floats(layout.critic_tapes[2]);
+  set_critic_input(learner, next_tape, action_tape + layout.actor_tape.input,
+                   action_tape + layout.actor_tape.action);
+  forward_critic<MaximumPass>(learner, next_tape);
+  state.q_next = next_tape[layout.critic_tape.head];
+  const auto entropy_coef = static_cast<float>(settings.entropy_coef);
+  const float soft_value = state.q_next - entropy_coef * state.next_log_prob;
+  state.td_error = td_error(static_cast<float>(reward / state.td_error_scale), terminated,
+                            static_cast<float>(settings.discount), soft_value,
+                            learner.open_critic_tape()[layout.critic_tape.head], 1.0F);
+  state.critic_loss = state.td_error * state.td_error;
+
+  // 5
+  const bool evaluate_next = state.has_action != 0;
+  if (evaluate_next) {
+    const std::size_t input = layout.critic_tape.input;
+    copy_floats(learner.newest_critic_tape() + input, next_tape + input, layout.critic.inputs);
+  }
+  update_critic<MaximumPass>(learner, 1.0F, evaluate_next);
 }
 
 // Sets the actor's head gradients for one action dimension.
@@ -397,8 +408,9 @@ void set_actor_head_gradient(const Learner& learner, float* tape_data, int i,
 }
 
 // Backward through the actor by the weights of one buffer, from the head gradients in its tape.
+template <typename NetworkPass>
 void backward_actor(const Learner& learner, float* tape_data, std::uint32_t buffer) {
-  const LearnerPass pass = actor_pass(learner, buffer);
+  const auto pass = actor_pass<NetworkPass>(learner, buffer);
   float* d_feature = learner.floats(learner.layout.scratch);
   head_backward(pass, tape_data, d_feature);
   hidden_backward(pass, tape_data, d_feature);
@@ -412,9 +424,7 @@ void learn_iac(const Learner& learner, double reward, bool terminated, bool trun
 
   float* next_tape = learner.floats(layout.critic_tapes[2]);
   set_critic_input(learner, next_tape, learner.newest_actor_tape() + tape.input, nullptr);
-  LearnerPass next = critic_pass(learner);
-  next.new_forward = next_tape;
-  run_pass<false, false, true>(next);
+  forward_critic<AdamPass>(learner, next_tape);
   state.q_next = next_tape[layout.critic_tape.head];
 
   const auto divisor =
@@ -434,37 +444,44 @@ void learn_iac(const Learner& learner, double reward, bool terminated, bool trun
   }
   open[tape.scalars + kActorLoss] = -(open[tape.scalars + kLogProb] * state.td_error +
                                       entropy_coef * open[tape.scalars + kEntropy]);
-  backward_actor(learner, open, state.actor_acted);
-  update_actor(learner, open);
+  backward_actor<AdamPass>(learner, open, state.actor_acted);
+  update_actor<AdamPass>(learner, open);
 
   set_critic_input(learner, learner.newest_critic_tape(), learner.newest_actor_tape() + tape.input,
                    nullptr);
-  update_critic(learner, divisor, true);
+  update_critic<AdamPass>(learner, divisor, true);
 }
 
 void learn(const Learner& learner, double reward, bool terminated, bool truncated,
            const float* next_noise) {
   INSTEP_CHECK(learner.state().is_open != 0);
-  if (learner.layout.algorithm == Algorithm::kAvg) {
-    learn_avg(learner, reward, terminated, truncated, next_noise);
-  } else {
-    learn_iac(learner, reward, terminated, truncated);
+  switch (learner.layout.algorithm) {
+    case Algorithm::kAvg:
+      learn_avg(learner, reward, terminated, truncated, next_noise);
+      break;
+    case Algorithm::kIac:
+      learn_iac(learner, reward, terminated, truncated);
+      break;
+    case Algorithm::kRac:
+      learn_rac(learner, reward, terminated, truncated, next_noise);
+      break;
   }
   learner.state().is_open = 0;
   learner.state().has_old_forward = 0;  // used up; prepare() does not follow a refused action
 }
 
-// Step 6: the gradient of the critic's output itself (not yet of a loss), and for AVG of its
+// Step 6: the gradient of the critic's output itself (not yet of a loss), and for a Q of its
 // action.
+template <typename NetworkPass>
 void backward_critic(const Learner& learner, float* tape_data) {
   const Layout& layout = learner.layout;
   const TapeLayout& tape = layout.critic_tape;
-  const LearnerPass pass = critic_pass(learner);
+  const auto pass = critic_pass<NetworkPass>(learner);
   float* d_feature = learner.floats(layout.scratch);
   tape_data[tape.d_head] = 1.0F;
   copy_floats(d_feature, pass.weights + layout.critic.w_head, layout.critic.width);
   hidden_backward(pass, tape_data, d_feature);
-  if (layout.algorithm != Algorithm::kAvg) return;
+  if (!has_q_critic(layout.algorithm)) return;
 
   const float* d_hidden1 = tape_data + tape.d_hidden1;
   const std::size_t block_floats = static_cast<std::size_t>(layout.critic.inputs) * kOutputBlock;
@@ -482,7 +499,8 @@ void backward_critic(const Learner& learner, float* tape_data) {
 }
 
 // Step 7's gradient: of entropy_coef * log pi(A|s) - Q(s, A) through the reparametrised action.
-void backward_actor_avg(const Learner& learner, float* tape_data, const float* critic_tape) {
+template <typename NetworkPass>
+void backward_actor_of_q(const Learner& learner, float* tape_data, const float* critic_tape) {
   const Layout& layout = learner.layout;
   const TapeLayout& tape = layout.actor_tape;
   const auto entropy_coef = static_cast<float>(learner.settings.entropy_coef);
@@ -496,10 +514,18 @@ void backward_actor_avg(const Learner& learner, float* tape_data, const float* c
   }
   tape_data[tape.scalars + kActorLoss] =
       entropy_coef * tape_data[tape.scalars + kLogProb] - critic_tape[layout.critic_tape.head];
-  backward_actor(learner, tape_data, learner.state().actor_newest);
+  backward_actor<NetworkPass>(learner, tape_data, learner.state().actor_newest);
 }
 
-void prepare(const Learner& learner) {
+void clear_trace(const Learner& learner) {
+  const Layout& layout = learner.layout;
+  if (layout.critic_arrays <= kTrace) return;
+  float* trace = learner.floats(layout.critic_optimizer[kTrace]);
+  for (std::size_t i = 0; i < layout.critic.floats; ++i) trace[i] = 0.0F;
+}
+
+template <typename NetworkPass>
+void open_transition(const Learner& learner) {
   LearnerState& state = learner.state();
   const Layout& layout = learner.layout;
   INSTEP_CHECK(state.has_action != 0 && state.has_pending_actor_update == 0);
@@ -508,16 +534,16 @@ void prepare(const Learner& learner) {
   if (state.has_critic_forward == 0) {
     set_critic_input(learner, critic_tape, tape + layout.actor_tape.input,
                      tape + layout.actor_tape.action);
-    LearnerPass pass = critic_pass(learner);
-    pass.new_forward = critic_tape;
-    run_pass<false, false, true>(pass);
+    forward_critic<NetworkPass>(learner, critic_tape);
+    // What opens an episode does not follow from what the trace remembers.
+    if constexpr (std::is_same_v<NetworkPass, MaximumPass>) clear_trace(learner);
   }
-  backward_critic(learner, critic_tape);
+  backward_critic<NetworkPass>(learner, critic_tape);
   state.actor_acted = state.actor_newest;
-  if (layout.algorithm == Algorithm::kAvg) {
-    backward_actor_avg(learner, tape, critic_tape);
+  if (has_q_critic(layout.algorithm)) {
+    backward_actor_of_q<NetworkPass>(learner, tape, critic_tape);
     if (learner.schedule == Schedule::kActFirst) {
-      update_actor(learner, tape);
+      update_actor<NetworkPass>(learner, tape);
     } else {
       state.has_pending_actor_update = 1;
     }
@@ -530,16 +556,28 @@ void prepare(const Learner& learner) {
   state.has_critic_forward = 0;
 }
 
+void prepare(const Learner& learner) {
+  if (learner.layout.algorithm == Algorithm::kRac) {
+    open_transition<MaximumPass>(learner);
+  } else {
+    open_transition<AdamPass>(learner);
+  }
+}
+
 void flush(const Learner& learner) {
   LearnerState& state = learner.state();
   if (state.has_pending_actor_update != 0) {
     state.has_pending_actor_update = 0;
     bring_actor_home(learner);
-    update_actor(learner, learner.open_actor_tape());
+    if (learner.layout.algorithm == Algorithm::kRac) {
+      update_actor<MaximumPass>(learner, learner.open_actor_tape());
+    } else {
+      update_actor<AdamPass>(learner, learner.open_actor_tape());
+    }
   }
   // Only updates in place leave the buffers otherwise than act-first does.
   const bool is_in_place = learner.schedule == Schedule::kThroughput &&
-                           learner.layout.algorithm == Algorithm::kAvg &&
+                           has_q_critic(learner.layout.algorithm) &&
                            state.actor_acted == state.actor_newest;
   if (!is_in_place) return;
   bring_actor_home(learner);

@@ -6,8 +6,9 @@
 // and at the same time takes the forward sums with the weights before and after the step. Each
 // output has its own lane and adds its inputs in order, so fusing passes changes no bit.
 //
-// What may differ from learner to learner is a type: how a weight is stepped (a Rule: NoStep,
-// AdamRule) and what makes a hidden layer's sums its outputs (a Norm: UnitFeature).
+// What may differ from learner to learner is a type: how a weight is stepped (a Rule: NoStep, and
+// those of rules.h) and what makes a hidden layer's sums its outputs (a Norm: UnitFeature,
+// LayerNorm).
 #pragma once
 
 #include "kernels/cpu/lanes.h"
@@ -16,7 +17,8 @@
 
 namespace instep::INSTEP_PATH_NAMESPACE {
 
-using instep::square_root;  // of numbers, beside that of lanes
+using instep::larger;  // of numbers, beside those of lanes
+using instep::square_root;
 
 namespace {
 
@@ -37,7 +39,7 @@ struct OptimizerArrays {
 };
 
 // The rule of a pass that steps no weight. What a rule has beside these types: output(d), begin()
-// and finish(), as AdamRule says.
+// and finish(), as AdamRule (rules.h) says.
 struct NoStep {
   static constexpr int kArrays = 0;  // of the optimiser's, that it reads and writes
   struct Constants {};
@@ -112,6 +114,74 @@ struct UnitFeature {
       const Lanes di = (load(d + i) - f * projection) * factor;
       store(tape + layer.d + i, where_positive(f, di, slope * di));
     }
+  }
+};
+
+// Either layer's sums less their mean, divided by their standard deviation, then LeakyReLU. A layer
+// has `width` sums with the padding, which is zero and stays zero.
+struct LayerNorm {
+  float leaky_slope = 0.0F;
+  int width = 0;
+  int hidden_dim = 0;
+  std::size_t inverses[2] =
+      {};  // 1 / standard deviation of the first and the last layer, in a tape
+
+  // Until finish() the tape holds the sums themselves.
+  INSTEP_LANE Lanes activate(const Lanes& sum) const { return sum; }
+
+  void finish(const HiddenLayer& layer, float* tape) const {
+    float* const output = tape + layer.output;
+    const auto count = static_cast<float>(hidden_dim);
+    Lanes sum = set(0.0F);
+    for (int i = 0; i < width; i += kLanes) sum = sum + load(output + i);
+    const Lanes mean = set(sum_lanes(sum) / count);
+    for (int i = 0; i < width; i += kLanes) store(output + i, load(output + i) - mean);
+    clear_padding(output);
+    Lanes squares = set(0.0F);
+    for (int i = 0; i < width; i += kLanes) {
+      const Lanes z = load(output + i);
+      squares = multiply_add(z, z, squares);
+    }
+    const float factor = 1.0F / square_root(sum_lanes(squares) / count + kLayerNormEps);
+    for (int i = 0; i < width; i += kLanes) {
+      const Lanes x = load(output + i) * set(factor);
+      store(output + i, where_positive(x, x, set(leaky_slope) * x));
+    }
+    tape[inverse(layer)] = factor;
+  }
+
+  // As UnitFeature's. Of the gradient, its mean does nothing, nor does what lies along the outputs.
+  void backward(const HiddenLayer& layer, float* tape, const float* d) const {
+    const float* const output = tape + layer.output;
+    float* const result = tape + layer.d;
+    const auto count = static_cast<float>(hidden_dim);
+    const Lanes slope = set(leaky_slope);
+    const Lanes inverse_slope = set(1.0F / leaky_slope);
+    Lanes sum = set(0.0F);
+    Lanes along = set(0.0F);
+    for (int i = 0; i < width; i += kLanes) {
+      const Lanes out = load(output + i);
+      const Lanes di = load(d + i);
+      const Lanes dx = where_positive(out, di, slope * di);
+      sum = sum + dx;
+      along = multiply_add(where_positive(out, out, inverse_slope * out), dx, along);
+      store(result + i, dx);
+    }
+    const Lanes mean = set(sum_lanes(sum) / count);
+    const Lanes projection = set(sum_lanes(along) / count);
+    const Lanes factor = set(tape[inverse(layer)]);
+    for (int i = 0; i < width; i += kLanes) {
+      const Lanes out = load(output + i);
+      const Lanes x = where_positive(out, out, inverse_slope * out);
+      store(result + i, (load(result + i) - mean - x * projection) * factor);
+    }
+    clear_padding(result);
+  }
+
+ private:
+  std::size_t inverse(const HiddenLayer& layer) const { return inverses[layer.is_last ? 1 : 0]; }
+  void clear_padding(float* values) const {
+    for (int i = hidden_dim; i < width; ++i) values[i] = 0.0F;
   }
 };
 
@@ -434,9 +504,9 @@ float largest(const float* values, int count) {
 }
 
 // Whether an update by this tape's factors keeps every number finite: tested on the rank-1 factors,
-// before anything is touched.
+// before anything is touched. None of them, nor a product of two, may reach the limit.
 template <typename Norm>
-bool is_update_finite(const Pass<Norm>& pass) {
+bool is_update_finite(const Pass<Norm>& pass, float limit = kLargestFactor) {
   const NetworkLayout& network = *pass.network;
   const TapeLayout& tape = *pass.tape;
   const float* t = pass.gradient;
@@ -450,9 +520,7 @@ bool is_update_finite(const Pass<Norm>& pass) {
   for (int layer = 0; layer < 3; ++layer) {
     const float factor = scale * d[layer];
     const float input = x[layer] > 1.0F ? x[layer] : 1.0F;  // a bias has input 1
-    if (!(factor < kLargestFactor && input < kLargestFactor && factor * input < kLargestFactor)) {
-      return false;
-    }
+    if (!(factor < limit && input < limit && factor * input < limit)) return false;
   }
   return true;
 }

@@ -132,7 +132,7 @@ constexpr int groups_per_block(const Layout& layout, int blocks) {
 // Floats of shared memory a block needs for its part of every weight and moment.
 constexpr int on_chip_floats(const Layout& layout, int blocks) {
   const int hidden_dim = layout.shape.hidden_dim;
-  const int own = layout.optimizer_arrays;
+  const int own = layout.actor_arrays;
   return groups_per_block(layout, blocks) *
          ((2 + own) * on_chip_group_floats(layout.actor, hidden_dim) +
           (1 + own) * on_chip_group_floats(layout.critic, hidden_dim));

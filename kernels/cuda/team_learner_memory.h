@@ -38,7 +38,7 @@ INSTEP_DEVICE Slice TeamLearner<Team>::on_chip_slice(int array, int group) const
   const int per_block = groups_per_block(layout_, team_.blocks());
   const int actor = per_block * on_chip_group_floats(layout_.actor, hidden_dim);
   const int critic = per_block * on_chip_group_floats(layout_.critic, hidden_dim);
-  const int actor_arrays = kActorOptimizer + layout_.optimizer_arrays;
+  const int actor_arrays = kActorOptimizer + layout_.actor_arrays;
   const int before =
       array < kCritic ? array * actor : actor_arrays * actor + (array - kCritic) * critic;
   float* at =
@@ -69,7 +69,7 @@ INSTEP_DEVICE void TeamLearner<Team>::copy_slices(bool is_load) {
   const int lane = team_.thread() % kGroup;
   for (int array = 0; array < kArrays; ++array) {
     const int actor_array = array < kCritic ? array : array - kCriticOptimizer + kActorOptimizer;
-    if (actor_array >= kActorOptimizer + layout_.optimizer_arrays) continue;  // not stored
+    if (actor_array >= kActorOptimizer + layout_.actor_arrays) continue;  // not stored
     const NetworkLayout& net = network(array < kCritic);
     for (int g = first_group_; g < first_group_ + groups_; ++g) {
       const Slice outside = global_slice(array, g);

@@ -17,7 +17,7 @@ INSTEP_DEVICE AdamWeight TeamLearner<Team>::rule() const {
 template <typename Team>
 INSTEP_DEVICE float* TeamLearner<Team>::optimizer_array(int first_array, int i, int group,
                                                         float* Slice::*part, int at) const {
-  if (i >= layout_.optimizer_arrays) return nullptr;
+  if (i >= layout_.actor_arrays) return nullptr;
   const Slice own = slice(first_array + i, group);
   return own.*part + at;
 }
@@ -193,7 +193,7 @@ INSTEP_DEVICE void TeamLearner<Team>::update_head(const Pass& pass) {
   const int own = pass.is_actor ? kActorOptimizer : kCriticOptimizer;
   for (int row = team_.thread(); row < net.rows; row += team_.threads()) {
     const std::size_t at = net.b_head + static_cast<std::size_t>(row);
-    float* first = layout_.optimizer_arrays > kFirstMoment
+    float* first = layout_.actor_arrays > kFirstMoment
                        ? floats(array_offset(own + kFirstMoment)) + at
                        : nullptr;
     const AdamWeight rule = this->rule();

@@ -12,7 +12,7 @@ namespace instep {
 namespace {
 
 constexpr std::array kAlgorithms = {
-    &kAvgInfo, &kIacInfo, &kSacInfo, &kTd3Info, &kPpoInfo,
+    &kAvgInfo, &kIacInfo, &kSacInfo, &kTd3Info, &kPpoInfo, &kRacInfo,
 };
 
 using Algorithms = Table<const AlgorithmInfo*>;

@@ -70,7 +70,7 @@ void evaluate(const GradientCase& which, Point& point) {
   definition::sample_action(point.m, point.settings, point.actor_trace.output, point.noise.data(),
                             &point.policy);
   point.critic_input = point.observation;
-  if (which.algorithm == Algorithm::kAvg) {
+  if (has_q_critic(which.algorithm)) {
     point.critic_input.insert(point.critic_input.end(), point.policy.action,
                               point.policy.action + point.m);
   }
@@ -125,10 +125,11 @@ Point draw_point(Draws& draws, const GradientCase& which) {
 }
 
 // The losses as functions of one network's weights, everything else held as it stands in the point.
-double actor_loss_avg(const Point& base, const std::vector<double>& weights) {
+// AVG's and RAC's.
+double actor_loss_of_q(const Point& base, const std::vector<double>& weights) {
   Point point = base;
   point.actor_weights = weights;
-  evaluate({.algorithm = Algorithm::kAvg}, point);
+  evaluate({.algorithm = point.settings.algorithm}, point);
   return point.settings.entropy_coef * point.policy.log_prob - point.critic_trace.output[0];
 }
 
@@ -170,7 +171,7 @@ std::vector<double> critic_input_gradient(const Point& point) {
 
 std::vector<double> actor_gradient(const Point& point) {
   std::vector<double> d_output(static_cast<std::size_t>(point.actor.outputs));
-  if (point.settings.algorithm == Algorithm::kAvg) {
+  if (has_q_critic(point.settings.algorithm)) {
     const std::vector<double> d_input = critic_input_gradient(point);
     definition::d_actor_output_avg(point.m, point.settings, point.policy, d_input.data() + point.n,
                                    d_output.data());
@@ -226,7 +227,8 @@ std::vector<GradientCase> all_cases() {
   std::vector<GradientCase> cases;
   for (const int hidden : {4, 12, 20, 64}) {
     for (const bool feature_norm : {false, true}) {
-      for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac}) {
+      for (const Algorithm algorithm : {Algorithm::kAvg, Algorithm::kIac, Algorithm::kRac}) {
+        if (algorithm == Algorithm::kRac && feature_norm) continue;  // it has none
         for (const bool clamps : {false, true}) {
           cases.push_back({hidden, feature_norm, algorithm, clamps});
         }
@@ -236,13 +238,15 @@ std::vector<GradientCase> all_cases() {
   return cases;
 }
 
+constexpr const char* kAlgorithmNames[] = {"_avg", "_iac", "_rac"};
+
 class DefinitionGradient : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(DefinitionGradient, OfTheActorLossIsItsDifferenceQuotient) {
   Draws draws(1);
   for (int repeat = 0; repeat < 3; ++repeat) {
     const Point point = draw_point(draws, GetParam());
-    const auto loss = GetParam().algorithm == Algorithm::kAvg ? actor_loss_avg : actor_loss_iac;
+    const auto loss = has_q_critic(GetParam().algorithm) ? actor_loss_of_q : actor_loss_iac;
     expect_gradient(
         draws, [&](const std::vector<double>& weights) { return loss(point, weights); },
         point.actor_weights, actor_gradient(point));
@@ -276,7 +280,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, DefinitionGradient, testing::ValuesIn(all_cases(
                            const GradientCase& which = suite.param;
                            return "h" + std::to_string(which.hidden) +
                                   (which.feature_norm ? "_norm" : "_plain") +
-                                  (which.algorithm == Algorithm::kAvg ? "_avg" : "_iac") +
+                                  kAlgorithmNames[static_cast<std::size_t>(which.algorithm)] +
                                   (which.clamps ? "_clamps" : "");
                          });
 
@@ -365,6 +369,96 @@ TEST(Definition, AdamIsAsPublished) {
       ASSERT_NEAR(weight, expected, 1e-13);
     }
   }
+}
+
+TEST(Definition, LayersOfRacAreNormalised) {
+  Draws draws(8);
+  const Point point =
+      draw_point(draws, {.hidden = 20, .feature_norm = false, .algorithm = Algorithm::kRac});
+  const auto parts = definition::split(point.actor, point.actor_weights.data());
+  std::vector<double> sums(20);
+  double mean = 0.0;
+  double squares = 0.0;
+  for (int i = 0; i < 20; ++i) {
+    double& sum = sums[static_cast<std::size_t>(i)];
+    sum = parts.b1[i];
+    for (int j = 0; j < point.n; ++j) {
+      sum += parts.w1[i * point.n + j] * point.observation[static_cast<std::size_t>(j)];
+    }
+    mean += sum / 20.0;
+    squares += sum * sum / 20.0;
+  }
+  const double std_dev = std::sqrt(squares - mean * mean + 1e-5);
+  EXPECT_NEAR(point.actor_trace.std_dev[0], std_dev, 1e-12);
+  for (int i = 0; i < 20; ++i) {
+    const double z = (sums[static_cast<std::size_t>(i)] - mean) / std_dev;
+    EXPECT_NEAR(point.actor_trace.z1[i], z, 1e-12);
+    EXPECT_NEAR(point.actor_trace.hidden1[i], z > 0.0 ? z : 0.01 * z, 1e-9);
+  }
+}
+
+// Longer sums change nothing but through eps: what a layer answers does not know its weights' size.
+TEST(Definition, ALayersScaleIsForgotten) {
+  Draws draws(9);
+  Point point =
+      draw_point(draws, {.hidden = 64, .feature_norm = false, .algorithm = Algorithm::kRac});
+  Trace<double> before = point.critic_trace;
+  const auto parts = definition::split(point.critic, point.critic_weights.data());
+  for (double* weight = parts.w1; weight != parts.w2; ++weight) *weight *= 1e3;
+  definition::forward(point.critic, point.settings, point.critic_weights.data(),
+                      point.critic_input.data(), &point.critic_trace);
+  EXPECT_NEAR(point.critic_trace.output[0], before.output[0], 1e-3);
+  EXPECT_NE(point.critic_trace.output[0], before.output[0]);
+}
+
+// With a trace and without one, by formulas of their own.
+TEST(Definition, MaximumStepDividesByTheLargestGradientThatIsRemembered) {
+  LearnerSettings settings;
+  settings.discount = 0.9;
+  settings.maximum_decay = 0.8;
+  Draws draws(10);
+  for (const double trace_decay : {0.0, 0.5}) {
+    settings.trace_decay = trace_decay;
+    double weight = 0.5, trace = 0.0, maximum = 0.0;
+    double before = weight;
+    std::vector<double> gradients, steps;
+    for (int step = 0; step < 60; ++step) {
+      // Some steps have no gradient at all.
+      gradients.push_back(step % 7 == 3 ? 0.0 : draws.normal());
+      const double factor = draws.normal();
+      definition::maximum_step<double>(1, settings, 0.01, factor, &gradients.back(), &weight,
+                                       trace_decay > 0.0 ? &trace : nullptr, &maximum);
+      double traced = 0.0;
+      for (std::size_t k = 0; k < gradients.size(); ++k) {
+        const auto age = static_cast<double>(gradients.size() - 1 - k);
+        traced += std::pow(0.9 * trace_decay, age) * gradients[k];
+      }
+      steps.push_back(factor * traced);
+      double largest = 0.0;
+      for (std::size_t k = 0; k < steps.size(); ++k) {
+        const auto age = static_cast<double>(steps.size() - 1 - k);
+        largest = std::max(largest, std::pow(0.8, age) * std::abs(steps[k]));
+      }
+      ASSERT_NEAR(maximum, largest, 1e-12);
+      ASSERT_NEAR(weight, before - 0.01 * steps.back() / (largest + 1e-8), 1e-13);
+      ASSERT_LE(std::abs(weight - before), 0.01);
+      before = weight;
+    }
+  }
+}
+
+TEST(Definition, AHeadThatIsScaledScalesTheValueAndItsGradients) {
+  Draws draws(11);
+  Point point =
+      draw_point(draws, {.hidden = 20, .feature_norm = false, .algorithm = Algorithm::kRac});
+  const double value = point.critic_trace.output[0];
+  const std::vector<double> d_input = critic_input_gradient(point);
+  definition::scale_head(point.critic, 0.25, point.critic_weights.data());
+  definition::forward(point.critic, point.settings, point.critic_weights.data(),
+                      point.critic_input.data(), &point.critic_trace);
+  EXPECT_NEAR(point.critic_trace.output[0], 0.25 * value, 1e-14);
+  const std::vector<double> scaled = critic_input_gradient(point);
+  for (std::size_t i = 0; i < d_input.size(); ++i) EXPECT_NEAR(scaled[i], 0.25 * d_input[i], 1e-14);
 }
 
 TEST(Definition, PolicyDensityIntegratesToOne) {

@@ -133,7 +133,7 @@ void expect_block_is_covered(const Layout& layout) {
                                {layout.scratch, 2 * kHiddenDimMax * sizeof(float)}};
   for (const std::size_t tape : layout.actor_tapes) pieces.push_back({tape, actor_tape});
   for (const std::size_t tape : layout.critic_tapes) pieces.push_back({tape, critic_tape});
-  if (layout.optimizer_arrays > kFirstMoment) {
+  if (layout.actor_arrays > kFirstMoment) {
     pieces.push_back({layout.actor_optimizer[kFirstMoment], actor});
     pieces.push_back({layout.critic_optimizer[kFirstMoment], critic});
   }

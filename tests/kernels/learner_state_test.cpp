@@ -264,7 +264,7 @@ UpdateState actor_state(const TestLearner& test) {
       {}, s.actor_updates, s.actor_updates_dropped, s.actor_beta1_power, s.actor_beta2_power};
   append(test, layout.actor_weights[s.actor_newest], layout.actor.floats, &state);
   append(test, layout.actor_optimizer[kSecondMoment], layout.actor.floats, &state);
-  if (layout.optimizer_arrays > kFirstMoment)
+  if (layout.actor_arrays > kFirstMoment)
     append(test, layout.actor_optimizer[kFirstMoment], layout.actor.floats, &state);
   return state;
 }
@@ -276,7 +276,7 @@ UpdateState critic_state(const TestLearner& test) {
       {}, s.critic_updates, s.critic_updates_dropped, s.critic_beta1_power, s.critic_beta2_power};
   append(test, layout.critic_weights, layout.critic.floats, &state);
   append(test, layout.critic_optimizer[kSecondMoment], layout.critic.floats, &state);
-  if (layout.optimizer_arrays > kFirstMoment)
+  if (layout.actor_arrays > kFirstMoment)
     append(test, layout.critic_optimizer[kFirstMoment], layout.critic.floats, &state);
   return state;
 }

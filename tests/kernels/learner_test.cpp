@@ -56,7 +56,7 @@ NetworkState read_network(const TestLearner& test, const NetworkLayout& network,
   NetworkState state;
   state.weights = unpack(network, h, learner.floats(weights));
   state.second = unpack(network, h, learner.floats(second));
-  state.first = test.layout().optimizer_arrays > kFirstMoment
+  state.first = test.layout().actor_arrays > kFirstMoment
                     ? unpack(network, h, learner.floats(first))
                     : std::vector<double>(state.weights.size());
   return state;
@@ -207,7 +207,7 @@ void OneTick::draw_moments(const NetworkLayout& network, std::size_t first, std:
   for_each_parameter(network, case_.shape.hidden_dim, [&](std::size_t, std::size_t at) {
     test_.learner().floats(second)[at] =
         static_cast<float>(scale * scale * std::exp(draws_.normal()));
-    if (test_.layout().optimizer_arrays > kFirstMoment) {
+    if (test_.layout().actor_arrays > kFirstMoment) {
       test_.learner().floats(first)[at] = static_cast<float>(scale * draws_.normal());
     }
   });

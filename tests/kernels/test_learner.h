@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "draws.h"
-#include "kernels/adam.h"
 #include "kernels/definition.h"
 #include "kernels/learner.h"
 
@@ -23,7 +22,7 @@ class TestLearner {
     learner_.settings = settings;
     learner_.settings.hidden = shape.hidden_dim;
     learner_.schedule = schedule;
-    learner_.layout = make_layout(shape, settings.algorithm, adam_arrays(settings));
+    learner_.layout = learner_layout(shape, learner_.settings);
     take_block();
     clear(learner_);
   }
@@ -166,14 +165,14 @@ inline void begin_episode(const TestLearner& test, const std::vector<double>& ob
 inline void take_step(const TestLearner& test, const Transition& t) {
   test.observe(t.observation);
   const bool ended = t.terminated || t.truncated;
-  const bool is_avg = test.layout().algorithm == Algorithm::kAvg;
-  if (is_avg && !ended) test.act(t.noise);
+  const bool acts_first = has_q_critic(test.layout().algorithm);
+  if (acts_first && !ended) test.act(t.noise);
   test.learn(t.reward, t.terminated, t.truncated, t.next_noise);
   if (ended) {
     begin_episode(test, t.reset_observation, t.noise);
     return;
   }
-  if (!is_avg) test.act(t.noise);
+  if (!acts_first) test.act(t.noise);
   test.prepare();
 }
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/check.h"
+#include "kernels/decayed_maximum.h"
 #include "runtime/algorithms/actor_critic/apart_agent.h"
 #include "runtime/cuda/cuda_learner.h"
 #include "runtime/cuda/emulated_device.h"
@@ -91,6 +92,54 @@ constexpr std::array kKeys = {
          .help = "how far back observation statistics reach; 0: the whole life"}),
 };
 
+// RAC's own, with the initial values of its one setting.
+constexpr std::array kRacKeys = {
+    key<&LearnerSettings::discount>({.name = "discount",
+                                     .max = 1.0,
+                                     .unit = "per step",
+                                     .help = "weight of the next step's value (gamma)"}),
+    key<&LearnerSettings::entropy_coef>({.name = "entropy_coef",
+                                         .max = 100.0,
+                                         .unit = "reward scales per nat",
+                                         .help = "reward for acting at random (eta)"}),
+    key<&LearnerSettings::actor_lr>({.name = "actor_lr",
+                                     .max = 1.0,
+                                     .above_min = true,
+                                     .help = "largest step of an actor's weight"}),
+    key<&LearnerSettings::critic_lr>({.name = "critic_lr",
+                                      .max = 1.0,
+                                      .above_min = true,
+                                      .help = "largest step of a critic's weight"}),
+    key<&LearnerSettings::trace_decay>({.name = "trace_decay",
+                                        .max = 0.999,
+                                        .unit = "per step",
+                                        .help = "decay of the critic's trace (lambda); 0: none"}),
+    key<&LearnerSettings::maximum_decay>(
+        {.name = "maximum_decay",
+         .max = 1.0,
+         .above_min = true,
+         .below_max = true,
+         .unit = "per update",
+         .help = "decay of the largest gradient that a weight's step is divided by"}),
+    key<&LearnerSettings::hidden>({.name = "hidden",
+                                   .kind = SettingKind::kInteger,
+                                   .min = 4.0,
+                                   .max = kHiddenDimMax,
+                                   .multiple_of = 4,
+                                   .unit = "units",
+                                   .help = "size of each hidden layer"}),
+    key<&LearnerSettings::observation_norm>(
+        boolean_setting("observation_norm", true, "normalise observations")),
+    key<&LearnerSettings::observation_norm_horizon>(
+        {.name = "observation_norm_horizon",
+         .kind = SettingKind::kInteger,
+         .min = 2.0,
+         .max = 1e12,
+         .or_zero = true,
+         .unit = "steps",
+         .help = "how far back observation statistics reach; 0: the whole life"}),
+};
+
 using Table = std::array<Setting, kKeys.size()>;
 
 constexpr Table avg_settings() {
@@ -113,8 +162,21 @@ constexpr Table iac_settings() {
   return table;
 }
 
+// One for every task (docs/one_setting.md).
+constexpr std::array<Setting, kRacKeys.size()> rac_settings() {
+  std::array<Setting, kRacKeys.size()> table;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    table[i] = kRacKeys[i].setting;
+    if (table[i].name == "entropy_coef") table[i].initial = 0.005;
+    if (table[i].name == "actor_lr") table[i].initial = 3e-4;
+    if (table[i].name == "critic_lr") table[i].initial = 6e-4;
+  }
+  return table;
+}
+
 constexpr Table kAvgSettings = avg_settings();
 constexpr Table kIacSettings = iac_settings();
+constexpr auto kRacSettings = rac_settings();
 
 // Constants of LearnerSettings that users may not set.
 constexpr std::string_view kConstants =
@@ -122,6 +184,11 @@ constexpr std::string_view kConstants =
 static_assert(LearnerSettings{}.leaky_slope == 0.01F &&
               LearnerSettings{}.log_variance_min == -20.0F &&
               LearnerSettings{}.log_variance_max == 2.0F);
+
+constexpr std::string_view kRacConstants =
+    "leaky_slope=0.01\nlog_variance_min=-20\nlog_variance_max=2\nlayer_norm_eps=1e-5\n"
+    "maximum_eps=1e-8\nhead_gain=0.05\n";
+static_assert(kLayerNormEps == 1e-5F && kMaximumEps == 1e-8);
 
 constexpr std::string_view kBackends[] = {"cpu", "cuda-emulated", "cuda"};
 
@@ -139,6 +206,13 @@ std::vector<std::string_view> paths(std::string_view backend, Arithmetic arithme
     names.push_back(executor->path);
   }
   return names;
+}
+
+std::vector<std::string_view> rac_paths(std::string_view backend, Arithmetic arithmetic,
+                                        std::string& problem) {
+  if (backend == "cpu") return paths(backend, arithmetic, problem);
+  problem = "rac runs on the CPU alone";
+  return {};
 }
 
 template <Algorithm algorithm>
@@ -177,12 +251,25 @@ constinit const AlgorithmInfo kIacInfo = {
     .paths = paths,
     .make = make<Algorithm::kIac>};
 
+constinit const AlgorithmInfo kRacInfo = {
+    .name = "rac",
+    .summary = "Reparametrised Actor-Critic: as AVG, by steps that no task must be tuned for",
+    .number = 5,
+    .settings = kRacSettings,
+    .constants = kRacConstants,
+    .can_learn_apart = true,
+    .has_schedules = true,
+    .paths = rac_paths,
+    .make = make<Algorithm::kRac>};
+
 LearnerSettings learner_settings(Algorithm algorithm, const SettingValues& values,
                                  Arithmetic arithmetic) {
   LearnerSettings settings;
   settings.algorithm = algorithm;
   settings.arithmetic = arithmetic;
-  for (const LearnerKey& each : kKeys) each.put(settings, values.at(each.setting.name));
+  const std::span<const LearnerKey> keys =
+      algorithm == Algorithm::kRac ? std::span<const LearnerKey>(kRacKeys) : kKeys;
+  for (const LearnerKey& each : keys) each.put(settings, values.at(each.setting.name));
   return settings;
 }
 

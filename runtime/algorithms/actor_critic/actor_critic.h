@@ -1,4 +1,4 @@
-// AVG and IAC as entries of the algorithm table: two incremental actor-critics on one learner
+// AVG, IAC and RAC as entries of the algorithm table: incremental actor-critics on one learner
 // (kernels/learner.h).
 #pragma once
 
@@ -11,6 +11,7 @@ namespace instep {
 
 extern const AlgorithmInfo kAvgInfo;
 extern const AlgorithmInfo kIacInfo;
+extern const AlgorithmInfo kRacInfo;
 
 // The learner's settings from values of one of their tables.
 LearnerSettings learner_settings(Algorithm algorithm, const SettingValues& values,

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/adam.h"
 #include "kernels/check.h"
 #include "runtime/algorithms/actor_critic/actor_policy.h"
 #include "runtime/algorithms/actor_critic/block_table.h"
@@ -26,7 +25,7 @@ static_assert(make_layout(kLargestRobotShape, Algorithm::kAvg, kOptimizerArraysM
 Layout layout_of(const ActorCriticConfig& config) {
   INSTEP_CHECK(is_valid(config.shape) && config.executor != nullptr &&
                config.settings.hidden == config.shape.hidden_dim);
-  return make_layout(config.shape, config.settings.algorithm, adam_arrays(config.settings));
+  return learner_layout(config.shape, config.settings);
 }
 
 void fill_from_philox(void* self, Stream stream, std::uint64_t step, float* out, int count) {

@@ -1,4 +1,4 @@
-// The agent of the incremental actor-critics (kernels/learner.h), AVG and IAC.
+// The agent of the incremental actor-critics (kernels/learner.h): AVG, IAC and RAC.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,7 @@ namespace instep {
 
 ApartAgent::ApartAgent(const ActorCriticConfig& config) : ActorCriticAgent(config) {
   INSTEP_CHECK(config.executor->act_apart != nullptr);
-  INSTEP_CHECK(config.settings.algorithm == Algorithm::kAvg &&
-               config.schedule == Schedule::kActFirst);
+  INSTEP_CHECK(has_q_critic(config.settings.algorithm) && config.schedule == Schedule::kActFirst);
   const std::size_t tape_lines = learner().layout.actor_tape.floats / 16;
   memory_apart_.resize(tape_lines + kObservationDimMax / 16);
   tape_ = memory_apart_[0].floats;

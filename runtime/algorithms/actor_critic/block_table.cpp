@@ -1,15 +1,17 @@
 #include "runtime/algorithms/actor_critic/block_table.h"
 
-#include <iterator>
-
 namespace instep {
 namespace {
 
-// Adam's arrays, in the order of AdamArray.
-constexpr std::string_view kActorArrayNames[] = {"actor second moments", "actor first moments"};
-constexpr std::string_view kCriticArrayNames[] = {"critic second moments", "critic first moments"};
-static_assert(std::size(kActorArrayNames) == kOptimizerArraysMax &&
-              std::size(kCriticArrayNames) == kOptimizerArraysMax);
+// A weight step's arrays, in the order of AdamArray and of MaximumArray.
+struct ArrayNames {
+  std::string_view actor[kOptimizerArraysMax];
+  std::string_view critic[kOptimizerArraysMax];
+};
+constexpr ArrayNames kAdamNames = {{"actor second moments", "actor first moments"},
+                                   {"critic second moments", "critic first moments"}};
+constexpr ArrayNames kMaximumNames = {{"actor gradient maxima", "actor traces"},
+                                      {"critic gradient maxima", "critic traces"}};
 
 std::size_t used_bytes(const NetworkLayout& network, int hidden_dim) {
   const auto h = static_cast<std::size_t>(hidden_dim);
@@ -37,12 +39,13 @@ std::vector<MemoryPart> block_parts(const Layout& layout) {
       {"actor weights, first buffer", layout.actor_weights[0], actor},
       {"actor weights, second buffer", layout.actor_weights[1], actor},
   };
-  for (int i = 0; i < layout.optimizer_arrays; ++i) {
-    entries.push_back({kActorArrayNames[i], layout.actor_optimizer[i], actor});
+  const ArrayNames& names = layout.algorithm == Algorithm::kRac ? kMaximumNames : kAdamNames;
+  for (int i = 0; i < layout.actor_arrays; ++i) {
+    entries.push_back({names.actor[i], layout.actor_optimizer[i], actor});
   }
   entries.push_back({"critic weights", layout.critic_weights, critic});
-  for (int i = 0; i < layout.optimizer_arrays; ++i) {
-    entries.push_back({kCriticArrayNames[i], layout.critic_optimizer[i], critic});
+  for (int i = 0; i < layout.critic_arrays; ++i) {
+    entries.push_back({names.critic[i], layout.critic_optimizer[i], critic});
   }
   const std::size_t actor_tape = layout.actor_tape.floats * sizeof(float);
   const std::size_t critic_tape = layout.critic_tape.floats * sizeof(float);

@@ -8,14 +8,18 @@
 namespace instep {
 namespace {
 
+// RAC's heads begin small: actions near the middle, values near 0.
+constexpr float kSmallHeadGain = 0.05F;
+
 void fill_hidden(const OrthogonalMatrix& matrix, int outputs, int inputs, float* weights) {
   for (int i = 0; i < outputs; ++i) {
     for (int j = 0; j < inputs; ++j) weights[hidden_weight_index(inputs, i, j)] = matrix(i, j);
   }
 }
 
-// `first_matrix` numbers the matrices across networks, so that each has draws of its own.
-void initialize_network(const NetworkLayout& network, int hidden_dim, int heads,
+// `head_gain`: length of the heads' rows. `first_matrix` numbers the matrices across networks, so
+// that each has draws of its own.
+void initialize_network(const NetworkLayout& network, int hidden_dim, int heads, float head_gain,
                         const Random& random, std::uint64_t first_matrix, float* weights) {
   fill_hidden({random, first_matrix, hidden_dim, network.inputs}, hidden_dim, network.inputs,
               weights + network.w1);
@@ -28,7 +32,7 @@ void initialize_network(const NetworkLayout& network, int hidden_dim, int heads,
     for (int i = 0; i < rows; ++i) {
       float* row =
           weights + network.w_head + static_cast<std::size_t>((head * rows + i) * network.width);
-      for (int j = 0; j < hidden_dim; ++j) row[j] = matrix(i, j);
+      for (int j = 0; j < hidden_dim; ++j) row[j] = head_gain * matrix(i, j);
     }
   }
 }
@@ -40,9 +44,10 @@ void initialize_weights(const Learner& learner, std::uint64_t seed) {
   const int hidden_dim = layout.shape.hidden_dim;
   const Random random{seed, static_cast<std::uint32_t>(Stream::kInitialWeights)};
   float* actor = learner.floats(layout.actor_weights[0]);
-  initialize_network(layout.actor, hidden_dim, 2, random, 0, actor);
+  const float head_gain = layout.algorithm == Algorithm::kRac ? kSmallHeadGain : 1.0F;
+  initialize_network(layout.actor, hidden_dim, 2, head_gain, random, 0, actor);
   std::memcpy(learner.floats(layout.actor_weights[1]), actor, layout.actor.floats * sizeof(float));
-  initialize_network(layout.critic, hidden_dim, 1, random, 4,
+  initialize_network(layout.critic, hidden_dim, 1, head_gain, random, 4,
                      learner.floats(layout.critic_weights));
 }
 

@@ -18,17 +18,23 @@ Traffic traffic(const Layout& layout, Schedule schedule) {
   const std::size_t actor = bytes(layout.actor.floats);
   const std::size_t critic = bytes(layout.critic.floats);
   const std::size_t square = bytes(square_floats(layout));
-  // An update reads and writes each weight and each second moment.
+  // An update reads and writes each weight and each number of its step's arrays.
+  const auto update = [](std::size_t network, int arrays) {
+    return static_cast<std::size_t>(2 + 2 * arrays) * network;
+  };
+  const std::size_t learn = critic + update(critic, layout.critic_arrays);
+  const std::size_t actor_update = update(actor, layout.actor_arrays);
   if (schedule == Schedule::kThroughput) {
-    return {.act = 4 * actor, .learn = critic + 4 * critic, .prepare = 2 * square};
+    return {.act = actor_update, .learn = learn, .prepare = 2 * square};
   }
-  return {.act = actor, .learn = actor + critic + 4 * critic, .prepare = 2 * square + 4 * actor};
+  const std::size_t old_actor = layout.algorithm == Algorithm::kRac ? 0 : actor;
+  return {.act = actor, .learn = old_actor + learn, .prepare = 2 * square + actor_update};
 }
 
 std::optional<LeastWork> update_work(const Learner& learner, const Executor& executor) {
   const Layout& layout = learner.layout;
   if (executor.bound == nullptr || layout.algorithm != Algorithm::kAvg ||
-      layout.optimizer_arrays != 1) {
+      layout.actor_arrays != 1) {
     return std::nullopt;
   }
   const std::size_t actor = whole_steps(layout.actor.floats);

@@ -101,7 +101,7 @@ void GoldenSet::add_steps() {
                            "delta", "critic_loss"}) {
     add(name, 1);
   }
-  if (learner_.algorithm == Algorithm::kIac) return;
+  if (!has_q_critic(learner_.algorithm)) return;
   for (const char* name : {"next_action", "dq_da"}) add(name, learner_.shape.action_dim);
   add("next_logp", 1);
 }
@@ -109,7 +109,7 @@ void GoldenSet::add_steps() {
 // Both networks' arrays under PREFIXactor/ and PREFIXcritic/, each like `like`.
 void GoldenSet::add_networks(const std::string& prefix, const GoldenTensor& like) {
   const Shape& shape = learner_.shape;
-  const bool sees_action = learner_.algorithm == Algorithm::kAvg;
+  const bool sees_action = has_q_critic(learner_.algorithm);
   for (const bool is_actor : {true, false}) {
     const int inputs = shape.observation_dim + (!is_actor && sees_action ? shape.action_dim : 0);
     for (const GoldenArray& array :
@@ -141,8 +141,15 @@ void GoldenSet::add_final_networks(const std::string& suffix, const GoldenTensor
 void GoldenSet::add_final() {
   add_final_networks("", {});
   add_final_networks("_v", {});
-  // With a beta1 of 0 the first moment is the last gradient, which no learner keeps.
-  add_final_networks("_m", {.is_compared = learner_.has_first_moments});
+  if (learner_.algorithm != Algorithm::kRac) {
+    // With a beta1 of 0 the first moment is the last gradient, which no learner keeps.
+    add_final_networks("_m", {.is_compared = learner_.has_first_moments});
+  } else if (learner_.has_trace) {
+    add_final_networks("_e", {});
+    std::erase_if(tensors_, [](const GoldenTensor& tensor) {
+      return tensor.name.starts_with("final/actor_e/");
+    });
+  }
   const auto add = [&](const char* name, std::vector<std::int64_t> shape) {
     tensors_.push_back({.name = name, .shape = std::move(shape)});
   };

@@ -32,7 +32,8 @@ struct GoldenLearner {
   Shape shape;
   Algorithm algorithm = Algorithm::kAvg;
   bool observation_norm = false;
-  bool has_first_moments = false;
+  bool has_first_moments = false;  // AVG, IAC
+  bool has_trace = false;          // RAC
   std::int64_t steps = 0;
   std::vector<std::int64_t> checkpoints;  // counts of updates
 };

@@ -22,7 +22,7 @@ void finish(VerifyResult& result, const WorstError& worst) {
   result.pass = worst.ratio() <= 1.0;
 }
 
-// Golden files of learners are AVG's and IAC's, which have the same executors.
+// Golden files of learners are AVG's, IAC's and RAC's, which have the same executors on the CPU.
 BackendChoice choose_executor(const VerifyOptions& options) {
   RunSettings settings;
   settings.choose(kAvgInfo);
@@ -37,6 +37,9 @@ void verify_learner_file(const TensorFile& file, const VerifyOptions& options, V
   result.backend = std::string(choice.backend);
   result.kind = file.config.value("algo", "avg");
   result.path = std::string(executor.path);
+  if (result.kind == "rac" && choice.backend != "cpu") {
+    throw DataError("a golden file of rac, which runs on the CPU alone: use --backend cpu");
+  }
   std::vector<Schedule> schedules = {Schedule::kActFirst, Schedule::kThroughput};
   if (options.schedule) schedules = {*options.schedule};
   if (result.kind == "iac") schedules = {Schedule::kActFirst};

@@ -22,7 +22,7 @@ struct VerifyOptions {
 // How close one file came. worst is error / tolerance; above 1 fails.
 struct VerifyResult {
   std::string file;
-  std::string kind;      // "avg", "iac" or "mujoco"
+  std::string kind;      // "avg", "iac", "rac" or "mujoco"
   std::string schedule;  // empty where there is none
   std::string backend;
   std::string path;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kernels/adam.h"
+#include "kernels/decayed_maximum.h"
 #include "runtime/algorithms/actor_critic/agent.h"
 #include "tools/library/error.h"
 
@@ -126,6 +127,7 @@ class Replay {
   // Tapes of the transition that was learnt from last: where update() left them.
   const float* actor_tape_ = nullptr;
   const float* critic_tape_ = nullptr;
+  const float* target_tape_ = nullptr;  // with the target's action
 };
 
 // A size; out of range, and so refused later, where the number is not a whole one.
@@ -134,27 +136,37 @@ int whole(const nlohmann::json& number) {
   return is_size ? number.get<int>() : -1;
 }
 
+Algorithm read_algorithm(const std::string& name) {
+  if (name == "avg") return Algorithm::kAvg;
+  if (name == "iac") return Algorithm::kIac;
+  if (name == "rac") return Algorithm::kRac;
+  throw DataError("config: unknown algo " + name);
+}
+
 ActorCriticConfig read_config(const nlohmann::json& c, Schedule schedule,
                               const Executor& executor) {
   ActorCriticConfig config;
   try {
     config.shape = {whole(c.at("n")), whole(c.at("m")), whole(c.at("hidden"))};
     const auto algorithm = c.at("algo").get<std::string>();
-    if (algorithm != "avg" && algorithm != "iac")
-      throw DataError("config: unknown algo " + algorithm);
     LearnerSettings& settings = config.settings;
-    settings.algorithm = algorithm == "avg" ? Algorithm::kAvg : Algorithm::kIac;
+    settings.algorithm = read_algorithm(algorithm);
     settings.hidden = config.shape.hidden_dim;
     settings.discount = c.at("gamma").get<double>();
     settings.entropy_coef = c.at("alpha").get<double>();
     settings.actor_lr = c.at("actor_lr").get<double>();
     settings.critic_lr = c.at("critic_lr").get<double>();
-    settings.beta1 = c.at("beta1").get<double>();
-    settings.beta2 = c.value("beta2", 0.999);
-    settings.adam_eps = c.value("adam_eps", 1e-8);
     settings.observation_norm = c.at("obs_norm").get<bool>();
-    settings.feature_norm = c.at("pnorm").get<bool>();
-    settings.td_error_scaling = c.at("td_scale").get<bool>();
+    if (settings.algorithm == Algorithm::kRac) {
+      settings.trace_decay = c.at("trace_decay").get<double>();
+      settings.maximum_decay = c.at("maximum_decay").get<double>();
+    } else {
+      settings.beta1 = c.at("beta1").get<double>();
+      settings.beta2 = c.value("beta2", 0.999);
+      settings.adam_eps = c.value("adam_eps", 1e-8);
+      settings.feature_norm = c.at("pnorm").get<bool>();
+      settings.td_error_scaling = c.at("td_scale").get<bool>();
+    }
     settings.leaky_slope = c.value("leaky_slope", 0.01F);
     settings.log_variance_min = c.value("log_std_min", -20.0F);
     settings.log_variance_max = c.value("log_std_max", 2.0F);
@@ -222,6 +234,7 @@ void Replay::check_file() {
                              .algorithm = settings.algorithm,
                              .observation_norm = settings.observation_norm,
                              .has_first_moments = settings.beta1 > 0.0,
+                             .has_trace = settings.trace_decay > 0.0,
                              .steps = steps_,
                              .checkpoints = checkpoints_});
   const std::int64_t resets = count_ends(file_, steps_);
@@ -317,8 +330,8 @@ void Replay::compare_step(std::int64_t t) {
   compare_scalar("out/q_next", static_cast<double>(state.q_next), t);
   compare_scalar("out/delta", static_cast<double>(state.td_error), t);
   compare_scalar("out/critic_loss", static_cast<double>(state.critic_loss), t);
-  if (config_.settings.algorithm == Algorithm::kAvg) {
-    const float* next = learner.floats(layout.actor_tapes[2]);
+  if (has_q_critic(config_.settings.algorithm)) {
+    const float* next = target_tape_;
     compare_array("out/next_action", next + tape.action, m, t);
     compare_array("out/next_logp", next + tape.scalars + kLogProb, 1, t);
     compare_array("out/dq_da", critic_tape_ + layout.critic_tape.d_action, m, t);
@@ -355,9 +368,11 @@ void Replay::compare_first_gradient() {
   const LearnerState& state = agent_->learner().state();
   const auto divisor =
       static_cast<float>(config_.settings.td_error_scaling ? state.td_error_scale : 1.0);
+  const float d_output = config_.settings.algorithm == Algorithm::kRac
+                             ? -state.td_error
+                             : -2.0F * state.td_error / divisor;
   compare_gradient("grad1/actor/", layout.actor, layout.actor_tape, actor_tape_, 1.0F, 2);
-  compare_gradient("grad1/critic/", layout.critic, layout.critic_tape, critic_tape_,
-                   -2.0F * state.td_error / divisor, 1);
+  compare_gradient("grad1/critic/", layout.critic, layout.critic_tape, critic_tape_, d_output, 1);
 }
 
 void Replay::compare_network(const std::string& prefix, const NetworkLayout& network, int heads,
@@ -398,7 +413,12 @@ void Replay::compare_final() {
                   learner.floats(layout.actor_optimizer[kSecondMoment]), steps_);
   compare_network("final/critic_v/", layout.critic, 1,
                   learner.floats(layout.critic_optimizer[kSecondMoment]), steps_);
-  if (layout.optimizer_arrays > kFirstMoment) {
+  if (layout.algorithm == Algorithm::kRac) {
+    if (layout.critic_arrays > kTrace) {
+      compare_network("final/critic_e/", layout.critic, 1,
+                      learner.floats(layout.critic_optimizer[kTrace]), steps_);
+    }
+  } else if (layout.actor_arrays > kFirstMoment) {
     compare_network("final/actor_m/", layout.actor, 2,
                     learner.floats(layout.actor_optimizer[kFirstMoment]), steps_);
     compare_network("final/critic_m/", layout.critic, 1,
@@ -457,6 +477,11 @@ std::vector<std::uint8_t> Replay::run() {
     }
     if (agent_->was_dropped()) throw DataError("step " + std::to_string(t) + " is not finite");
     agent_->fetch();
+    // RAC's target takes the action that is executed next, where there is one.
+    const bool has_executed = config_.settings.algorithm == Algorithm::kRac && !is_last &&
+                              !is_terminated && !is_truncated;
+    target_tape_ =
+        has_executed ? learner.open_actor_tape() : learner.floats(learner.layout.actor_tapes[2]);
     compare_step(t);
     if (t == 0) compare_first_gradient();
     const bool has_prepared = !is_last && !is_terminated && !is_truncated;

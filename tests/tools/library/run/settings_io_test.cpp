@@ -369,7 +369,7 @@ TEST_F(RunToml, SaysEveryValueInAStableText) {
 [run]
 # what is learnt (lower-case letters, digits, underscores and hyphens)
 task = "hopper"
-# the learner (avg or iac or sac or td3 or ppo)
+# the learner (avg or iac or sac or td3 or ppo or rac)
 algo = "avg"
 # key of every random number (0 to 18446744073709551615)
 seed = 7
@@ -539,9 +539,9 @@ TEST_F(RunToml, NeverFailsInAnotherWayThanDataError) {
 
 TEST_F(RunToml, NamesLineAndKeyOfADamagedValue) {
   const std::string text = write_config_toml(some_config());
-  EXPECT_EQ(
-      damage(replaced(text, "\"avg\"", "\"avq\"")),
-      ":7: algo is not valid: must be avg or iac or sac or td3 or ppo; restore it from a copy");
+  EXPECT_EQ(damage(replaced(text, "\"avg\"", "\"avq\"")),
+            ":7: algo is not valid: must be avg or iac or sac or td3 or ppo or rac; restore it "
+            "from a copy");
   EXPECT_EQ(damage(replaced(text, "seed = 7", "seed = -7")),
             ":9: seed is not valid: must be 0 to 18446744073709551615; restore it from a copy");
   EXPECT_THAT(damage(replaced(text, "seed = 7", "seed = '18446744073709551616'")),
