@@ -17,8 +17,9 @@ namespace {
 constexpr Shape kShape{4, 2, 12};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-ActorCriticConfig make_config() {
+ActorCriticConfig make_config(Algorithm algorithm = Algorithm::kAvg) {
   ActorCriticConfig config;
+  config.settings.algorithm = algorithm;
   config.shape = kShape;
   config.settings.hidden = kShape.hidden_dim;
   config.settings.actor_lr = 1e-3;
@@ -59,9 +60,14 @@ const float* live(Agent& agent, std::uint64_t step, bool must_begin) {
   return action;
 }
 
-TEST(AgentApart, HasTheBitsOfOneThreadWhenItIsInTime) {
-  ActorCriticAgent together(make_config());
-  ApartAgent apart(make_config());
+class AgentApartOf : public testing::TestWithParam<Algorithm> {};
+
+INSTANTIATE_TEST_SUITE_P(Algorithms, AgentApartOf,
+                         testing::Values(Algorithm::kAvg, Algorithm::kRac));
+
+TEST_P(AgentApartOf, HasTheBitsOfOneThreadWhenItIsInTime) {
+  ActorCriticAgent together(make_config(GetParam()));
+  ApartAgent apart(make_config(GetParam()));
   bool must_begin = true;
   for (std::uint64_t step = 1; step <= 500; ++step) {
     const float* expected = live(together, step, must_begin);
@@ -80,12 +86,12 @@ TEST(AgentApart, HasTheBitsOfOneThreadWhenItIsInTime) {
 }
 
 // Which ticks were late decides everything; when in between the learner worked, nothing.
-TEST(AgentApart, IsDecidedByWhichTicksWereLate) {
+TEST_P(AgentApartOf, IsDecidedByWhichTicksWereLate) {
   const Random random{4, 0};
   std::vector<std::uint8_t> blocks[3];
   std::vector<float> actions[3];
   for (int life = 0; life < 3; ++life) {
-    ApartAgent agent(make_config());
+    ApartAgent agent(make_config(GetParam()));
     bool must_begin = true;
     for (std::uint64_t step = 1; step <= 2000; ++step) {
       double draw[8];
