@@ -57,13 +57,19 @@ int make_socket() {
 }  // namespace
 
 PortAddress tcp_address(const std::string& host, int port) {
+  // "192.168.1" and "10" would be machines of other addresses than one reads there.
+  in_addr number{};
+  if (inet_aton(host.c_str(), &number) != 0 && inet_pton(AF_INET, host.c_str(), &number) != 1) {
+    throw std::runtime_error(host + ": is no whole address; it has four numbers, as 192.168.1.10");
+  }
   addrinfo wanted{};
   wanted.ai_family = AF_INET;
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int error = getaddrinfo(host.c_str(), nullptr, &wanted, &found);
   if (error != 0) {
-    throw std::runtime_error(host + ": no such host: " + gai_strerror(error));
+    throw std::runtime_error(host + ": no such host: " + gai_strerror(error) +
+                             "; an address has four numbers and no port, as 192.168.1.10");
   }
   char text[INET_ADDRSTRLEN] = {};
   inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr, text,

@@ -206,6 +206,20 @@ TEST(TcpPort, SaysWhyItCannotBeReached) {
             std::string::npos);
 }
 
+// The system would make 192.168.0.1 of it, which may be another robot.
+TEST(TcpPort, AnAddressWithoutAllItsNumbersIsRefused) {
+  for (const char* const host : {"192.168.1", "127.1", "0x7f.1", "1", "2130706433", "0177.0.0.1"}) {
+    try {
+      tcp_address(host, 30004);
+      ADD_FAILURE() << host;
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find(": is no whole address"), std::string::npos)
+          << error.what();
+    }
+  }
+  EXPECT_STREQ(tcp_address("127.0.0.1", 30004).given.data(), "127.0.0.1:30004");
+}
+
 TEST(TcpPort, AHostIsOfOneProgramAtATime) {
   const std::string host = "127.0.77.1";
   Descriptor lock(lock_host(host));
