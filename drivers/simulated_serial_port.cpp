@@ -111,7 +111,9 @@ void make_link(const std::string& target, const std::string& link) {
   if (symlink(target.c_str(), link.c_str()) == 0) return;
   const int error = errno;
   throw std::runtime_error(link + ": cannot be made: " + std::strerror(error) +
-                           (error == EEXIST ? "; remove it, or choose another --link" : ""));
+                           (error == EEXIST   ? "; remove it, or choose another --link"
+                            : error == ENOENT ? "; make its folder first, or choose another --link"
+                                              : ""));
 }
 
 }  // namespace

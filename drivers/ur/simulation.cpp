@@ -158,7 +158,8 @@ class Listener {
     }
     if (bind(descriptor_, reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0 ||
         listen(descriptor_, 8) != 0) {
-      throw system_trouble(name + " cannot be opened");
+      const int error = errno;
+      throw std::runtime_error(name + " cannot be opened: " + std::strerror(error) + advice(error));
     }
   }
   void close_port() {
@@ -173,6 +174,17 @@ class Listener {
   int port() const { return port_; }
 
  private:
+  static const char* advice(int error) {
+    switch (error) {
+      case EADDRINUSE:
+        return "; another simulator or program has it: choose another --address, as 127.0.0.2";
+      case EADDRNOTAVAIL:
+        return "; it is no address of this machine: choose one, as 127.0.0.1";
+      default:
+        return "";
+    }
+  }
+
   std::string address_;
   int port_;
   int descriptor_ = -1;

@@ -256,6 +256,7 @@ const WrongUse kWrongUses[] = {
     {"CompareOne", {"compare", "RUN"}, 2, "RUN"},
     {"CompareMissing", {"compare", "RUN", "SCRATCH/none"}, 2, "none: no such folder"},
     {"VerifyNothing", {"verify"}, 2, "FILE is required"},
+    {"ReplayDevice", {"replay", "/dev/null"}, 2, "/dev/null: is no file; give a run's `record`"},
     {"VerifyMissing", {"verify", "SCRATCH/none"}, 2, "none: no such file"},
     {"VerifyUnknownPath",
      {"verify", "SCRATCH/file", "--path", "mmx"},

@@ -162,6 +162,9 @@ TEST(SimCommand, TouchesNoFileThatIsThere) {
   EXPECT_EQ(result.exit_code, 3) << result;
   EXPECT_NE(result.error.find("remove it, or choose another --link"), std::string::npos) << result;
   EXPECT_EQ(read_bytes(folder / "file"), "precious");
+  const CommandResult nowhere = run_command({"sim", "create2", "--link", folder / "none/robot"});
+  EXPECT_EQ(nowhere.exit_code, 3) << nowhere;
+  EXPECT_NE(nowhere.error.find("make its folder first"), std::string::npos) << nowhere;
 }
 
 TEST(SimCommand, SaysWhatItCanSimulate) {

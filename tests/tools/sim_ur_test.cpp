@@ -512,6 +512,10 @@ TEST(SimUrCommand, ServesSeveralClientsOnAllItsPorts) {
   // Nobody can have the address twice.
   const CommandResult again = run_command({"sim", "ur", "--address", address});
   EXPECT_EQ(again.exit_code, 3) << again;
+  EXPECT_NE(again.error.find("choose another --address, as 127.0.0.2"), std::string::npos) << again;
+  const CommandResult elsewhere = run_command({"sim", "ur", "--address", "192.0.2.1"});
+  EXPECT_EQ(elsewhere.exit_code, 3) << elsewhere;
+  EXPECT_NE(elsewhere.error.find("no address of this machine"), std::string::npos) << elsewhere;
   simulator.send(SIGINT);
   const CommandResult result = simulator.wait();
   EXPECT_EQ(result.exit_code, 0) << result;

@@ -19,6 +19,9 @@ TickRecord read_record_file(const std::string& path) {
                      (std::filesystem::path(path) / "record").string());
   }
   if (!std::filesystem::exists(path, ignored)) throw UsageError(path + ": there is no such file");
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw UsageError(path + ": is no file; give a run's `record` or `fault.rec`");
+  }
   const std::string text = read_file(path);
   const std::vector<std::uint8_t> bytes(text.begin(), text.end());
   TickRecord record;
