@@ -14,6 +14,7 @@
 #include "drivers/registry.h"
 #include "runtime/clock.h"
 #include "runtime/realtime/guardian.h"
+#include "runtime/realtime/thread.h"
 #include "tasks/registry.h"
 #include "tools/instep/stop_signals.h"
 #include "tools/library/error.h"
@@ -394,6 +395,8 @@ namespace {
 
 // Where it is not clear which robot it is, the run that drives it knows how to stop it.
 void stop(const RobotOptions& options) {
+  // Who may not is an ordinary process, which on a busy machine may have to wait for its turn.
+  static_cast<void>(become_realtime("instep-stop", kLoopPriority));
   const DriverInfo* driver = nullptr;
   try {
     driver = &driver_of(options);
