@@ -132,21 +132,26 @@ EmbeddedAgent::EmbeddedAgent(EmbeddedAgent&&) noexcept = default;
 EmbeddedAgent& EmbeddedAgent::operator=(EmbeddedAgent&&) noexcept = default;
 EmbeddedAgent::~EmbeddedAgent() = default;
 
+EmbeddedAgent::State& EmbeddedAgent::state() const {
+  if (!state_) throw std::logic_error("instep: this agent was moved to another one");
+  return *state_;
+}
+
 int EmbeddedAgent::observation_dim() const {
-  return state_->agent->observation_dim();
+  return state().agent->observation_dim();
 }
 int EmbeddedAgent::action_dim() const {
-  return state_->agent->action_dim();
+  return state().agent->action_dim();
 }
 std::uint64_t EmbeddedAgent::steps() const {
-  return state_->agent->step();
+  return state().agent->step();
 }
 std::uint64_t EmbeddedAgent::dropped_steps() const {
-  return static_cast<std::uint64_t>(state_->agent->drop_counts().transitions);
+  return static_cast<std::uint64_t>(state().agent->drop_counts().transitions);
 }
 
 std::span<const float> EmbeddedAgent::begin(std::span<const double> observation) {
-  State& now = *state_;
+  State& now = state();
   now.expect(State::Next::kBegin, "begin()");
   now.expect_size(observation.size(), observation_dim(), "the observation");
   const float* const action = now.agent->begin_episode(observation.data());
@@ -157,7 +162,7 @@ std::span<const float> EmbeddedAgent::begin(std::span<const double> observation)
 
 std::span<const float> EmbeddedAgent::sense(std::span<const double> observation, double reward,
                                             bool terminated, bool truncated) {
-  State& now = *state_;
+  State& now = state();
   now.expect(State::Next::kSense, "sense()");
   now.expect_size(observation.size(), observation_dim(), "the observation");
   const float* const action = now.agent->sense(observation.data(), reward, terminated, truncated);
@@ -170,7 +175,7 @@ std::span<const float> EmbeddedAgent::sense(std::span<const double> observation,
 }
 
 void EmbeddedAgent::update() {
-  State& now = *state_;
+  State& now = state();
   now.expect(State::Next::kUpdate, "update()");
   now.agent->update();
   now.next = now.goes_on ? State::Next::kSense : State::Next::kBegin;
@@ -184,7 +189,7 @@ std::span<const float> EmbeddedAgent::step(std::span<const double> observation, 
 }
 
 void EmbeddedAgent::save(const std::string& folder) {
-  State& now = *state_;
+  State& now = state();
   if (now.next == State::Next::kUpdate) now.expect(State::Next::kBegin, "save()");
   now.config.steps = static_cast<std::int64_t>(steps());
   const std::string path = folder + "/checkpoint";

@@ -75,6 +75,7 @@ class EmbeddedAgent {
  private:
   struct State;
   explicit EmbeddedAgent(std::unique_ptr<State> state);
+  State& state() const;
 
   std::unique_ptr<State> state_;
 };

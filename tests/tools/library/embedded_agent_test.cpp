@@ -156,6 +156,15 @@ TEST(EmbeddedAgent, SaysWhichCallIsNext) {
   EXPECT_FALSE(agent.step(observation, 0.0, false, false).empty());  // nothing had changed
 }
 
+TEST(EmbeddedAgent, SaysThatItWasMoved) {
+  EmbeddedAgent agent(options_of());
+  EmbeddedAgent other = std::move(agent);
+  EXPECT_FALSE(other.begin(observation_at(0)).empty());
+  EXPECT_EQ(message_of([&] { agent.begin(observation_at(0)); }),  // NOLINT(bugprone-use-after-move)
+            "instep: this agent was moved to another one");
+  EXPECT_THROW(agent.steps(), std::logic_error);
+}
+
 TEST(EmbeddedAgent, AnEpisodeEndsWhereANumberIsNotFinite) {
   EmbeddedAgent agent(options_of());
   agent.begin(observation_at(0));
