@@ -147,7 +147,7 @@ void RealtimeLink::follow_channel(int number, std::int64_t now_ns) {
   } else if (!is_wanted) {
     disconnect(number, now_ns);
   } else {
-    look_at_port(number, now_ns);
+    static_cast<void>(look_at_port(number, now_ns));
   }
 }
 
@@ -181,7 +181,8 @@ void RealtimeLink::note_guardian_stops(std::int64_t now_ns) {
   }
 }
 
-void RealtimeLink::look_at_port(int number, std::int64_t now_ns) {
+// Answers what port.prepare() did.
+int RealtimeLink::look_at_port(int number, std::int64_t now_ns) {
   const Channel& channel = channels_[static_cast<std::size_t>(number)];
   const int look = channel.port.prepare(channel.descriptor.get());
   if (look < 0) {
@@ -194,6 +195,7 @@ void RealtimeLink::look_at_port(int number, std::int64_t now_ns) {
     }
     session_.on_interruption(number, now_ns);
   }
+  return look;
 }
 
 // Sleeps until bytes or a command come, or until then.
@@ -238,7 +240,8 @@ void RealtimeLink::receive(int number) {
   const std::int64_t now_ns = clock_.now_ns();
   note_guardian_stops(now_ns);  // which these bytes may show
   if (size > 0) session_.on_bytes(number, {input_.data(), size}, now_ns, *this);
-  if (is_dead) disconnect(number, now_ns);
+  // A port that somebody has set up for lines ends, too: where a byte is an end of file there.
+  if (is_dead && look_at_port(number, now_ns) == kPortUnchanged) disconnect(number, now_ns);
 }
 
 void RealtimeLink::take_command() {

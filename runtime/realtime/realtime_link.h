@@ -161,7 +161,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   void follow_connection(int number, std::int64_t now_ns);
   void connect(int number, std::int64_t now_ns);
   void disconnect(int number, std::int64_t now_ns);
-  void look_at_port(int number, std::int64_t now_ns);
+  int look_at_port(int number, std::int64_t now_ns);
   void receive(int number);
   void take_command();
   bool transmit(int number);

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "drivers/loopback/loopback.h"
+#include "drivers/serial_port.h"
 #include "opened_loopback.h"
 #include "wait_for.h"
 
@@ -542,7 +543,8 @@ TEST(RealtimeLink, PutsRightWhatSomebodyChangesOfThePort) {
 class ListeningSession final : public Session {
  public:
   void on_connect(int, std::int64_t) override {}
-  void on_disconnect(int, std::int64_t) override {}
+  void on_disconnect(int, std::int64_t) override { ++disconnections_; }
+  void on_interruption(int, std::int64_t) override { ++interruptions_; }
   void on_bytes(int, std::span<const std::uint8_t> bytes, std::int64_t, PacketSink&) override {
     largest_ = std::max(largest_.load(), bytes.size());
     total_ += bytes.size();
@@ -557,12 +559,40 @@ class ListeningSession final : public Session {
 
   std::size_t largest() const { return largest_; }
   std::size_t total() const { return total_; }
+  int disconnections() const { return disconnections_; }
+  int interruptions() const { return interruptions_; }
 
  private:
   std::atomic<std::size_t> largest_{0};
   std::atomic<std::size_t> total_{0};
+  std::atomic<int> disconnections_{0};
+  std::atomic<int> interruptions_{0};
   LinkCounters counters_;
 };
+
+// A cable that is in is none that is out, whatever byte the robot sends to a port set up for lines.
+TEST(RealtimeLink, TakesNoEndOfFileForACableThatIsOut) {
+  const Descriptor robot(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(robot.is_open() && grantpt(robot.get()) == 0 && unlockpt(robot.get()) == 0);
+  PortAddress address = make_port_address(ptsname(robot.get()));
+  ListeningSession session;
+  Descriptor port(kSerialPort.open(&address));
+  ASSERT_TRUE(port.is_open());
+  const int descriptor = port.get();
+  RealtimeLink link(session, std::move(port), address, kSerialPort, nullptr, {});
+  link.start();
+  for (int i = 1; i <= 20; ++i) {
+    termios settings{};
+    ASSERT_EQ(tcgetattr(descriptor, &settings), 0);
+    settings.c_lflag |= ICANON;
+    settings.c_cc[VEOF] = 4;
+    ASSERT_EQ(tcsetattr(descriptor, TCSANOW, &settings), 0);
+    ASSERT_EQ(write(robot.get(), "\x04", 1), 1);
+    ASSERT_TRUE(wait_for([&] { return session.interruptions() + session.disconnections() >= i; }));
+  }
+  EXPECT_EQ(session.disconnections(), 0);
+  link.stop();
+}
 
 // A session dates the packets of a backlog by how many follow them, so it must see all of it.
 TEST(RealtimeLink, HandsOnAWholeBacklogAtOnce) {
