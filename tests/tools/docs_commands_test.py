@@ -24,7 +24,7 @@ STEPS_MAX = 3000
 # Ports of robots, as pages write them. All are simulated here.
 ROBOT = re.compile(r"^(/tmp/robot|/dev/tty\w+|/dev/serial/by-id/\S+)$")
 ARM = "192.168.1.10"
-STAND_INS = ("instep", "cmake", "ctest", "python3", "sudo", "ssh", "scp", "ls", "cat", "mkdir", "journalctl", "systemctl",
+STAND_INS = ("instep", "cmake", "ctest", "python3", "pip", "sudo", "ssh", "scp", "ls", "cat", "mkdir", "journalctl", "systemctl",
              "google-chrome")
 SHELL = ("sh", "bash", "console", "shell")
 
@@ -73,6 +73,13 @@ class StandIn:
         if name == "sudo":
             inner = [word for word in words[1:] if not word.startswith("-")]
             return self.run(words[1:]) if inner and inner[0].startswith("tools/") else 0
+        if words[:3] == ["python3", "-m", "venv"]:
+            place = pathlib.Path(words[3], "bin/activate")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+            return 0
+        if name == "pip":
+            return self.install(words[-1])
         if name == "python3":
             compile((self.source / words[1]).read_text(), words[1], "exec")
             return 0
@@ -175,6 +182,14 @@ class StandIn:
                 options = (self.source / "CMakeLists.txt").read_text() + (self.source / "tasks/CMakeLists.txt").read_text()
                 if name not in options:
                     return self.miss(f"there is no option {name}")
+        return 0
+
+    def install(self, what):
+        """Whether the tree is a Python package with that extra."""
+        extra = re.fullmatch(r"\.(?:\[(\w+)\])?", what)
+        package = self.source / "pyproject.toml"
+        if extra is None or not package.is_file() or f"{extra[1] or 'name'} = " not in package.read_text():
+            return self.miss(f"there is no package {what}")
         return 0
 
     @staticmethod

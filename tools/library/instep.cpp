@@ -188,6 +188,15 @@ std::span<const float> EmbeddedAgent::step(std::span<const double> observation, 
   return action;
 }
 
+void EmbeddedAgent::end_episode() {
+  State& now = *state_;
+  if (now.next == State::Next::kBegin) return;
+  now.expect(State::Next::kSense, "end_episode()");
+  now.agent->drop_open();
+  now.loop = {now.loop.episodes + (now.loop.episode_length > 0 ? 1 : 0), 0.0, 0};
+  now.next = State::Next::kBegin;
+}
+
 void EmbeddedAgent::save(const std::string& folder) {
   State& now = state();
   if (now.next == State::Next::kUpdate) now.expect(State::Next::kBegin, "save()");

@@ -63,6 +63,11 @@ class EmbeddedAgent {
   std::span<const float> step(std::span<const double> observation, double reward, bool terminated,
                               bool truncated);
 
+  // Closes an open episode whose last action will have no outcome: nothing is learnt of that step,
+  // which dropped_steps() counts, and begin() is next. Does nothing between episodes. After
+  // update().
+  void end_episode();
+
   int observation_dim() const;
   int action_dim() const;
   std::uint64_t steps() const;          // closed transitions so far

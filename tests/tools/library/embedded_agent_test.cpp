@@ -175,6 +175,23 @@ TEST(EmbeddedAgent, AnEpisodeEndsWhereANumberIsNotFinite) {
   EXPECT_FALSE(agent.begin(observation_at(2)).empty());
 }
 
+TEST(EmbeddedAgent, ClosesAnEpisodeWhoseLastActionHadNoOutcome) {
+  EmbeddedAgent agent(options_of());
+  agent.end_episode();
+  agent.begin(observation_at(0));
+  agent.step(observation_at(1), 1.0, false, false);
+  agent.end_episode();
+  EXPECT_EQ(message_of([&] { agent.sense(observation_at(2), 1.0, false, false); }),
+            "instep: sense() was called, but begin() is next");
+  agent.begin(observation_at(3));
+  agent.sense(observation_at(4), 1.0, false, false);
+  EXPECT_EQ(message_of([&] { agent.end_episode(); }),
+            "instep: end_episode() was called, but update() is next");
+  agent.update();
+  EXPECT_EQ(agent.steps(), 2U);
+  EXPECT_EQ(agent.dropped_steps(), 1U);
+}
+
 TEST(EmbeddedAgent, SavesOnlyWhereNothingElseIs) {
   const TemporaryFolder folder;
   EmbeddedAgent agent(options_of());
