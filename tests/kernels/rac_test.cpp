@@ -226,7 +226,9 @@ TEST_P(RacAgainstDefinition, TicksFromEqualStates) {
     for (const double trace_decay : {0.8, 0.0}) {
       SCOPED_TRACE(testing::Message() << shape.hidden_dim << ", trace_decay " << trace_decay);
       Draws draws(31);
-      Beside beside(shape, rac_settings(trace_decay), *GetParam());
+      LearnerSettings settings = rac_settings(trace_decay);
+      settings.maximum_decay = 0.99;  // fast enough to be seen in a tick
+      Beside beside(shape, settings, *GetParam());
       beside.begin(draws.normals<double>(shape.observation_dim),
                    draws.normals<float>(shape.action_dim));
       for (int step = 0; step < 40; ++step) {
