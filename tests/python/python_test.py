@@ -4,10 +4,14 @@ import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 import venv
 
 
 def main(source, command, scratch):
+    if not pathlib.Path(sysconfig.get_paths()["include"], "Python.h").is_file():
+        print("Python's headers are not here (Debian: python3-dev)")
+        return 77
     here = pathlib.Path(__file__).parent.resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     venv.create(scratch / "venv", with_pip=True, clear=True)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 import warnings
@@ -201,13 +202,9 @@ class Tasks(unittest.TestCase):
 class Documentation(unittest.TestCase):
     def test_its_examples_run(self):
         source = pathlib.Path(os.environ["INSTEP_SOURCE"])
-        examples = re.findall(r"^```python\n(.*?)^```$", (source / "docs/python.md").read_text(), re.DOTALL | re.MULTILINE)
-        self.assertGreaterEqual(len(examples), 2)
-        with tempfile.TemporaryDirectory() as scratch:
-            here = os.getcwd()
-            os.chdir(scratch)
-            try:
-                for example in examples:
-                    exec(compile(example, "docs/python.md", "exec"), {})
-            finally:
-                os.chdir(here)
+        text = "".join((source / page).read_text() for page in ("README.md", "docs/python.md"))
+        examples = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        self.assertGreaterEqual(len(examples), 3)
+        for example in examples:
+            with tempfile.TemporaryDirectory() as scratch:
+                subprocess.run([sys.executable, "-c", example], cwd=scratch, check=True)
