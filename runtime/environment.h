@@ -62,6 +62,10 @@ class Environment {
   // every time, the trunk first; none where there is no body.
   virtual void get_limbs(std::vector<Limb>& limbs) const { limbs.clear(); }
 
+  // Where the limbs are a map, x to the right and z to its upper edge, as of a vehicle from above:
+  // a picture then shows all of it, standing still, with the way that the trunk has made.
+  virtual bool is_map() const { return false; }
+
   // The state of a running episode, for checkpoints: a fixed number of bytes, from which
   // load_state() goes on bit for bit. save_state overwrites out, load_state reads the same layout;
   // both expect exactly state_bytes(). load_state answers false, and changes nothing that matters,

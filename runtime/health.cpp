@@ -12,6 +12,18 @@ constexpr int kEpisodesMin = 10;  // of a window that says something
 constexpr double kFallenShare = 0.6;
 constexpr double kStandardErrors = 3.0;  // a smaller difference between two means may be chance
 constexpr std::int64_t kFallenEpisodes = 20;
+// The newest steps: so many, or that share of all. They must have been bad for as long.
+constexpr double kNewestStepsMin = 5000.0;
+constexpr double kNewestStepsShare = 0.05;
+
+double newest_steps(std::int64_t step) {
+  return std::max(kNewestStepsMin, kNewestStepsShare * static_cast<double>(step));
+}
+
+// Measured by what was there to lose: where returns are costs, a good one is near zero.
+bool is_far_below(double mean, double best, double first) {
+  return best - mean > kFallenShare * std::max(best - first, std::fabs(best));
+}
 
 }  // namespace
 
@@ -69,7 +81,31 @@ HealthSample joined(const HealthSample& earlier, const HealthSample& later) {
   return both;
 }
 
-void Health::add_episode(double episode_return) {
+// Older steps count less and less.
+void Health::follow_steps(double episode_return, std::int64_t length, std::int64_t step) {
+  StepMean& now = step_mean_;
+  const double kept = std::exp(-static_cast<double>(length) / newest_steps(step));
+  now.mean = now.episodes > 0.0 ? kept * now.mean + (1.0 - kept) * episode_return : episode_return;
+  now.episodes = kept * now.episodes + 1.0;
+  if (now.episodes >= kEpisodesMin) {
+    if (!now.has_best) now.first = now.mean;
+    now.best = now.has_best ? std::max(now.best, now.mean) : now.mean;
+    now.has_best = true;
+  }
+  const bool is_low = now.has_best && is_far_below(now.mean, now.best, now.first);
+  if (!is_low) now.fallen_since = -1;
+  if (is_low && now.fallen_since < 0) now.fallen_since = step;
+}
+
+bool Health::has_fallen(std::int64_t step) const {
+  if (episodes_below_ >= kFallenEpisodes) return true;
+  const std::int64_t since = step_mean_.fallen_since;
+  return since >= 0 && static_cast<double>(step - since) >= newest_steps(step);
+}
+
+void Health::add_episode(double episode_return, std::int64_t length, std::int64_t step) {
+  if (!std::isfinite(episode_return)) return;
+  follow_steps(episode_return, length, step);
   returns_[static_cast<std::size_t>(episodes_ % kWindow)] = episode_return;
   ++episodes_;
   if (episodes_ < kEpisodesMin) return;
@@ -89,12 +125,9 @@ void Health::add_episode(double episode_return) {
     has_best_ = true;
     has_new_best_ = true;
   }
-  // Measured by what was there to lose: where returns are costs, a good one is near zero.
-  const double gained = best_mean_return_ - first_mean_return_;
-  const double scale = std::max(gained, std::fabs(best_mean_return_));
-  const double lost = best_mean_return_ - mean;
-  const bool has_fallen = lost > kFallenShare * scale && lost > chance_;
-  episodes_below_ = has_fallen ? episodes_below_ + 1 : 0;
+  const bool is_low = is_far_below(mean, best_mean_return_, first_mean_return_) &&
+                      best_mean_return_ - mean > chance_;
+  episodes_below_ = is_low ? episodes_below_ + 1 : 0;
 }
 
 bool Health::take_new_best() {
@@ -106,13 +139,14 @@ bool Health::take_new_best() {
 // Before there are enough episodes nothing is known, and nothing warned of.
 bool Health::shows_learning() const {
   if (episodes_ < 2 * kEpisodesMin) return true;
-  if (episodes_below_ >= kFallenEpisodes) return false;
+  if (has_fallen(memory_.newest_step)) return false;
   return best_mean_return_ - first_mean_return_ > chance_;
 }
 
 void Health::add_sample(const HealthSample& sample, std::int64_t step) {
   double& largest = memory_.largest_feature_norm;
   largest = std::max(largest, sample.actor_feature_norm);
+  memory_.newest_step = step;
   const double vanishing = std::max(1e-12, 1e-6 * largest);
   warnings_ = 0;
   std::uint32_t& clamped = memory_.clamped;
@@ -127,9 +161,8 @@ void Health::add_sample(const HealthSample& sample, std::int64_t step) {
       std::min(sample.actor_feature_norm, sample.critic_feature_norm) < vanishing) {
     warnings_ |= kFeaturesVanish;
   }
-  if (episodes_below_ >= kFallenEpisodes) warnings_ |= kReturnFalls;
+  if (has_fallen(step)) warnings_ |= kReturnFalls;
   ++memory_.samples;
-  memory_.newest_step = step;
   for (std::size_t i = 0; i < memory_.counts.size(); ++i) {
     if ((warnings_ & (1U << i)) == 0) continue;
     WarningCount& count = memory_.counts[i];

@@ -34,7 +34,8 @@ enum HealthWarning : std::uint32_t {
   kEntropyAtClamp = 1,   // more than half of the log variances stand at the clamp (*)
   kFeaturesVanish = 2,   // a feature norm below 1e-6 of the largest seen, or below 1e-12
   kUpdatesTooLarge = 4,  // a step moves the actor by more than a tenth of its own length (*)
-  kReturnFalls = 8,      // the last hundred episodes return much less than the best hundred did
+  kReturnFalls = 8,      // the last hundred episodes return much less than the best hundred did,
+                         // or the newest steps much less than the best of them
   // (*) in most of the newest samples, and only while the return shows nothing of learning:
   // learners that do well have such moments, too.
 };
@@ -66,8 +67,9 @@ struct HealthMemory {
 // Judges what was gathered and how episodes went. Nothing here allocates; one thread.
 class Health {
  public:
-  // After each episode.
-  void add_episode(double episode_return);
+  // After each episode of so many steps; `step`: of the run, at its end. Leaves out what is not
+  // finite.
+  void add_episode(double episode_return, std::int64_t length, std::int64_t step);
   // Updates the warnings. `step`: of the run.
   void add_sample(const HealthSample& sample, std::int64_t step);
 
@@ -85,7 +87,20 @@ class Health {
   static constexpr int kWindow = 100;  // episodes; fewer count as a window once there are ten
 
  private:
+  // The mean return over the newest steps of the run. A hundred episodes may be many more steps
+  // than are left: a policy that has fallen over may need as many for a single one.
+  struct StepMean {
+    double mean = 0.0;
+    double episodes = 0.0;  // that it is of
+    double first = 0.0;     // the first one of enough episodes
+    double best = 0.0;
+    bool has_best = false;
+    std::int64_t fallen_since = -1;  // the step since when it is far below its best
+  };
+
   bool shows_learning() const;
+  void follow_steps(double episode_return, std::int64_t length, std::int64_t step);
+  bool has_fallen(std::int64_t step) const;
 
   HealthMemory memory_;
 
@@ -97,6 +112,7 @@ class Health {
   bool has_best_ = false;
   bool has_new_best_ = false;
   std::int64_t episodes_below_ = 0;
+  StepMean step_mean_;
 
   std::uint32_t warnings_ = 0;
 };

@@ -125,6 +125,15 @@ std::string unknown_key_text(const AlgorithmInfo& algorithm, std::string_view ke
   if (!meant.empty()) return unknown + "; did you mean " + meant + "?";
   std::vector<std::string_view> names;
   for (const Setting* setting : all_settings(algorithm)) names.push_back(setting->name);
+  std::string owners;
+  for (const AlgorithmInfo* other : all_algorithms()) {
+    if (find_setting(other->settings, key) == nullptr && meant_keys(*other, key).empty()) continue;
+    owners += (owners.empty() ? "" : ", ") + std::string(other->name);
+  }
+  if (!owners.empty()) {
+    return unknown + " of " + std::string(algorithm.name) + "; it is a setting of " + owners +
+           ", and `instep settings --algo " + std::string(algorithm.name) + "` lists its own";
+  }
   return unknown +
          did_you_mean(key, names,
                       "; `instep settings --algo " + std::string(algorithm.name) + "` lists them");

@@ -31,9 +31,9 @@ constexpr SettingDefault kUrReacher2[] = {{"avg", "discount", 0.97},
                                           {"avg", "entropy_coef", 0.02},
                                           {"avg", "actor_lr", 2e-3},
                                           {"avg", "critic_lr", 8.7e-3}};
-// Chosen by this project's golden curves; none are published.
+// The best of four that were tried (docs/results.md); none are published.
 constexpr SettingDefault kDotReacher[] = {
-    {"avg", "entropy_coef", 0.07}, {"avg", "actor_lr", 6.3e-4}, {"avg", "critic_lr", 8.7e-3}};
+    {"avg", "entropy_coef", 0.07}, {"avg", "actor_lr", 3e-4}, {"avg", "critic_lr", 4e-3}};
 
 enum class Robot { kHopper, kHalfCheetah, kWalker2d, kAnt, kHumanoid };
 constexpr std::array<std::string_view, 5> kGymnasiumNames = {"Hopper", "HalfCheetah", "Walker2d",
@@ -179,9 +179,14 @@ std::string plain(std::string_view name) {
 }  // namespace
 
 const TaskInfo* task_called(std::string_view name) {
-  const std::string called = plain(name);
+  std::string called = plain(name);
+  if (called == "roomba") called = plain("create2");
+  if (called.empty()) return nullptr;
+  // A robot's model, as ur5 or ur10e, is its driver's name and a number.
+  const std::string robot = called.substr(0, called.find_last_not_of("0123456789e") + 1);
   for (const TaskInfo& task : all_tasks()) {
-    if (!called.empty() && (plain(task.name) == called || plain(task.driver) == called)) {
+    const std::string driver = plain(task.driver);
+    if (plain(task.name) == called || driver == called || (!robot.empty() && driver == robot)) {
       return &task;
     }
   }

@@ -2,9 +2,11 @@
 """docs/results/curves.py NAME RUN...
 Writes docs/results/NAME.csv, the mean return of the episodes that ended in each window of a fiftieth of the
 steps, a line a run and window, and docs/results/NAME.svg, its plot. Of three runs or more also their mean and its
-95 % interval (Student's t). Standard library only."""
+95 % interval (Student's t). Without arguments it prints the last tenth of every *.csv beside it that has such windows:
+mean, interval and each run. Standard library only."""
 import csv
 import pathlib
+import statistics
 import sys
 
 WINDOWS = 50
@@ -79,7 +81,32 @@ def plot(title, curves, steps, band=()):
     return "\n".join(out + ["</svg>\n"])
 
 
+def last_tenth(path):
+    """The mean of the windows of the last tenth of the steps, of each run."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("run", "").startswith("seed ") and "mean_return" in row]
+    end = max((int(row["step"]) for row in rows), default=0)
+    runs = {}
+    for row in rows:
+        if int(row["step"]) > 0.9 * end:
+            runs.setdefault(row["run"], []).append(float(row["mean_return"]))
+    return [statistics.mean(values) for values in runs.values()]
+
+
+def print_last_tenths():
+    print("| Windows | Runs | Last tenth, 95 % interval | Each run |\n|---|---|---|---|")
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.csv")):
+        values = last_tenth(path)
+        if len(values) not in T_95:
+            continue
+        half = T_95[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+        print(f"| {path.name} | {len(values)} | {statistics.mean(values):.0f} +- {half:.0f} | "
+              f"{', '.join(f'{value:.0f}' for value in values)} |")
+
+
 def main():
+    if len(sys.argv) == 1:
+        return print_last_tenths()
     name, runs = sys.argv[1], [pathlib.Path(run) for run in sys.argv[2:]]
     here = pathlib.Path(__file__).parent
     curves, steps = {}, 0

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "drivers/create2/session.h"
 #include "drivers/create2/simulator.h"
@@ -59,6 +61,45 @@ class CreateMoverSimulation final : public Environment {
     }
     simulator_.set_changes(changes);
     return follow_changes();
+  }
+
+  bool is_map() const override { return true; }
+
+  // From above, the arena's middle at 0 0: the robot and its nose; behind them obstacles, walls and
+  // the dock.
+  void get_limbs(std::vector<Limb>& limbs) const override {
+    constexpr double kNoseRadiusMm = 25.0;
+    constexpr double kWallRadiusMm = 12.0;
+    constexpr double kDockMm = 160.0;
+    const Arena& arena = simulator_.arena();
+    limbs.clear();
+    const auto add = [&limbs](ArenaPoint from, ArenaPoint to, double radius_mm, double behind) {
+      const auto x = [](double mm) { return (mm - kArenaWidthMm / 2.0) / 1000.0; };
+      limbs.push_back({{x(from.x), behind, from.y / 1000.0},
+                       {x(to.x), behind, to.y / 1000.0},
+                       radius_mm / 1000.0});
+    };
+    const auto ahead = [&arena](double mm) {
+      return ArenaPoint{arena.robot.x + mm * std::cos(arena.heading),
+                        arena.robot.y + mm * std::sin(arena.heading)};
+    };
+    constexpr double kBehind = 1.0;
+    add(arena.robot, arena.robot, kCreate2RadiusMm, 0.0);
+    add(ahead(0.5 * kCreate2RadiusMm), ahead(kCreate2RadiusMm - kNoseRadiusMm), kNoseRadiusMm, 0.0);
+    for (const ArenaPoint& obstacle : arena.obstacles) {
+      add(obstacle, obstacle, kObstacleRadiusMm, kBehind);
+    }
+    const std::array<ArenaPoint, 5> corners = {
+        {{-kWallRadiusMm, -kWallRadiusMm},
+         {kArenaWidthMm + kWallRadiusMm, -kWallRadiusMm},
+         {kArenaWidthMm + kWallRadiusMm, kArenaHeightMm + kWallRadiusMm},
+         {-kWallRadiusMm, kArenaHeightMm + kWallRadiusMm},
+         {-kWallRadiusMm, -kWallRadiusMm}}};
+    for (std::size_t i = 0; i + 1 < corners.size(); ++i) {
+      add(corners[i], corners[i + 1], kWallRadiusMm, kBehind);
+    }
+    add({0.0, kDockYMm - kDockMm / 2.0}, {0.0, kDockYMm + kDockMm / 2.0}, 2.0 * kWallRadiusMm,
+        kBehind);
   }
 
   std::size_t state_bytes() const override {

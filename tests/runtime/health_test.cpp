@@ -81,7 +81,7 @@ std::uint32_t warnings_after_samples(Health& health, const HandBuilt& hand_built
 }
 
 void add_episodes(Health& health, int count, double episode_return) {
-  for (int i = 0; i < count; ++i) health.add_episode(episode_return);
+  for (int i = 0; i < count; ++i) health.add_episode(episode_return, 10, 0);
 }
 
 TEST(HealthSampler, SampleIsTheMeanOverTheTicksSinceTheLastOne) {
@@ -271,18 +271,66 @@ TEST(Health, AFallOfNegativeReturnsIsAFall) {
   EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
 }
 
+// A robot that no longer finds its goal: two episodes out of hundreds, and all of the newest steps.
+TEST(Health, WarnsOfAFallThatIsOfFewButLongEpisodes) {
+  const HandBuilt hand_built;
+  Health health;
+  HealthSampler sampler;
+  sampler.add_tick(hand_built.learner());
+  const HealthSample sample = sampler.sample(hand_built.learner());
+  std::int64_t step = 0;
+  const auto add = [&](int count, std::int64_t length) {
+    for (int i = 0; i < count; ++i) {
+      step += length;
+      health.add_episode(-static_cast<double>(length), length, step);
+    }
+  };
+  const auto warnings_at = [&](std::int64_t at) {
+    health.add_sample(sample, at);
+    return health.warnings();
+  };
+  add(20, 2000);
+  add(1000, 20);
+  EXPECT_EQ(warnings_at(step), 0U);
+  add(1, 5000);
+  EXPECT_EQ(warnings_at(step), 0U) << "a single bad one";
+  add(1, 20'000);
+  EXPECT_EQ(warnings_at(step), kReturnFalls);
+  add(1000, 20);
+  EXPECT_EQ(warnings_at(step), 0U) << "found again";
+  EXPECT_EQ(health.memory().counts[3].samples, 1);
+}
+
+// Half of what was gained is lost and got back: that is usual.
+TEST(Health, AHalfThatIsLostForAWhileIsNoFall) {
+  const HandBuilt hand_built;
+  Health health;
+  HealthSampler sampler;
+  sampler.add_tick(hand_built.learner());
+  const HealthSample sample = sampler.sample(hand_built.learner());
+  std::int64_t step = 0;
+  for (const double episode_return : {100.0, 2000.0, 1000.0, 2000.0}) {
+    for (int i = 0; i < 30; ++i) {
+      step += 1000;
+      health.add_episode(episode_return, 1000, step);
+      health.add_sample(sample, step);
+      EXPECT_EQ(health.warnings(), 0U) << step;
+    }
+  }
+}
+
 TEST(Health, TheBestIsTheHighestMeanOfAWindow) {
   Health health;
-  health.add_episode(15.0);
+  health.add_episode(15.0, 10, 0);
   add_episodes(health, 8, 5.0);
   EXPECT_FALSE(health.has_best());
   EXPECT_FALSE(health.take_new_best());
-  health.add_episode(5.0);
+  health.add_episode(5.0, 10, 0);
   EXPECT_TRUE(health.has_best());
   EXPECT_DOUBLE_EQ(health.best_mean_return(), 6.0);
   EXPECT_TRUE(health.take_new_best());
   EXPECT_FALSE(health.take_new_best()) << "it is told once";
-  health.add_episode(6.0);
+  health.add_episode(6.0, 10, 0);
   EXPECT_FALSE(health.take_new_best()) << "an equal mean is no better";
   add_episodes(health, Health::kWindow, 7.0);
   EXPECT_TRUE(health.take_new_best());

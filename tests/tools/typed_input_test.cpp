@@ -37,6 +37,13 @@ Words train(Words more) {
   return words;
 }
 
+Words mover(Words more) {
+  Words words = {"train", "create_mover", "--steps", "20", "--set", "hidden=4"};
+  words.insert(words.end(), more.begin(), more.end());
+  words.insert(words.end(), {"--out", "NEW"});
+  return words;
+}
+
 const Typed kTyped[] = {
     // Numbers
     {train({"--steps", "1e3", "--set", "hidden=4"}), 0, "done after 1000 steps"},
@@ -65,6 +72,8 @@ const Typed kTyped[] = {
     {train({"--seeds", "4-0"}), 2, "must name 1 to 1000 seeds in rising order"},
     {train({"--seeds", "all"}), 2, "as in 0..4, or how many, as in 5"},
     {train({"--seed", "0..4"}), 2, "several seeds are --seeds"},
+    {train({"--seeds", "0", "1", "--steps", "9", "--set", "hidden=4"}), 0, "2 of 2 seeds done"},
+    {train({"--seeds", "0", "2"}), 2, "seeds must follow one another, as in 0,1,2"},
     // Settings
     {train({"--steps", "9", "--set", "hidden=4", "feature_norm=on"}), 0, "feature_norm = true"},
     {train({"--steps", "9", "--set", "hidden=4", "feature_norm=off"}), 0, "feature_norm = false"},
@@ -82,6 +91,35 @@ const Typed kTyped[] = {
     {train({"--gamma", "0.9"}), 2, "did you mean the setting 'discount'"},
     {train({"--hidden", "8"}), 2, "it is a setting: --set hidden=VALUE"},
     {train({"hidden=8"}), 2, "did you mean --set hidden=8?"},
+    {train({"--set=hidden=4", "actor_lr=0.003", "--steps", "9"}), 0, "actor_lr = 0.003"},
+    {train({"--set", "hidden", "8"}), 2, "must be key=value, without spaces, as --set hidden=64"},
+    {train({"--set", "hidden=4 actor_lr=0.004", "--steps", "9"}), 0, "actor_lr = 0.004"},
+    {train({"--set", "hidden=4,", "actor_lr=0.005", "--steps", "9"}), 0, "actor_lr = 0.005"},
+    {train({"--set", "hidden=4, actor_lr=0.006", "--steps", "9"}), 0, "actor_lr = 0.006"},
+    {train({"--set", "hidden = 4", "--steps", "9"}), 0, "hidden = 4"},
+    {train({"--set", "batch_size=32"}), 2, "it is a setting of sac, td3"},
+    {train({"--set", "hidden:8"}), 2, "must be key=value, without spaces"},
+    {train({"--set", "steps=9"}), 2, "use --steps"},
+    {train({"--set", "batch=32"}), 2, "unknown key 'batch' of avg; it is a setting of sac, td3"},
+    {train({"--algo", "sac", "--set", "entropy_coef=1"}), 2, "it is a setting of avg, iac"},
+    {train({"--set", "at=100", "left_wheel=0.5"}), 2, "--change 'at=100000 NAME=VALUE'"},
+    {train({"--set"}), 2, "--set: its value is missing"},
+    {train({"steps=9"}), 2, "did you mean --steps 9?"},
+    {train({"seed=3"}), 2, "did you mean --seed 3?"},
+    {train({"gamma=0.9"}), 2, "did you mean the setting 'discount' (--set KEY=VALUE)?"},
+    {train({"timesteps=9"}), 2, "did you mean --steps 9?"},
+    {train({"wheel=0.5"}), 2, "settings are --set KEY=VALUE"},
+    {train({"at=100", "left_wheel=0.5"}), 2, "did you mean --change 'at=100 NAME=VALUE'?"},
+    // What happens to the world
+    {mover({"--change", "at=5", "left_wheel=0.5"}), 0, "at=5 left_wheel=0.5"},
+    {mover({"--change=at=5", "left_wheel=0.5", "delay=1"}), 0, "at=5 left_wheel=0.5 delay=1"},
+    {mover({"--change", "at=1e1,", "left_wheel=0.5"}), 0, "at=1e1, left_wheel=0.5"},
+    {mover({"--change", "at=5", "left_weel=0.5"}), 2, "it has left_wheel, right_wheel (0 to 1.5)"},
+    {mover({"--change", "at=5", "left_wheel=9"}), 2, "could become 9; it has left_wheel"},
+    {mover({"--change", "at=soon", "left_wheel=0.5"}), 2, "at=soon: must be a step, from 0 on"},
+    {mover({"--change", "left_wheel=0.5"}), 2, "as in 'at=100000 left_wheel=0.6'"},
+    {mover({"--change"}), 2, "--change: its value is missing"},
+    {train({"--change", "at=5", "left_wheel=0.5"}), 2, "nothing of it can change"},
     {{"train", "--config", "RUN/config.toml", "hopper", "--out", "NEW"},
      2,
      "was written for task dot_reacher, not hopper; add --allow-other-task"},
@@ -102,6 +140,20 @@ const Typed kTyped[] = {
     {{"hopper"}, 2, "did you mean 'train hopper'?"},
     {{"--json", "tasks"}, 2, "options stand behind a command"},
     {{"tasks", "--jsn"}, 2, "did you mean '--json'?"},
+    {train({"--steps"}), 2, "--steps: its value is missing, as in --steps N"},
+    {train({"--steps="}), 2, "--steps: its value is missing"},
+    {{"train", "--resume"}, 2, "--resume: its value is missing, as in --resume RUN"},
+    {{"eval", "RUN", "-n", "5"}, 2, "did you mean --episodes?"},
+    {{"eval", "RUN", "5"}, 2, "did you mean --episodes 5?"},
+    {{"eval", "RUN", "episodes=5"}, 2, "did you mean --episodes 5?"},
+    {{"eval", "RUN", "--steps", "5"}, 2, "did you mean --episodes?"},
+    {{"profile", "dot_reacher", "--steps", "5"}, 2, "did you mean --updates?"},
+    {{"info", "--version"}, 2, "`instep --version` says it"},
+    {{"study"}, 2, "say which: random-search, yardsticks"},
+    {{"study", "random", "hopper"}, 2, "did you mean 'random-search'?"},
+    {{"study", "grid"}, 2, "say which: random-search, yardsticks"},
+    {{"compare", "RUN"}, 2, "OTHER is required"},
+    {{"compare", "RUN", "RUN", "RUN"}, 2, "was not expected"},
     // Tasks
     {{"train", "HalfCheetah-v4"}, 2, "did you mean 'half_cheetah'?"},
     {{"train", "Hopper"}, 2, "did you mean 'hopper'?"},
@@ -109,6 +161,13 @@ const Typed kTyped[] = {
     {{"train", "Walker2d-v5"}, 2, "did you mean 'walker2d'?"},
     {{"train", "create2"}, 2, "did you mean 'create_mover'?"},
     {{"settings", "Ant"}, 2, "did you mean 'ant'?"},
+    {{"settings", "create_mover"}, 0, "left_wheel, right_wheel (0 to 1.5)"},
+    {{"settings", "sac"}, 2, "did you mean `instep settings --algo sac`?"},
+    {{"train", "ur5"}, 2, "did you mean 'ur_reacher2'?"},
+    {{"train", "UR10e"}, 2, "did you mean 'ur_reacher2'?"},
+    {{"train", "roomba"}, 2, "did you mean 'create_mover'?"},
+    {{"train", "-t", "hopper"}, 2, "the task has no option before it"},
+    {{"info", "humanoid2"}, 2, "is neither a run here nor a task; did you mean 'humanoid'?"},
     {{"info", "dot_reacher"}, 0, "task dot_reacher: 4 observations"},
     {{"doctor", "Create_Mover"}, 2, "did you mean 'create_mover'?"},
     // Runs
@@ -187,11 +246,12 @@ TEST_F(TypedInput, IsAnswered) {
     for (const std::string& word : typed.words) words.push_back(place(word, fresh));
     const CommandResult result = run_command(words);
     EXPECT_EQ(result.exit_code, typed.exit_code) << result;
-    // A new run says in its config.toml how its settings were understood.
+    // A new run's files say how its settings and what happens were understood.
     std::error_code error;
-    const std::string config = std::filesystem::exists(fresh + "/config.toml", error)
-                                   ? read_bytes(fresh + "/config.toml")
-                                   : "";
+    std::string config;
+    for (const char* const name : {"/config.toml", "/change.txt"}) {
+      if (std::filesystem::exists(fresh + name, error)) config += read_bytes(fresh + name);
+    }
     EXPECT_THAT(result.out + result.error + config, HasSubstr(typed.answer));
     if (typed.exit_code == 0) continue;
     EXPECT_THAT(result.error, HasSubstr("instep: "));

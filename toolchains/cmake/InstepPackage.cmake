@@ -39,7 +39,8 @@ install(FILES "${sources}/limits.conf" DESTINATION /etc/security/limits.d RENAME
 install(FILES "${sources}/instep.bash" DESTINATION share/bash-completion/completions RENAME instep
         COMPONENT packaged EXCLUDE_FROM_ALL)
 install_packaged(share/man/man1 "${made}/instep.1.gz")
-install_packaged(share/doc/instep "${made}/copyright" "${made}/changelog.gz")
+install_packaged(share/doc/instep "${made}/copyright" "${made}/changelog.gz"
+                 "${PROJECT_SOURCE_DIR}/docs/reading_the_plots.md" "${PROJECT_SOURCE_DIR}/docs/troubleshooting.md")
 install_packaged(share/doc/instep/examples "${sources}/robot.conf")
 file(WRITE "${made}/conffiles" "/etc/security/limits.d/instep.conf\n")
 

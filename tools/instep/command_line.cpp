@@ -203,10 +203,10 @@ void add_train(CLI::App& app, TrainCommand& options, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Learn a task, or go on learning");
   is_text(command->add_option("TASK", options.task, "what to learn (`instep tasks` lists them)"),
           "TASK", "that of --config or --resume");
-  is_count(
-      command->add_option("--steps", options.steps, "control steps in all, as 100000, 1e5 or 100k"),
-      1, kStepsMax, "the task's, see `instep tasks`");
-  is_seed(command->add_option("--seed", options.seed, "seed of every random draw"), "0");
+  is_count(command->add_option("--steps", options.steps,
+                               "control steps in all, 1 or more, as 100000, 1e5 or 100k"),
+           1, kStepsMax, "the task's, see `instep tasks`");
+  is_seed(command->add_option("--seed", options.seed, "seed of every random draw, from 0 on"), "0");
   is_text(command->add_option("--seeds", options.seed_words,
                               "several runs: 0..4, 0-4, or 0,1,2; 5 is 0..4"),
           "SEEDS", "one run, of --seed");
@@ -232,7 +232,7 @@ void add_train(CLI::App& app, TrainCommand& options, Action& action) {
           "RUN", "a new run");
   is_text(command->add_option("--change", options.change,
                               "what happens to the world on the way, as in 'at=100000 "
-                              "left_wheel=0.6'"),
+                              "left_wheel=0.6'; `instep settings TASK` lists what can"),
           "CHANGE", "none");
   is_text(command->add_option("--init", options.init,
                               "start from the weights and normaliser of this run"),
@@ -256,7 +256,8 @@ void add_eval(CLI::App& app, EvalOptions& options, bool& json, Action& action) {
   is_text(command->add_option("RUN", options.run, kRunHelp)->required(), "RUN", "");
   is_count(command->add_option("--episodes", options.episodes, "how many, 1 to 1000000"), 1,
            1'000'000, "10");
-  is_seed(command->add_option("--seed", options.seed, "seed of the episodes"), "the run's");
+  is_seed(command->add_option("--seed", options.seed, "seed of the episodes, from 0 on"),
+          "the run's");
   command->add_flag("--deterministic", options.deterministic,
                     "the mean action instead of a draw (default: off)");
   is_text(command->add_option("--device", options.device, "a robot's port: episodes on that robot"),
@@ -303,7 +304,7 @@ void add_profile(CLI::App& app, ProfileOptions& options, bool& json, Action& act
           "TASK", "");
   is_count(command->add_option("--updates", options.updates, "how many, 1 to 1000000000"), 1,
            1'000'000'000, "20000");
-  is_seed(command->add_option("--seed", options.seed, "seed of every random draw"), "0");
+  is_seed(command->add_option("--seed", options.seed, "seed of every random draw, from 0 on"), "0");
   add_backend(command, options.backend, options.path);
   add_schedule(command, options.schedule, "act_first");
   add_set(command, options.set);
@@ -390,9 +391,11 @@ void add_sim(CLI::App& app, SimOptions& options, Action& action) {
   command->add_flag("--strict", options.is_strict,
                     "a port as a USB adapter's: 9600 baud at first, another name after a re-plug "
                     "(default: off)");
-  is_seed(command->add_option("--seed", options.seed, "of its arena, its place and its noise"),
+  is_seed(command->add_option("--seed", options.seed,
+                              "of its arena, its place and its noise, from 0 on"),
           "0");
-  is_seed(command->add_option("--faults", options.fault_seed, "seed of a schedule of faults"),
+  is_seed(command->add_option("--faults", options.fault_seed,
+                              "seed of a schedule of faults, from 0 on"),
           "no faults");
   add_examples(command, "sim create2 --link /tmp/robot", "sim ur --address 127.0.0.1");
   command->callback([&] { action = [&] { return run_sim(options); }; });
@@ -411,9 +414,9 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickCommand& yar
   is_count(random->add_option("--cells", search.cells, "settings to try, 1 to 10000"), 1, 10'000,
            "16");
   is_count(random->add_option("--seeds", search.seeds, "runs of each, 1 to 100"), 1, 100, "2");
-  is_count(random->add_option("--steps", search.steps, "control steps of each run"), 1, kStepsMax,
-           "the task's");
-  is_seed(random->add_option("--seed", search.seed, "of the settings drawn"), "0");
+  is_count(random->add_option("--steps", search.steps, "control steps of each run, 1 or more"), 1,
+           kStepsMax, "the task's");
+  is_seed(random->add_option("--seed", search.seed, "of the settings drawn, from 0 on"), "0");
   is_count(random->add_option("--jobs", search.jobs, "runs at a time, 1 to 1024"), 1, 1024, "1");
   add_examples(
       random, "study random-search hopper --out studies/hopper",
@@ -442,6 +445,7 @@ void add_study(CLI::App& app, RandomSearchOptions& search, YardstickCommand& yar
 
 struct TellOptions {
   std::string run;
+  std::string other;
   std::string task;
   std::string algorithm;
   std::vector<std::string> runs;
@@ -498,13 +502,12 @@ void add_telling(CLI::App& app, TellOptions& options, Action& action) {
 
   CLI::App* compare =
       app.add_subcommand("compare", "Find the first step and field in which two runs differ");
-  is_text(compare->add_option("RUN", options.runs, "two runs")->required()->expected(2), "RUN", "");
+  is_text(compare->add_option("RUN", options.run, "a run")->required(), "RUN", "");
+  is_text(compare->add_option("OTHER", options.other, "the run to compare it with")->required(),
+          "RUN", "");
   add_examples(compare, "compare runs/first runs/second", "compare RUN RUN/before_change");
   compare->callback([&] {
-    action = [&] {
-      name_runs(options.runs, false);
-      return run_compare(options.runs[0], options.runs[1]);
-    };
+    action = [&] { return run_compare(find_run(options.run), find_run(options.other)); };
   });
 
   CLI::App* doctor = app.add_subcommand(
@@ -527,10 +530,8 @@ void require_known_command(const CLI::App& app, const std::string& word) {
   if (word.starts_with('-')) {
     if (word == "-h" || word == "--help" || word == "--version") return;
     throw UsageError(printable(word) +
-                     ": options stand behind a command, as in `instep train hopper " +
-                     (word.size() > 2 ? printable(word) : "--steps") +
-                     "`; `instep --help` lists "
-                     "the commands");
+                     ": options stand behind a command, as in `instep train hopper --steps 100k`; "
+                     "`instep --help` lists the commands");
   }
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
@@ -551,10 +552,54 @@ const CLI::App& given_command(const CLI::App& app) {
   return chosen.empty() ? app : given_command(*chosen.front());
 }
 
+// An option at the end of its command, or before another one: CLI11 would take that for its value.
+void require_values(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* command = &app;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (!words[i].starts_with('-')) {
+      for (const CLI::App* child : command->get_subcommands(nullptr)) {
+        if (child->get_name() == words[i]) command = child;
+      }
+      continue;
+    }
+    const bool ends_with_equals = words[i].ends_with('=');
+    const std::string name = words[i].substr(0, words[i].size() - (ends_with_equals ? 1 : 0));
+    const CLI::Option* const option = command->get_option_no_throw(name);
+    if (option == nullptr || option->get_items_expected_max() == 0) continue;
+    const bool has_value =
+        !ends_with_equals && i + 1 < words.size() &&
+        (!words[i + 1].starts_with("--") || command->get_option_no_throw(words[i + 1]) == nullptr);
+    if (has_value) {
+      ++i;
+      continue;
+    }
+    throw UsageError(name + ": its value is missing, as in " + name + ' ' +
+                     option->get_type_name() + "; `instep " + command_words(*command) +
+                     " --help` says what it takes");
+  }
+}
+
+// The first word behind a command that is several, and is none of them.
+std::string unknown_part(const CLI::App& command, const std::vector<std::string>& extra) {
+  std::vector<std::string> names;
+  std::string all;
+  for (const CLI::App* child : command.get_subcommands(nullptr)) {
+    names.push_back(child->get_name());
+    all += (all.empty() ? "" : ", ") + child->get_name();
+  }
+  const std::vector<std::string_view> words(names.begin(), names.end());
+  const std::string which = "say which: " + all;
+  return extra.empty() ? which
+                       : "unknown " + command_words(command) + " '" + printable(extra.front()) +
+                             "'" + did_you_mean(extra.front(), words, "; " + which);
+}
+
 // What was wrong with the words, and what may have been meant.
 std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = given_command(app);
   const std::vector<std::string> extra = command.remaining();
+  if (&command != &app && !command.get_subcommands(nullptr).empty())
+    return unknown_part(command, extra);
   if (extra.empty()) return error.what();
   const auto option = std::find_if(extra.begin(), extra.end(),
                                    [](const std::string& word) { return word.starts_with('-'); });
@@ -621,6 +666,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     return {nullptr, kWrongUse};
   }
   require_known_command(app, words[1]);
+  if (words[1] != "stop") require_values(app, words);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend() - 1));
   } catch (const CLI::CallForHelp&) {  // printed as everything else is: a full disk is noticed

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -71,6 +72,15 @@ void print_info(const Info& info, const nlohmann::json& checkpoint) {
 
 int run_info(const std::string& run_or_task, const std::string& task, bool json) {
   const bool is_task = find_task(run_or_task) != nullptr;
+  std::error_code error;
+  if (!is_task && !run_or_task.empty() && !std::filesystem::exists(run_or_task, error)) {
+    const TaskInfo* const meant = task_called(run_or_task);
+    std::vector<std::string_view> names;
+    for (const TaskInfo& known : all_tasks()) names.push_back(known.name);
+    throw UsageError(printable(run_or_task) + ": is neither a run here nor a task" +
+                     (meant == nullptr ? did_you_mean(run_or_task, names, "")
+                                       : "; did you mean '" + std::string(meant->name) + "'?"));
+  }
   const std::string run = is_task || run_or_task.empty() ? "" : find_run(run_or_task);
   const std::string& named = is_task ? run_or_task : task;
   const Info info = named.empty() ? inspect(run) : inspect(run, named);
@@ -127,6 +137,10 @@ int run_tasks(bool json) {
 int run_settings(const std::string& task, const std::string& algorithm, bool json) {
   RunSettings settings;
   if (!algorithm.empty()) settings.choose(*find_algorithm(algorithm));
+  if (find_task(task) == nullptr && find_algorithm(task) != nullptr) {
+    throw UsageError(task + ": is a learner, no task; did you mean `instep settings --algo " +
+                     task + "`?");
+  }
   if (!task.empty()) apply_task_defaults(settings, require_task(task));
   const AlgorithmInfo& info = *settings.algorithm;
   print_wrapped(std::string(info.name) + ": " + std::string(info.summary) +
@@ -151,10 +165,17 @@ int run_settings(const std::string& task, const std::string& algorithm, bool jso
                     {"unit", setting->unit},
                     {"meaning", setting->help}});
   }
+  const std::string_view changes = task.empty() ? "" : find_task(task)->changes;
+  if (!changes.empty()) {
+    print_wrapped("what can change in its world, by `train --change 'at=STEP NAME=VALUE'`: " +
+                      std::string(changes),
+                  0);
+  }
   if (json) {
     const nlohmann::json result = {{"algo", info.name},
                                    {"task", task.empty() ? nlohmann::json() : nlohmann::json(task)},
-                                   {"settings", rows}};
+                                   {"settings", rows},
+                                   {"changes", changes}};
     print_json(result);
   }
   return kDone;

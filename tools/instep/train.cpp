@@ -75,7 +75,8 @@ void print_summary(const RunSummary& summary, const TrainCommand& options) {
               number_text(summary.mean_return_last_eighth).c_str(),
               ended_while_text(summary).c_str());
   for (const std::string& warning : warning_texts(summary)) {
-    std::printf("warning: %s; docs/reading_the_plots.md says more\n", warning.c_str());
+    std::printf("warning: %s; docs/reading_the_plots.md and the report say more\n",
+                warning.c_str());
   }
   for (const std::string& loss : summary.losses) {
     std::printf("not exactly the algorithm: %s\n", loss.c_str());

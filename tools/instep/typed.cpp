@@ -42,11 +42,19 @@ constexpr std::array kOptions = {
     Name{"total-steps", "--steps"},
     Name{"num-steps", "--steps"},
     Name{"iterations", "--updates"},
+    Name{"steps", "--updates"},
+    Name{"steps", "--episodes"},
+    Name{"n", "--episodes"},
+    Name{"n", "--steps"},
+    Name{"n", "--updates"},
     Name{"n-episodes", "--episodes"},
     Name{"num-episodes", "--episodes"},
     Name{"algorithm", "--algo"},
     Name{"agent", "--algo"},
     Name{"output", "--out"},
+    Name{"o", "--out"},
+    Name{"s", "--seed"},
+    Name{"j", "--jobs"},
     Name{"outdir", "--out"},
     Name{"logdir", "--out"},
     Name{"dir", "--out"},
@@ -69,6 +77,22 @@ std::string_view here(std::span<const Name> names, std::string_view word) {
   return found == names.end() ? "" : found->second;
 }
 
+// Of one command.
+struct OptionNames {
+  std::span<const std::string> names;
+
+  bool has(std::string_view name) const {
+    return std::find(names.begin(), names.end(), name.substr(0, name.find(' '))) != names.end();
+  }
+  // The option, of those that it has, that is called so elsewhere.
+  std::string_view called(std::string_view word) const {
+    const auto found = std::find_if(kOptions.begin(), kOptions.end(), [&](const Name& name) {
+      return name.first == word && has(name.second);
+    });
+    return found == kOptions.end() ? "" : found->second;
+  }
+};
+
 bool is_set_word(std::string_view word) {
   const std::size_t equals = word.find('=');
   if (equals == 0 || equals == std::string_view::npos) return false;
@@ -76,16 +100,21 @@ bool is_set_word(std::string_view word) {
          std::string_view::npos;
 }
 
-// "a=1,b=2" as its parts; commas within a value stay.
+// "a=1,b=2" and "a=1 b=2" as their parts; commas within a value stay.
 std::vector<std::string> set_parts(std::string_view text) {
   std::vector<std::string> parts;
-  while (true) {
-    const std::size_t comma = text.find(',');
-    if (comma == std::string_view::npos || !is_set_word(text.substr(comma + 1))) break;
-    parts.emplace_back(text.substr(0, comma));
-    text.remove_prefix(comma + 1);
+  const auto add = [&parts](std::string_view part) {
+    const bool has_comma = part.size() > 1 && part.ends_with(',');
+    parts.emplace_back(part.substr(0, part.size() - (has_comma ? 1 : 0)));
+  };
+  for (std::size_t at = text.find_first_of(", "); at != std::string_view::npos;
+       at = text.find_first_of(", ", at + 1)) {
+    if (!is_set_word(text.substr(at + 1))) continue;
+    add(text.substr(0, at));
+    text.remove_prefix(at + 1);
+    at = 0;
   }
-  parts.emplace_back(text);
+  add(text);
   return parts;
 }
 
@@ -147,6 +176,52 @@ SeedRange parse_seeds(const std::string& text) {
   return range;
 }
 
+namespace {
+
+constexpr std::array kWithValues = {std::string_view("--set"), std::string_view("--change"),
+                                    std::string_view("--seeds")};
+
+bool is_seed_word(std::string_view word) {
+  return !word.empty() && word.find_first_not_of("0123456789,") == std::string_view::npos;
+}
+
+// Appends the words of a command line; what belongs to one option is put together.
+void append_values(std::span<const std::string> words, std::vector<std::string>& result) {
+  std::string_view option;  // that still takes words
+  for (std::string word : words) {
+    for (const std::string_view name : kWithValues) {  // --set=a=1 is --set a=1
+      if (!word.starts_with(std::string(name) + '=')) continue;
+      result.emplace_back(name);
+      option = name;
+      word.erase(0, name.size() + 1);
+    }
+    const bool is_first = !result.empty() && result.back() == option;
+    if (option == "--set" && !is_first && !word.starts_with('-') &&
+        result.back().find('=') == std::string::npos) {
+      throw UsageError("--set " + printable(result.back()) + ' ' + printable(word) +
+                       ": must be key=value, without spaces, as --set hidden=64");
+    }
+    if (option == "--set" && (is_first ? !word.starts_with("--") : is_set_word(word))) {
+      for (const std::string& part : set_parts(word)) {
+        if (result.back() != "--set") result.emplace_back("--set");
+        result.push_back(part);
+      }
+    } else if (option == "--change" && !is_first && is_set_word(word)) {
+      result.back() += ' ' + word;
+    } else if (option == "--seeds" && !is_first && is_seed_word(result.back()) &&
+               is_seed_word(word)) {
+      result.back() += ',' + word;
+    } else {
+      result.push_back(word);
+      if (is_first && !word.starts_with("--")) continue;
+      const auto named = std::find(kWithValues.begin(), kWithValues.end(), word);
+      option = named == kWithValues.end() ? std::string_view() : *named;
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> understood_words(const std::vector<std::string>& words) {
   std::vector<std::string> result(words.begin(), words.begin() + (words.empty() ? 0 : 1));
   std::size_t at = result.size();
@@ -163,33 +238,48 @@ std::vector<std::string> understood_words(const std::vector<std::string>& words)
     return result;
   }
   if (words.size() == at + 2 && is(at + 1, "help")) return {words[0], words[at], "--help"};
-  for (bool is_in_set = false; at < words.size(); ++at) {
-    const std::string& word = words[at];
-    const bool is_value = is_in_set && is_set_word(word);
-    if (is_value || is(at - 1, "--set")) {
-      for (const std::string& part : set_parts(word)) {
-        if (result.back() != "--set") result.emplace_back("--set");
-        result.push_back(part);
-      }
-      is_in_set = true;
-    } else {
-      result.push_back(word);
-      is_in_set = false;
-    }
-  }
+  if (is(at, "stop")) return words;  // which stops the robot first, and complains afterwards
+  append_values(std::span(words).subspan(at), result);
   return result;
 }
 
+namespace {
+
+// A word `key=value` that no option takes.
+std::string meant_by_value(std::string_view word, const OptionNames& options) {
+  const std::string key(word.substr(0, word.find('=')));
+  const std::string value = printable(word.substr(key.size() + 1));
+  std::string name = key;
+  std::replace(name.begin(), name.end(), '_', '-');
+  if (options.has("--" + name)) return "; did you mean --" + name + " " + value + "?";
+  const std::string_view other = options.called(name);
+  if (!other.empty()) return "; did you mean " + std::string(other) + " " + value + "?";
+  if (key == "at" && options.has("--change")) {
+    return "; did you mean --change 'at=" + value + " NAME=VALUE'?";
+  }
+  if (!options.has("--set")) return "";
+  for (const AlgorithmInfo* info : all_algorithms()) {
+    if (find_setting(*info, key) != nullptr) return "; did you mean --set " + printable(word) + "?";
+    const std::string meant = meant_keys(*info, key);
+    if (!meant.empty()) return "; did you mean the setting " + meant + " (--set KEY=VALUE)?";
+  }
+  return "; settings are --set KEY=VALUE, and `instep settings` lists them";
+}
+
+}  // namespace
+
 std::string meant_by(std::string_view word, std::string_view command,
                      const std::vector<std::string>& options) {
-  const auto has = [&](std::string_view name) {
-    return std::find(options.begin(), options.end(), name.substr(0, name.find(' '))) !=
-           options.end();
-  };
+  const OptionNames known{options};
+  const auto has = [&known](std::string_view name) { return known.has(name); };
   if (!word.starts_with('-')) {
-    if (is_set_word(word) && has("--set")) return "; did you mean --set " + printable(word) + "?";
-    if (whole_number(word) && has("--steps")) {
-      return "; did you mean --steps " + printable(word) + "?";
+    if (is_set_word(word)) {
+      const std::string meant = meant_by_value(word, known);
+      if (!meant.empty()) return meant;
+    }
+    for (const char* const counted : {"--steps", "--episodes", "--updates"}) {
+      if (!whole_number(word) || !has(counted)) continue;
+      return "; did you mean " + std::string(counted) + " " + printable(word) + "?";
     }
     return "; `instep " + std::string(command) + " --help` says what it takes";
   }
@@ -199,8 +289,9 @@ std::string meant_by(std::string_view word, std::string_view command,
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c == '_' ? '-' : c;
   });
   if (has("--" + name)) return "; did you mean --" + name + "?";
-  const std::string_view other = here(kOptions, name);
-  if (!other.empty() && has(other)) return "; did you mean " + std::string(other) + "?";
+  if (name == "version" || word == "-v") return "; `instep --version` says it";
+  const std::string_view other = known.called(name);
+  if (!other.empty()) return "; did you mean " + std::string(other) + "?";
   std::string key = name;
   std::replace(key.begin(), key.end(), '-', '_');
   for (const AlgorithmInfo* info : all_algorithms()) {
@@ -213,7 +304,7 @@ std::string meant_by(std::string_view word, std::string_view command,
       return "; did you mean the setting " + meant + " (--set KEY=VALUE)?";
     }
   }
-  if (name == "env" || name == "env-id" || name == "task") {
+  if (name == "env" || name == "env-id" || name == "task" || word == "-t") {
     return "; the task has no option before it: `instep " + std::string(command) + " TASK`";
   }
   std::vector<std::string_view> names(options.begin(), options.end());

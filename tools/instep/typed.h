@@ -16,8 +16,8 @@ namespace instep {
 SeedRange parse_seeds(const std::string& text);
 
 // The command line as the parser knows it: `help train` and `train help` become `train --help`,
-// `-v` and `version` become `--version`, and each `key=value` that follows --set gets a --set of
-// its own.
+// `-v` and `version` become `--version`, each `key=value` that follows --set gets a --set of its
+// own, and the words of a --change or of listed --seeds that were not quoted become one.
 std::vector<std::string> understood_words(const std::vector<std::string>& words);
 
 // What was probably meant by a word that no option or place of the command takes: "; did you mean

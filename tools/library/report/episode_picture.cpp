@@ -16,22 +16,27 @@ constexpr int kGroundMm = 250;   // of ground to be seen
 constexpr double kWidthOverHeight = 2.4;
 constexpr int kMarksMax = 400;  // on the ground
 
-// What is seen: x from -half_width to half_width around the trunk, z from -kGroundMm to top.
+// What is seen: x from -half_width to half_width around the trunk or the map's middle, z from
+// bottom to top.
 struct View {
   int half_width_mm = 0;
   int top_mm = 0;
+  int bottom_mm = -kGroundMm;
 };
 
 View view_of(const RecordedEpisode& episode) {
   int reach = 500;
   int top = 500;
+  int bottom = 0;
   for (const Frame& frame : episode.frames) {
     for (std::size_t i = 0; i < frame.ends_mm.size(); i += 2) {
       const int radius = episode.limbs[i / 4].radius_mm;
       reach = std::max(reach, std::abs(frame.ends_mm[i]) + radius);
       top = std::max(top, frame.ends_mm[i + 1] + radius);
+      bottom = std::min(bottom, frame.ends_mm[i + 1] - radius);
     }
   }
+  if (episode.is_map()) return {reach, top, bottom};
   top += top / 8;
   const double width = kWidthOverHeight * (top + kGroundMm) / 2.0;
   return {std::max(reach + reach / 8, static_cast<int>(width)), top};
@@ -89,8 +94,22 @@ std::string animation(std::string_view element, const std::string& values, doubl
          std::to_string(tenths % 10) + "s\" repeatCount=\"indefinite\" values=\"" + values + "\"/>";
 }
 
+// The way of the trunk, and where it began.
+std::string way(const RecordedEpisode& episode) {
+  if (!episode.is_map()) return "";
+  std::string path;
+  for (std::size_t i = 0; i < episode.way_mm.size(); i += 2) {
+    path += (i == 0 ? 'M' : 'L') + std::to_string(episode.way_mm[i]) + ' ' +
+            std::to_string(-episode.way_mm[i + 1]);
+  }
+  const std::string start =
+      'M' + std::to_string(episode.way_mm[0]) + ' ' + std::to_string(-episode.way_mm[1]) + "h1";
+  return "<path class=\"way\" d=\"" + path + "\"/>\n<path class=\"start\" d=\"" + start + "\"/>\n";
+}
+
 std::string still(const RecordedEpisode& episode, const std::string& ground_marks) {
-  const Frame& frame = episode.frames[episode.frames.size() / 2];
+  const std::size_t count = episode.frames.size();
+  const Frame& frame = episode.frames[episode.is_map() ? count - 1 : count / 2];
   std::string text = "<g class=\"still\">\n<g transform=\"translate(" +
                      std::to_string(-frame.trunk_x_mm) + " 0)\">\n" + ground_marks + "</g>\n";
   for (const std::size_t limb : drawing_order(episode)) {
@@ -100,9 +119,10 @@ std::string still(const RecordedEpisode& episode, const std::string& ground_mark
 }
 
 std::string moving(const RecordedEpisode& episode, const std::string& ground_marks) {
-  const auto pause = static_cast<std::size_t>(std::ceil(kPauseS / episode.frame_period_s));
+  const double frame_s = episode.is_map() ? 1.0 / kMapFramesPerSecond : episode.frame_period_s;
+  const auto pause = static_cast<std::size_t>(std::ceil(kPauseS / frame_s));
   const std::size_t count = episode.frames.size() + pause;
-  const double seconds = static_cast<double>(count - 1) * episode.frame_period_s;
+  const double seconds = static_cast<double>(count - 1) * frame_s;
   const auto frame_at = [&episode](std::size_t i) -> const Frame& {
     return episode.frames[std::min(i, episode.frames.size() - 1)];
   };
@@ -132,13 +152,15 @@ std::string draw_episode(const RecordedEpisode& episode) {
   const View view = view_of(episode);
   const std::string left = std::to_string(-view.half_width_mm);
   const std::string width = std::to_string(2 * view.half_width_mm);
-  const std::string marks = ground(episode, view);
-  return "<svg class=\"robot\" viewBox=\"" + left + ' ' + std::to_string(-view.top_mm) + ' ' +
-         width + ' ' + std::to_string(view.top_mm + kGroundMm) +
-         "\" role=\"img\" aria-label=\"The robot from the side, moving\">\n<path class=\"floor\" "
-         "d=\"M" +
-         left + " 0h" + width + "\"/>\n" + moving(episode, marks) + still(episode, marks) +
-         "</svg>\n";
+  const bool is_map = episode.is_map();
+  const std::string marks = is_map ? "" : ground(episode, view);
+  return std::string(is_map ? "<svg class=\"robot map\"" : "<svg class=\"robot\"") + " viewBox=\"" +
+         left + ' ' + std::to_string(-view.top_mm) + ' ' + width + ' ' +
+         std::to_string(view.top_mm - view.bottom_mm) +
+         "\" role=\"img\" aria-label=\"The robot from " + (is_map ? "above" : "the side") +
+         ", moving\">\n" +
+         (is_map ? "" : "<path class=\"floor\" d=\"M" + left + " 0h" + width + "\"/>\n") +
+         way(episode) + moving(episode, marks) + still(episode, marks) + "</svg>\n";
 }
 
 }  // namespace instep

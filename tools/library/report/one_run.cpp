@@ -294,7 +294,7 @@ std::string ended_text(const std::string& ended) {
 std::string warnings_text(const RunSummary& summary) {
   std::string text;
   for (const std::string& each : warning_texts(summary)) text += escape(each) + "<br/>";
-  return text.empty() ? "" : text + "What each means: docs/reading_the_plots.md, Warnings";
+  return text.empty() ? "" : text + "<a href=\"#reading\">What each means</a>";
 }
 
 // "yes", or "no: 3 ticks found the learner at work, ...".
@@ -317,6 +317,13 @@ std::string gpu_text(const GpuSummary& gpu) {
   return text;
 }
 
+// By what, where and when it was made.
+std::string origin_rows(const RunSummary& summary) {
+  return row("Machine", escape(summary.machine)) +
+         row("Program", summary.version.empty() ? "" : "instep " + escape(summary.version)) +
+         row("Command", escape(summary.command)) + row("Ended at", escape(summary.ended_at));
+}
+
 // The rows that only a summary has.
 std::string summary_rows(const RunSummary& summary) {
   std::string rows =
@@ -334,10 +341,7 @@ std::string summary_rows(const RunSummary& summary) {
   rows += row("Path", escape(summary.path));
   rows += row("Schedule", escape(summary.schedule));
   rows += row("Arithmetic", escape(summary.arithmetic));
-  rows += row("Machine", escape(summary.machine));
-  rows += row("Program", summary.version.empty() ? "" : "instep " + escape(summary.version));
-  rows += row("Command", escape(summary.command));
-  return rows + row("Ended at", escape(summary.ended_at));
+  return rows + origin_rows(summary);
 }
 
 // What best/ holds, and why it may do better or worse than the curve says.
@@ -532,6 +536,7 @@ double height_of_trunk(const RecordedEpisode::Frame& frame) {
 
 // Whether it turned over and moved on like that for most of the time.
 bool is_on_its_back(const RecordedEpisode& episode) {
+  if (episode.is_map()) return false;
   const auto is_over = [](const RecordedEpisode::Frame& frame) {
     return height_of_trunk(frame) < 0.0;
   };
@@ -548,19 +553,31 @@ std::string episode_figure(const ReportedRun& run) {
   std::string caption = concat({"One episode with the final weights, without learning: return <b>",
                                 number_text(episode.episode_return), "</b> in ",
                                 fixed(static_cast<double>(episode.length), 0), " steps"});
-  if (episode.terminated) caption += ", then it fell";
+  if (episode.terminated) caption += episode.is_map() ? ", which it ended" : ", then it fell";
   if (is_on_its_back(episode)) {
     caption +=
         ". It moves on its back: a known gait where the reward asks for speed alone; other seeds "
         "run on their feet";
   }
-  caption += episode.is_whole ? concat({". All ", duration_text(shown_s), " are shown."})
-                              : concat({". The first ", duration_text(shown_s), " are shown."});
+  if (episode.is_map()) {
+    caption +=
+        concat({". From above: the line is its way, from the dot; its ", duration_text(shown_s),
+                " are shown ", number_text(episode.frame_period_s * kMapFramesPerSecond),
+                " times as fast."});
+  } else {
+    caption += concat(
+        {episode.is_whole ? ". All " : ". The first ", duration_text(shown_s), " are shown."});
+  }
   return concat(
       {"<figure>\n", draw_episode(episode), "<figcaption>", caption, "</figcaption>\n</figure>\n"});
 }
 
 }  // namespace
+
+std::string origin_table(const ReportedRun& run) {
+  const std::string rows = origin_rows(run.summary());
+  return rows.empty() ? "" : concat({"<table class=\"facts\">\n", rows, "</table>\n"});
+}
 
 std::string settings_block(const ReportedRun& run) {
   if (run.record->config_text.empty()) return "";

@@ -16,6 +16,9 @@ std::string headline(const ReportedRun& run);
 // Which of the run's files were damaged and are left out, as HTML; nothing where none was.
 std::string problems_note(const ReportedRun& run);
 
+// By what, where and when the run was made, as HTML; nothing where that is not known.
+std::string origin_table(const ReportedRun& run);
+
 // The run's config.toml as HTML; nothing where it is missing.
 std::string settings_block(const ReportedRun& run);
 

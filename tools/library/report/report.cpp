@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/health.h"
 #include "tools/library/error.h"
 #include "tools/library/report/digest.h"
 #include "tools/library/report/one_run.h"
@@ -80,6 +81,8 @@ path{fill:none;vector-effect:non-scaling-stroke}
 .robot .floor{stroke:var(--soft);stroke-width:12}
 .robot .grid{stroke:var(--soft);stroke-width:12}
 .robot text{fill:var(--soft);font-size:120px;text-anchor:middle}
+.map .way{stroke:var(--alert);stroke-width:14;stroke-linejoin:round}
+.map .start{stroke:var(--alert);stroke-width:60}
 .still{display:none}
 @media (prefers-reduced-motion:reduce){.moving{display:none}.still{display:inline}}
 figcaption b{color:var(--ink)}
@@ -114,6 +117,32 @@ summary{padding:.5rem 0;cursor:pointer;overflow-wrap:anywhere}
 </style>
 )";
 
+// What the words of every report mean: it may be read where there is neither network nor source.
+std::string reading_section() {
+  std::string warnings;
+  for (std::uint32_t bit = 1; bit < (1U << kHealthWarnings); bit <<= 1) {
+    const auto warning = static_cast<HealthWarning>(bit);
+    warnings += concat({"<tr><th scope=\"row\">", health_warning_name(warning), "</th><td>",
+                        health_warning_text(warning), "</td></tr>\n"});
+  }
+  return concat({R"(<section id="reading">
+<details><summary>How to read this</summary>
+<p>A return is the sum of an episode&#8217;s rewards, as they came while it learnt: the policy draws its actions, so one
+episode says little. Lines are means over the episodes that ended in the last 5 % of the steps. The first and the last
+eighth are of the run&#8217;s steps. An interval needs two runs at least, which differ in their seed.</p>
+<p>p50 and p99: half of all, and all but one in a hundred, took no longer. &#8220;Exactly the algorithm&#8221;: no update
+was left out or came late. best/ holds the weights of the best mean return so far; the last weights are in checkpoint.</p>
+<p>A warning says in how many samples it stood, and from which step to which. The samples are a thousand steps apart, or
+more in long runs.</p>
+<table class="facts">
+)",
+                 warnings, R"(</table>
+<p>More of this: docs/reading_the_plots.md of the program, /usr/share/doc/instep/reading_the_plots.md of its package.</p>
+</details>
+</section>
+)"});
+}
+
 }  // namespace
 
 std::string render_report(std::span<const RunRecord> runs) {
@@ -127,7 +156,7 @@ std::string render_report(std::span<const RunRecord> runs) {
   return concat({kHead, "<title>instep: ", escape(task), task.empty() ? "" : ", ", escape(subject),
                  "</title>\n</head>\n<body>\n<main>\n<header><b>instep</b><span>", escape(subject),
                  "</span></header>\n", one ? one_run_body(digests[0]) : several_runs_body(digests),
-                 "</main>\n</body>\n</html>\n"});
+                 reading_section(), "</main>\n</body>\n</html>\n"});
 }
 
 namespace {

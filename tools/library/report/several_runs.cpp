@@ -419,12 +419,14 @@ std::string task_section(const TaskRuns& task) {
 std::string all_settings_blocks(std::span<const ReportedRun> runs) {
   std::string blocks;
   for (const ReportedRun& run : runs) {
-    const std::string block = settings_block(run);
+    const std::string block = origin_table(run) + settings_block(run);
     if (block.empty()) continue;
     blocks +=
         concat({"<details><summary>", escape(run.name), "</summary>\n", block, "</details>\n"});
   }
-  return blocks.empty() ? "" : concat({"<section>\n<h2>Settings</h2>\n", blocks, "</section>\n"});
+  return blocks.empty()
+             ? ""
+             : concat({"<section>\n<h2>How each was made</h2>\n", blocks, "</section>\n"});
 }
 
 }  // namespace

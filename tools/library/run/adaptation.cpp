@@ -147,11 +147,13 @@ WorldChange parse_change(const std::string& text) {
   change.step = -1;
   std::istringstream words(text);
   for (std::string word; words >> word;) {
+    const bool is_last = (words >> std::ws).eof();
+    if (!is_last && word.size() > 1 && word.back() == ',') word.pop_back();
     const std::size_t equals = word.find('=');
     const std::string what = word.substr(0, equals);
     const std::string value = equals == std::string::npos ? "1" : word.substr(equals + 1);
     if (what == "at") {
-      const auto step = parse_number<std::int64_t>(value);
+      const auto step = whole_number(value);
       if (!step || *step < 0) {
         throw UsageError("--change: at=" + value + ": must be a step, from 0 on");
       }
@@ -183,8 +185,10 @@ void check_change(const WorldChange& change, const TaskInfo& task) {
   const auto world = task.make();
   for (const auto& [what, value] : change.values) {
     if (world->change(what, value)) continue;
+    char number[32];
+    std::snprintf(number, sizeof number, "%g", value);
     throw UsageError("--change: task " + std::string(task.name) + " has no '" + printable(what) +
-                     "' that could become " + std::to_string(value) +
+                     "' that could become " + number +
                      (task.changes.empty() ? "; nothing of it can change"
                                            : "; it has " + std::string(task.changes)));
   }

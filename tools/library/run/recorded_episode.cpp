@@ -15,6 +15,7 @@ using nlohmann::json;
 
 constexpr double kShownS = 8.0;
 constexpr double kFramesPerSecond = 12.0;
+constexpr std::size_t kMapFramesMax = 96;
 
 int millimetres(double metres) {
   const double limit = RecordedEpisode::kMillimetresMax;
@@ -22,7 +23,7 @@ int millimetres(double metres) {
 }
 
 // Takes a frame every `stride` states, and the last one of an episode that ends within what is
-// shown.
+// shown. A map shows all of an episode: whenever there are enough frames, every other one goes.
 class Recorder {
  public:
   Recorder(const Environment& world, double period_s, RecordedEpisode& episode)
@@ -30,23 +31,50 @@ class Recorder {
         episode_(episode),
         stride_(std::max<std::int64_t>(1, std::lround(1.0 / kFramesPerSecond / period_s))) {
     episode_.frame_period_s = static_cast<double>(stride_) * period_s;
-    frames_max_ = static_cast<std::size_t>(kShownS / episode_.frame_period_s) + 1;
+    frames_max_ = world.is_map() ? kMapFramesMax
+                                 : static_cast<std::size_t>(kShownS / episode_.frame_period_s) + 1;
   }
 
   void take_state() {
+    if (world_.is_map()) take_way();
     if (states_++ % stride_ == 0) take_frame();
   }
   void finish() {
-    episode_.is_whole = episode_.frames.size() < frames_max_;
+    episode_.is_whole = world_.is_map() || episode_.frames.size() < frames_max_;
     if ((states_ - 1) % stride_ != 0) take_frame();
   }
   bool is_finite() const { return is_finite_; }
 
  private:
-  void take_frame() {
-    if (episode_.frames.size() >= frames_max_) return;
+  void take_way() {
+    if (states_ % way_stride_ != 0) return;
     world_.get_limbs(limbs_);
-    const double trunk_x = (limbs_[0].from[0] + limbs_[0].to[0]) / 2.0;
+    for (const std::size_t axis : {std::size_t{0}, std::size_t{2}}) {
+      episode_.way_mm.push_back(millimetres((limbs_[0].from[axis] + limbs_[0].to[axis]) / 2.0));
+    }
+    if (episode_.way_mm.size() < 2 * RecordedEpisode::kWayMax) return;
+    for (std::size_t i = 0; i < RecordedEpisode::kWayMax; ++i) {
+      episode_.way_mm[i] = episode_.way_mm[i / 2 * 4 + i % 2];
+    }
+    episode_.way_mm.resize(RecordedEpisode::kWayMax);
+    way_stride_ *= 2;
+  }
+  void leave_every_other_frame() {
+    for (std::size_t i = 1; 2 * i < frames_max_; ++i) {
+      episode_.frames[i] = std::move(episode_.frames[2 * i]);
+    }
+    episode_.frames.resize((frames_max_ + 1) / 2);
+    stride_ *= 2;
+    episode_.frame_period_s *= 2.0;
+  }
+
+  void take_frame() {
+    if (episode_.frames.size() >= frames_max_) {
+      if (!world_.is_map()) return;
+      leave_every_other_frame();
+    }
+    world_.get_limbs(limbs_);
+    const double trunk_x = world_.is_map() ? 0.0 : (limbs_[0].from[0] + limbs_[0].to[0]) / 2.0;
     RecordedEpisode::Frame frame{millimetres(trunk_x), {}};
     for (const Limb& limb : limbs_) {
       for (const double* end : {limb.from, limb.to}) {
@@ -69,6 +97,7 @@ class Recorder {
   const Environment& world_;
   RecordedEpisode& episode_;
   std::int64_t stride_;
+  std::int64_t way_stride_ = 1;
   std::size_t frames_max_ = 0;
   std::int64_t states_ = 0;
   bool is_finite_ = true;
@@ -102,7 +131,13 @@ RecordedEpisode from_json(const json& value) {
     if (frame.ends_mm.size() != 4 * episode.limbs.size()) throw DataError("a frame lacks limbs");
     episode.frames.push_back(std::move(frame));
   }
-  const bool fits = !episode.frames.empty() &&
+  if (value.contains("way_mm")) {
+    for (const json& number : value.at("way_mm")) {
+      episode.way_mm.push_back(checked_millimetres(number, kLow));
+    }
+  }
+  const bool fits = !episode.frames.empty() && episode.way_mm.size() % 2 == 0 &&
+                    episode.way_mm.size() <= 2 * RecordedEpisode::kWayMax &&
                     episode.frames.size() <= RecordedEpisode::kFramesMax &&
                     !episode.limbs.empty() && episode.limbs.size() <= RecordedEpisode::kLimbsMax &&
                     std::isfinite(episode.episode_return) && episode.frame_period_s > 0.0 &&
@@ -143,13 +178,14 @@ std::string to_text(const RecordedEpisode& episode) {
   for (const RecordedEpisode::Frame& frame : episode.frames) {
     frames.push_back({{"x_mm", frame.trunk_x_mm}, {"ends_mm", frame.ends_mm}});
   }
-  const json value = {{"return", episode.episode_return},
-                      {"length", episode.length},
-                      {"terminated", episode.terminated},
-                      {"whole", episode.is_whole},
-                      {"frame_period_s", episode.frame_period_s},
-                      {"limbs", limbs},
-                      {"frames", frames}};
+  json value = {{"return", episode.episode_return},
+                {"length", episode.length},
+                {"terminated", episode.terminated},
+                {"whole", episode.is_whole},
+                {"frame_period_s", episode.frame_period_s},
+                {"limbs", limbs},
+                {"frames", frames}};
+  if (episode.is_map()) value["way_mm"] = episode.way_mm;
   return value.dump() + '\n';
 }
 

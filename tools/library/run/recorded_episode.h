@@ -10,11 +10,13 @@
 
 namespace instep {
 
-// Lengths are whole millimetres. The robot is drawn around its trunk, and the ground moves.
+// Lengths are whole millimetres. The robot is drawn around its trunk, and the ground moves; or, on
+// a map, it moves and the ground stands.
 struct RecordedEpisode {
   static constexpr const char* kName = "episode.json";
   static constexpr std::size_t kFramesMax = 128;
   static constexpr std::size_t kLimbsMax = 64;
+  static constexpr std::size_t kWayMax = 1024;
   static constexpr int kMillimetresMax = 10'000'000;  // of every number
 
   struct Limb {
@@ -22,7 +24,7 @@ struct RecordedEpisode {
     bool is_far = false;  // beyond the middle plane, seen from the robot's right side
   };
   struct Frame {
-    int trunk_x_mm = 0;        // how far the trunk has come
+    int trunk_x_mm = 0;        // how far the trunk has come; 0 on a map
     std::vector<int> ends_mm;  // per limb x and z of one end, then of the other; x from the trunk
   };
 
@@ -33,11 +35,15 @@ struct RecordedEpisode {
   double frame_period_s = 0.0;
   std::vector<Limb> limbs;
   std::vector<Frame> frames;  // at least one
+  std::vector<int> way_mm;    // of a map: x and z of the trunk, from the start to the end
+
+  bool is_map() const { return !way_mm.empty(); }
 };
 
 // Rolls out one episode, the first one of `eval` with that seed, and keeps some eight seconds of
-// it. None for a task without a body, or when the simulator gave up. Uses the session's world and
-// its learner's tapes: nothing can be learnt or saved afterwards.
+// it, or, of a map, so many frames of all of it. None for a task without a body, or when the
+// simulator gave up. Uses the session's world and its learner's tapes: nothing can be learnt or
+// saved afterwards.
 std::optional<RecordedEpisode> record_episode(RunSession& session, std::uint64_t seed);
 
 // As JSON text, at most some 100 kB.

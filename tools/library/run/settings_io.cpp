@@ -426,13 +426,22 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
   for (const std::string& option : options) {
     const std::string shown = "--set " + printable(option) + ": ";
     const std::size_t equals = option.find('=');
-    if (equals == std::string::npos) throw UsageError(shown + "must be key=value");
-    const std::string key = option.substr(0, equals);
+    if (equals == std::string::npos) {
+      throw UsageError(shown + "must be key=value, without spaces, as --set hidden=64");
+    }
+    const std::string key = option.substr(0, option.find_last_not_of(' ', equals - 1) + 1);
+    if (key == "at") {
+      throw UsageError(shown +
+                       "is no setting; what happens to the world is --change 'at=100000 "
+                       "NAME=VALUE'");
+    }
     if (find_run_key(key) != nullptr) {
       throw UsageError(shown + "is no setting of the learner; use " +
                        (key == "task" ? "TASK" : "--" + key));
     }
-    const std::string problem = set_value(settings, key, option.substr(equals + 1));
+    const std::size_t begin = option.find_first_not_of(' ', equals + 1);
+    const std::string problem =
+        set_value(settings, key, begin == std::string::npos ? "" : option.substr(begin));
     if (!problem.empty()) throw UsageError(shown + problem);
     if (!seen.insert(key).second) throw UsageError(shown + key + " is set twice");
   }

@@ -189,7 +189,8 @@ void TrainingRun::resume() {
   }
   for (const Episode& episode : read_episodes(folder_ + "/episodes.csv")) {
     if (!std::isfinite(episode.return_sum)) continue;
-    health_.add_episode(episode.return_sum);
+    health_.add_episode(episode.return_sum, static_cast<std::int64_t>(episode.length),
+                        static_cast<std::int64_t>(episode.step));
     for (Listener* listener : listeners_) listener->past_episode(episode.return_sum);
     if (health_.take_new_best()) best_since_step_ = static_cast<std::int64_t>(episode.step);
   }
@@ -359,7 +360,7 @@ void TrainingRun::close_best() {
 void TrainingRun::finish_episode(const EpisodeRecord& episode) {
   const RunMoment now = moment(episode.step);
   for (Listener* listener : listeners_) listener->episode(now, episode);
-  health_.add_episode(episode.episode_return);
+  health_.add_episode(episode.episode_return, episode.length, episode.step);
 }
 
 void TrainingRun::judge(const HealthSample& newest, std::int64_t step) {

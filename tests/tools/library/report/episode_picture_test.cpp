@@ -227,6 +227,52 @@ TEST(RecordedEpisode, OfTheArmShowsItAndItsTarget) {
   EXPECT_NE(read_bytes(folder / "run/report.html").find("<svg class=\"robot\""), std::string::npos);
 }
 
+// The whole episode on a map of its arena: all of its way, and frames from its start to its end.
+TEST(RecordedEpisode, OfTheCreateShowsItsWayThroughTheArena) {
+  constexpr int kHalfWidthMm = 1000;
+  constexpr int kHeightMm = 1500;
+  RunSession session(config_of("create_mover"));
+  const auto episode = record_episode(session, 4);
+  ASSERT_TRUE(episode.has_value());
+  EXPECT_TRUE(episode->is_map());
+  EXPECT_TRUE(episode->is_whole);
+  ASSERT_EQ(episode->way_mm.size(), 2U * static_cast<std::size_t>(episode->length + 1));
+  double longest = 0.0;
+  for (std::size_t i = 0; i + 1 < episode->way_mm.size(); i += 2) {
+    EXPECT_LT(std::abs(episode->way_mm[i]), kHalfWidthMm - 100);
+    EXPECT_GT(episode->way_mm[i + 1], 100);
+    EXPECT_LT(episode->way_mm[i + 1], kHeightMm - 100);
+    if (i == 0) continue;
+    longest = std::max(longest, std::hypot(episode->way_mm[i] - episode->way_mm[i - 2],
+                                           episode->way_mm[i + 1] - episode->way_mm[i - 1]));
+  }
+  EXPECT_LT(longest, 30.0) << "150 mm/s for 150 ms, and a rounded millimetre";
+  const auto& last = episode->frames.back().ends_mm;
+  EXPECT_EQ(last[0], episode->way_mm[episode->way_mm.size() - 2]) << "the robot at its end";
+  EXPECT_EQ(last[1], episode->way_mm.back());
+  const std::string text = to_text(*episode);
+  EXPECT_EQ(parse_recorded_episode(text, "x").way_mm, episode->way_mm);
+  const std::string svg = draw_episode(*episode);
+  EXPECT_TRUE(is_well_formed(svg));
+  EXPECT_LT(std::max(text.size(), svg.size()), kPictureBytesMax);
+  EXPECT_NE(svg.find("<path class=\"way\" d=\"M"), std::string::npos);
+  RunRecord record;
+  record.path = "a";
+  record.recorded_episode = *episode;
+  EXPECT_NE(render_report({&record, 1}).find("From above: the line is its way"), std::string::npos);
+}
+
+TEST(RecordedEpisode, AWayIsReadAsItIsWritten) {
+  RecordedEpisode map = small_episode();
+  map.way_mm = {0, 500, 10, 510, 20, 520};
+  EXPECT_EQ(parse_recorded_episode(to_text(map), "x").way_mm, map.way_mm);
+  auto value = nlohmann::json::parse(to_text(map));
+  value["way_mm"].erase(0);
+  EXPECT_THROW(parse_recorded_episode(value.dump(), "x"), DataError);
+  value["way_mm"] = std::vector<int>(2 * RecordedEpisode::kWayMax + 2, 1);
+  EXPECT_THROW(parse_recorded_episode(value.dump(), "x"), DataError);
+}
+
 TEST(RecordedEpisode, IsTheFirstOneOfEval) {
   if (!is_available("hopper")) GTEST_SKIP() << find_task("hopper")->missing;
   const TemporaryFolder folder;
