@@ -20,9 +20,16 @@ double newest_steps(std::int64_t step) {
   return std::max(kNewestStepsMin, kNewestStepsShare * static_cast<double>(step));
 }
 
-// Measured by what was there to lose: where returns are costs, a good one is near zero.
-bool is_far_below(double mean, double best, double first) {
-  return best - mean > kFallenShare * std::max(best - first, std::fabs(best));
+// Of newest steps, which may be of a few episodes only.
+constexpr double kFallenShareOfSteps = 0.8;
+
+// Whether that share of what was gained is lost. Returns above zero count as gained from there on:
+// a run may begin with weights that have learnt. Where returns are costs there must have been a
+// gain, of half of what it cost at first: whoever only lives longer pays more, and learns.
+bool is_far_below(double mean, double best, double first, double share) {
+  const double gained = best - first;
+  if (best <= 0.0 && gained < 0.5 * std::fabs(first)) return false;
+  return best - mean > share * std::max(gained, best);
 }
 
 }  // namespace
@@ -92,7 +99,8 @@ void Health::follow_steps(double episode_return, std::int64_t length, std::int64
     now.best = now.has_best ? std::max(now.best, now.mean) : now.mean;
     now.has_best = true;
   }
-  const bool is_low = now.has_best && is_far_below(now.mean, now.best, now.first);
+  const bool is_low =
+      now.has_best && is_far_below(now.mean, now.best, now.first, kFallenShareOfSteps);
   if (!is_low) now.fallen_since = -1;
   if (is_low && now.fallen_since < 0) now.fallen_since = step;
 }
@@ -125,7 +133,7 @@ void Health::add_episode(double episode_return, std::int64_t length, std::int64_
     has_best_ = true;
     has_new_best_ = true;
   }
-  const bool is_low = is_far_below(mean, best_mean_return_, first_mean_return_) &&
+  const bool is_low = is_far_below(mean, best_mean_return_, first_mean_return_, kFallenShare) &&
                       best_mean_return_ - mean > chance_;
   episodes_below_ = is_low ? episodes_below_ + 1 : 0;
 }

@@ -264,10 +264,11 @@ TEST(Health, WarnsOfAReturnThatStaysFarBelowItsBest) {
 TEST(Health, AFallOfNegativeReturnsIsAFall) {
   const HandBuilt hand_built;
   Health health;
-  add_episodes(health, Health::kWindow, -100.0);
-  add_episodes(health, 200, -150.0);
+  add_episodes(health, 10, -300.0);
+  add_episodes(health, 3 * Health::kWindow, -100.0);
+  add_episodes(health, 200, -200.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
-  add_episodes(health, 200, -170.0);
+  add_episodes(health, 200, -230.0);
   EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
 }
 
@@ -317,6 +318,15 @@ TEST(Health, AHalfThatIsLostForAWhileIsNoFall) {
       EXPECT_EQ(health.warnings(), 0U) << step;
     }
   }
+}
+
+// A robot that begins to stand up pays for more steps than one that fell at once.
+TEST(Health, CostsThatRiseBeforeAnythingIsLearntAreNoFall) {
+  const HandBuilt hand_built;
+  Health health;
+  add_episodes(health, Health::kWindow, -50.0);
+  add_episodes(health, 300, -150.0);
+  EXPECT_EQ(warnings_after_tick(health, hand_built), 0U);
 }
 
 TEST(Health, TheBestIsTheHighestMeanOfAWindow) {

@@ -299,9 +299,11 @@ FIGURES = {
     "1,670 us": ("docs/performance.md", "1671 (97x)"),
     "3,500 us": ("docs/batch_algorithms.md", "takes 3.5 ms of processor time"),
     "115 to 740 us": ("docs/performance.md", "115 to 740 us"),
-    "1.5 MB": ("docs/performance.md", "one block of 1.50 MB (half_cheetah)"),
+    "1.4 MB": ("docs/performance.md", "1.44 MB (hopper)"),
+    "0.3 MB": ("docs/performance.md", "0.29 MB for half_cheetah"),
+    "13.4 MB": ("docs/results.md", "13,432 kB"),
     "114 MB": ("docs/batch_algorithms.md", "| sac, buffer 1,000,000 | 113.6 MB |"),
-    "558 +- 10": ("docs/results.md", "| hopper | 5 | 558 +- 10 |"),
+    "558 +- 10": ("docs/results.md", "| hopper | 1,000,000 | 5 | 558 +- 10 |"),
     "2713, 1481, 2601": ("docs/results.md", "2713, 1481 and 2601"),
 }
 

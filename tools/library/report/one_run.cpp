@@ -560,10 +560,9 @@ std::string episode_figure(const ReportedRun& run) {
         "run on their feet";
   }
   if (episode.is_map()) {
-    caption +=
-        concat({". From above: the line is its way, from the dot; its ", duration_text(shown_s),
-                " are shown ", number_text(episode.frame_period_s * kMapFramesPerSecond),
-                " times as fast."});
+    caption += concat({". From above: the line is its way, from the dot; its ",
+                       duration_text(shown_s), " are shown ",
+                       fixed(episode.frame_period_s * kMapFramesPerSecond, 0), " times as fast."});
   } else {
     caption += concat(
         {episode.is_whole ? ". All " : ". The first ", duration_text(shown_s), " are shown."});

@@ -81,6 +81,7 @@ path{fill:none;vector-effect:non-scaling-stroke}
 .robot .floor{stroke:var(--soft);stroke-width:12}
 .robot .grid{stroke:var(--soft);stroke-width:12}
 .robot text{fill:var(--soft);font-size:120px;text-anchor:middle}
+.map{margin-bottom:.6rem}
 .map .way{stroke:var(--alert);stroke-width:14;stroke-linejoin:round}
 .map .start{stroke:var(--alert);stroke-width:60}
 .still{display:none}
@@ -105,7 +106,7 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 summary{padding:.5rem 0;cursor:pointer;overflow-wrap:anywhere}
 @media (max-width:48rem){
 .plot.ends{margin-right:1.4em}
-.plot .end{background:var(--paper);max-width:50%}
+.plot .end{max-width:50%;text-shadow:0 0 3px var(--paper),0 0 3px var(--paper),0 0 3px var(--paper)}
 .plot .late{left:auto!important;right:0}
 .runs thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
 .runs tr{display:grid;grid-template-columns:1fr 1fr;gap:.3rem 1rem;padding:.8rem 0;border-bottom:1px solid var(--rule)}
