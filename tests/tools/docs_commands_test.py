@@ -301,7 +301,7 @@ FIGURES = {
     "115 to 740 us": ("docs/performance.md", "115 to 740 us"),
     "1.4 MB": ("docs/performance.md", "1.44 MB (hopper)"),
     "0.3 MB": ("docs/performance.md", "0.29 MB for half_cheetah"),
-    "13.4 MB": ("docs/results.md", "13,432 kB"),
+    "15.3 MB": ("docs/performance.md", "resident in 15.3 MB"),
     "114 MB": ("docs/batch_algorithms.md", "| sac, buffer 1,000,000 | 113.6 MB |"),
     "558 +- 10": ("docs/results.md", "| hopper | 1,000,000 | 5 | 558 +- 10 |"),
     "2713, 1481, 2601": ("docs/results.md", "2713, 1481 and 2601"),

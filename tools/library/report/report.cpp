@@ -106,7 +106,7 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 summary{padding:.5rem 0;cursor:pointer;overflow-wrap:anywhere}
 @media (max-width:48rem){
 .plot.ends{margin-right:1.4em}
-.plot .end{max-width:50%;text-shadow:0 0 3px var(--paper),0 0 3px var(--paper),0 0 3px var(--paper)}
+.plot .end{max-width:50%;transform:none;text-shadow:0 0 3px var(--paper),0 0 3px var(--paper),0 0 3px var(--paper)}
 .plot .late{left:auto!important;right:0}
 .runs thead{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden}
 .runs tr{display:grid;grid-template-columns:1fr 1fr;gap:.3rem 1rem;padding:.8rem 0;border-bottom:1px solid var(--rule)}

@@ -114,7 +114,7 @@ std::string curve_marks(const Chart& chart, std::span<const Curves> all) {
   return areas + runs + means;
 }
 
-// Where there are groups their names, at the end of their mean or of each of their runs; of a
+// Where there are groups their names, at the end of their mean or of their longest run; of a
 // single group the names of the runs, and its mean.
 std::vector<LineEnd> line_ends(std::span<const Curves> all) {
   std::vector<LineEnd> ends;
@@ -124,11 +124,19 @@ std::vector<LineEnd> line_ends(std::span<const Curves> all) {
       ends.push_back({curves.band.mean.back(), is_single ? "mean" : curves.label, curves.colour});
       if (!is_single) continue;
     }
+    const std::size_t begin = ends.size();
     for (std::size_t i = 0; i < curves.runs.size(); ++i) {
       if (curves.runs[i].empty()) continue;
       ends.push_back(
           {curves.runs[i].back(), is_single ? curves.names[i] : curves.label, curves.colour});
     }
+    if (is_single || ends.size() == begin) continue;
+    // One name tells a colour: at the run that goes furthest.
+    const auto last =
+        std::max_element(ends.begin() + static_cast<std::ptrdiff_t>(begin), ends.end(),
+                         [](const LineEnd& a, const LineEnd& b) { return a.at.step < b.at.step; });
+    ends[begin] = LineEnd(*last);
+    ends.resize(begin + 1);
   }
   return ends;
 }
