@@ -53,6 +53,8 @@ struct DriverInfo {
   double command_max = 0.0;
   // What Session::save_loss() has kept, for people; null: it keeps nothing.
   std::string (*loss_text)(std::span<const std::uint8_t> bytes) = nullptr;
+  // A sentence about what Session::lacks() has found; null: its session never finds anything.
+  std::string (*lacks_text)(std::uint64_t lacks) = nullptr;
   // What its packets say.
   std::span<const PacketField> fields{};
   // Overwrites values [fields.size()]. False: the packet is none of the device's.

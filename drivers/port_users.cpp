@@ -85,10 +85,13 @@ std::set<pid_t> lock_holders(const Port& port, const std::string& root) {
   return processes;
 }
 
-bool has_it_open(const fs::path& process, const fs::path& file) {
+// Of this program's processes descriptors 0 to 2 do not count: they lead to a terminal or to
+// /dev/null, which is no robot's port though somebody may name it as one.
+bool has_it_open(const fs::path& process, const fs::path& file, bool is_ours = false) {
   std::error_code failed;
   for (fs::directory_iterator entry(process / "fd", failed), end; !failed && entry != end;
        entry.increment(failed)) {
+    if (is_ours && std::atoi(entry->path().filename().c_str()) <= STDERR_FILENO) continue;
     std::error_code ignored;
     if (fs::read_symlink(entry->path(), ignored) == file) return true;
   }
@@ -167,6 +170,19 @@ bool is_instep(const PortUser& user) {
   return user.name.starts_with("instep") || program.starts_with("instep");
 }
 
+// Whether a word of its command line is the port. Of this program's only the device is: a task or
+// a folder may have a name that somebody takes for a port's.
+bool names_it(const PortUser& user, const Port& port, bool is_ours) {
+  constexpr std::string_view kDevice = "--device";
+  for (std::size_t i = 1; i < user.command.size(); ++i) {
+    const std::string& word = user.command[i];
+    const bool is_device = user.command[i - 1] == kDevice || word.starts_with(kDevice);
+    if (is_ours && !is_device) continue;
+    if (port.names.contains(word.substr(word.find('=') + 1))) return true;  // npos + 1 is 0
+  }
+  return false;
+}
+
 std::string mend_of(const PortUser& user, const std::string& port) {
   if (user.name == "ModemManager") {
     return "sudo systemctl stop ModemManager (the package's udev rule keeps it off this port)";
@@ -214,23 +230,21 @@ std::vector<PortUser> port_users(const std::string& path, const std::string& roo
   const Port port = find_port(path, root);
   const std::set<pid_t> lockers = lock_holders(port, root);
   return processes_that(root, [&](const fs::path& process, PortUser& user) {
-    const auto names_it = [&](const std::string& word) {
-      return port.names.contains(word.substr(word.find('=') + 1));  // npos + 1 is 0
-    };
-    const auto& words = user.command;
     user.has_lock = lockers.contains(user.process);
-    const PortRecord record = is_instep(user) ? record_of(process) : PortRecord{};
+    const bool is_ours = is_instep(user);
+    const PortRecord record = is_ours ? record_of(process) : PortRecord{};
     const auto is_its_name = [&](const std::string& name) { return port.names.contains(name); };
+    user.knows_it = std::any_of(record.names.begin(), record.names.end(), is_its_name);
     user.port_now = record.open_now;
-    if (has_it_open(process, port.file)) {
+    if (has_it_open(process, port.file, is_ours)) {
       user.how = How::kHasItOpen;
     } else if (user.has_lock) {
       user.how = How::kHasTheLock;
     } else if (is_usb_port(port) && may_take(user.name, port, root)) {
       user.how = How::kMayTakeIt;
-    } else if (std::any_of(record.names.begin(), record.names.end(), is_its_name)) {
+    } else if (user.knows_it) {
       user.how = How::kKnowsIt;
-    } else if (words.size() > 1 && std::any_of(words.begin() + 1, words.end(), names_it)) {
+    } else if (names_it(user, port, is_ours)) {
       user.how = How::kNamesIt;
     } else {
       return false;
@@ -253,6 +267,7 @@ std::vector<PortUser> lock_users(const std::string& name, const std::string& roo
   if (socket.empty()) return {};
   return processes_that(root, [&socket](const fs::path& process, PortUser& user) {
     user.how = How::kHasTheLock;
+    user.has_lock = true;
     return has_it_open(process, socket);
   });
 }

@@ -13,7 +13,7 @@ struct PortUser {
     kHasItOpen,
     kHasTheLock,  // of the port, of a user whose files cannot be looked at; or of a host
     kNamesIt,     // on its command line
-    kKnowsIt,     // a run of this user that has had it open, by any of its names
+    kKnowsIt,     // see knows_it
     kMayTakeIt,   // a service that opens every port it finds, unless it is told not to
   };
 
@@ -21,7 +21,8 @@ struct PortUser {
   std::string name;                  // as the system calls it, at most 15 bytes
   std::vector<std::string> command;  // its words
   How how = How::kHasItOpen;
-  bool has_lock = false;   // as the system lists the locks of files
+  bool has_lock = false;   // of the file, as the system lists them, or of the host
+  bool knows_it = false;   // a run of this user that has had it open, by any of its names
   bool is_halted = false;  // by SIGSTOP or a debugger
   std::string port_now;    // of a run that knows it: where it has it open; empty: nowhere
 };

@@ -118,14 +118,24 @@ CheckpointStatus CheckpointFile::open(const std::string& path, bool writable) {
   error_ = file_.open(path, writable ? File::Mode::kWrite : File::Mode::kRead);
   if (error_ == EINVAL) return CheckpointStatus::kNotACheckpoint;  // a named pipe
   if (error_ != 0) return CheckpointStatus::kSystemError;
-  return read_newest();
+  const CheckpointStatus status = read_newest();
+  const bool is_whole =
+      status == CheckpointStatus::kOk || status == CheckpointStatus::kOkButNewestDamaged;
+  if (writable && is_whole && file_bytes_ < slot_offset(2)) {
+    error_ = file_.reserve(slot_offset(2));
+    if (error_ != 0) return CheckpointStatus::kSystemError;
+  }
+  return status;
 }
 
-// Judges one slot and, when it is whole, takes its snapshot.
-CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t half,
+// Judges one slot and, when it is whole, takes its snapshot. What lies behind the end of a file
+// that was cut short is a slot with nothing right in it.
+CheckpointFile::Slot CheckpointFile::read_slot(std::size_t number, std::int64_t half,
                                                std::vector<std::uint8_t>& snapshot) {
   Slot slot;
   SlotHeader header;
+  const std::int64_t offset = static_cast<std::int64_t>(number) * half;
+  if (offset + static_cast<std::int64_t>(sizeof header) > file_bytes_) return slot;
   error_ = file_.read_at({reinterpret_cast<std::uint8_t*>(&header), sizeof header}, offset);
   if (error_ != 0) return slot;
   const auto bytes = header.bytes();
@@ -138,7 +148,8 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   if (!slot.has_header || header.observation_dim < 1 || header.action_dim < 1 ||
       header.hidden_dim < 0 || header.step < 0 ||
       header.snapshot_bytes > static_cast<std::uint64_t>(half) ||
-      slot_bytes(header.snapshot_bytes) != half) {
+      slot_bytes(header.snapshot_bytes) != half ||
+      offset + kPageBytes + static_cast<std::int64_t>(header.snapshot_bytes) > file_bytes_) {
     return slot;
   }
   snapshot.resize(header.snapshot_bytes);
@@ -151,22 +162,36 @@ CheckpointFile::Slot CheckpointFile::read_slot(std::int64_t offset, std::int64_t
   return slot;
 }
 
+// Where the second slot begins. Both have the same size, so the file's length tells it; that of a
+// file which was cut short does not, but the header of its first slot does. 0: this is no
+// checkpoint.
+std::int64_t CheckpointFile::find_half() const {
+  SlotHeader header;
+  const int error = file_.read_at({reinterpret_cast<std::uint8_t*>(&header), sizeof header}, 0);
+  const bool has_header = error == 0 && std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
+                          header.own_checksum() == header.header_checksum &&
+                          header.snapshot_bytes < static_cast<std::uint64_t>(file_bytes_);
+  if (has_header && file_bytes_ >= kPageBytes + static_cast<std::int64_t>(header.snapshot_bytes) &&
+      file_bytes_ < 2 * slot_bytes(header.snapshot_bytes)) {
+    return slot_bytes(header.snapshot_bytes);
+  }
+  const std::int64_t half = file_bytes_ / 2;
+  return file_bytes_ % (2 * kPageBytes) == 0 && half > kPageBytes ? half : 0;
+}
+
 CheckpointStatus CheckpointFile::read_newest() {
-  std::int64_t file_bytes = 0;
-  error_ = file_.size(file_bytes);
+  error_ = file_.size(file_bytes_);
   if (error_ != 0) return CheckpointStatus::kSystemError;
   // A crash while the file was made can leave it without any space.
-  if (file_bytes == 0) return CheckpointStatus::kNothingYet;
-  // Both slots have the same size, so the file's size tells where the second one begins.
-  const std::int64_t half = file_bytes / 2;
-  if (file_bytes % (2 * kPageBytes) != 0 || half <= kPageBytes)
-    return CheckpointStatus::kNotACheckpoint;
+  if (file_bytes_ == 0) return CheckpointStatus::kNothingYet;
+  const std::int64_t half = find_half();
+  if (half == 0) return CheckpointStatus::kNotACheckpoint;
 
   Slot slots[2];
   std::vector<std::uint8_t> snapshots[2];
   int read_error = 0;
-  for (int i = 0; i < 2; ++i) {
-    slots[i] = read_slot(i * half, half, snapshots[i]);
+  for (std::size_t i = 0; i < 2; ++i) {
+    slots[i] = read_slot(i, half, snapshots[i]);
     if (error_ != 0) read_error = error_;
   }
   // A sector that cannot be read any more is what the other slot is for.

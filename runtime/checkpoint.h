@@ -37,7 +37,7 @@ enum class CheckpointStatus {
   kOkButNewestDamaged,  // the other slot was taken; this one was, or may have been, newer
   kSystemError,
   kNothingYet,      // made, but the first snapshot was never completed
-  kNotACheckpoint,  // another kind of file, or cut short
+  kNotACheckpoint,  // another kind of file, or cut short within its first slot
   kOtherVersion,    // written by a later format version
   kBothDamaged,     // neither slot passes its checksum
 };
@@ -58,8 +58,9 @@ class CheckpointFile {
   [[nodiscard]] int create(const std::string& path, const CheckpointIdentity& identity,
                            std::size_t snapshot_bytes);
 
-  // Opens an existing file and reads its newest whole slot. `writable`: for write(). One process at
-  // a time may write.
+  // Opens an existing file and reads its newest whole slot. `writable`: for write(); a file that
+  // has been cut short behind its first slot (a copy onto a full disk) gets its length back. One
+  // process at a time may write.
   [[nodiscard]] CheckpointStatus open(const std::string& path, bool writable);
 
   // Writes a snapshot of the size given to create(), taken after `step` steps. Answers 0 or an
@@ -97,11 +98,13 @@ class CheckpointFile {
 
   std::int64_t slot_offset(std::size_t slot) const;
   SlotHeader header_of(std::int64_t step) const;
-  Slot read_slot(std::int64_t offset, std::int64_t half, std::vector<std::uint8_t>& snapshot);
+  Slot read_slot(std::size_t number, std::int64_t half, std::vector<std::uint8_t>& snapshot);
+  std::int64_t find_half() const;
   CheckpointStatus read_newest();
 
   std::int64_t every_;
   File file_;
+  std::int64_t file_bytes_ = 0;  // as open() found it
   CheckpointIdentity identity_;
   std::size_t snapshot_bytes_ = 0;
   CheckpointKey key_{.slot = 1};  // of the newest checkpoint

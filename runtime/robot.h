@@ -137,6 +137,9 @@ class Session {
   // to be asked first.
   virtual std::uint64_t loss_number() const { return 0; }
   virtual void save_loss(LinkLoss* /*loss*/) const {}
+  // What of all that it was asked for the device does not have, a bit each; the driver's
+  // lacks_text() says what they are. 0: nothing, or it has not answered yet.
+  virtual std::uint64_t lacks() const { return 0; }
   // What went wrong last and what to do about it, for people; empty when nothing did. A literal.
   virtual const char* error() const = 0;
   // What holds a device that is reached, in a few words; empty when nothing does, or when it is not

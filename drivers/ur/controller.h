@@ -210,6 +210,9 @@ class UrController final : public UrScriptHost {
   void call_state(UrCall& call);
   void call_setting(UrCall& call);
   void set_watchdog(UrCall& call);
+  void find_joints(UrCall& call) const;
+  bool joints_at(const UrVector& pose, const UrVector& offset, const UrVector& near,
+                 UrVector* q) const;
   void say(UrCall& call);
   std::uint32_t safety_bits() const;
   UrFrame tool_frame(const UrVector& q) const;

@@ -145,8 +145,14 @@ void UrController::call_motion(UrCall& call) {
   if (call.function == UrFunction::kStopl) {
     return ur_stopj(state_.arm, joint_deceleration(call.number(0, 1.2)));
   }
-  if (call.arguments[0].kind != UrKind::kList || !call.arguments[0].six(&values)) {
-    call.error = "six finite joint values are expected (poses are not simulated)";
+  const bool is_pose =
+      call.arguments[0].kind == UrKind::kPose && call.function == UrFunction::kMovej;
+  if ((call.arguments[0].kind != UrKind::kList && !is_pose) || !call.arguments[0].six(&values)) {
+    call.error = "six finite joint values are expected";
+    return;
+  }
+  if (is_pose && !joints_at(values, state_.tcp_offset, state_.arm.target_q, &values)) {
+    call.error = "movej: the pose is out of reach";
     return;
   }
   switch (call.function) {
@@ -250,6 +256,9 @@ void UrController::call_state(UrCall& call) {
       call.result = UrValue::of_pose(ur_pose_of(frame));
       return;
     }
+    case UrFunction::kInverseKin:
+    case UrFunction::kInverseKinHasSolution:
+      return find_joints(call);
     case UrFunction::kIsSteady:
       call.result = UrValue::of_bool(!ur_moves(arm));
       return;
@@ -303,6 +312,35 @@ void UrController::call_setting(UrCall& call) {
       return;
     default:  // gravity: nothing falls here
       return;
+  }
+}
+
+// The angles that bring the tool there, next to where the arm is going.
+bool UrController::joints_at(const UrVector& pose, const UrVector& offset, const UrVector& near,
+                             UrVector* q) const {
+  const UrFrame flange = ur_product(ur_frame_of(pose), ur_inverse(ur_frame_of(offset)));
+  return ur_joints_at(model(), flange, near, q);
+}
+
+// What is found is exact, so that nobody looks at the errors which are allowed.
+void UrController::find_joints(UrCall& call) const {
+  UrVector pose{};
+  UrVector near = state_.arm.target_q;
+  UrVector offset = state_.tcp_offset;
+  if (call.arguments[0].kind != UrKind::kPose || !call.arguments[0].six(&pose) ||
+      (call.has(1) && !call.arguments[1].six(&near)) ||
+      (call.has(4) && !call.arguments[4].six(&offset))) {
+    call.error = "a pose is expected, and joint angles near those that are looked for";
+    return;
+  }
+  UrVector q{};
+  const bool is_found = joints_at(pose, offset, near, &q);
+  if (call.function == UrFunction::kInverseKinHasSolution) {
+    call.result = UrValue::of_bool(is_found);
+  } else if (is_found) {
+    call.result = UrValue::of_list(q);
+  } else {
+    call.error = "get_inverse_kin: the pose is out of reach";
   }
 }
 

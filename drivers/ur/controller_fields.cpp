@@ -15,6 +15,25 @@ void write(RtdeWriter& writer, std::span<const double> values) {
   for (const double value : values) writer.f64(value);
 }
 
+// Of eight standard pins, eight configurable ones, and the tool's.
+int first_pin(int input) {
+  switch (static_cast<RtdeInput>(input)) {
+    case RtdeInput::kConfigurableDigitalOutputMask:
+    case RtdeInput::kConfigurableDigitalOutput:
+      return 8;
+    case RtdeInput::kToolDigitalOutputMask:
+    case RtdeInput::kToolDigitalOutput:
+      return 16;
+    default:
+      return 0;
+  }
+}
+
+// Eight of them, where the mask has a bit.
+void put_pins(std::uint64_t& pins, int first, std::uint64_t values, std::uint64_t mask) {
+  pins = (pins & ~(mask << first)) | (values & mask) << first;
+}
+
 }  // namespace
 
 void UrController::set_input(int field, RtdeReader& reader) {
@@ -47,14 +66,16 @@ void UrController::set_input(int field, RtdeReader& reader) {
       return;
     }
     case RtdeInput::kStandardDigitalOutputMask:
-      state_.digital_mask = reader.u8();
+    case RtdeInput::kConfigurableDigitalOutputMask:
+    case RtdeInput::kToolDigitalOutputMask:
+      put_pins(state_.digital_mask, first_pin(field), reader.u8(), 0xFF);
       return;
-    case RtdeInput::kStandardDigitalOutput: {
-      const std::uint64_t values = reader.u8();
-      state_.digital_outputs =
-          (state_.digital_outputs & ~state_.digital_mask) | (values & state_.digital_mask);
+    case RtdeInput::kStandardDigitalOutput:
+    case RtdeInput::kConfigurableDigitalOutput:
+    case RtdeInput::kToolDigitalOutput:
+      put_pins(state_.digital_outputs, first_pin(field), reader.u8(),
+               state_.digital_mask >> first_pin(field) & 0xFF);
       return;
-    }
     case RtdeInput::kInputBitRegisters0To31:
       r.input_bits[0] = (r.input_bits[0] & ~std::uint64_t{0xFFFFFFFF}) | reader.u32();
       return;

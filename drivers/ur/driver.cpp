@@ -93,6 +93,7 @@ const DriverInfo kUrDriver = {
     .command_count = kUrJoints,
     .command_max = kUrJointSpeedMaxRadS,
     .loss_text = ur_loss_text,
+    .lacks_text = ur_lacks_text,
     .fields = kFields,
     .decode = decode};
 

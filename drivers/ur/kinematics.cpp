@@ -162,4 +162,84 @@ UrVector ur_flange_speed(UrModel model, const UrVector& q, const UrVector& qd) {
   return speed;
 }
 
+namespace {
+
+// The same angle, within +-2 pi, next to `near`.
+double angle_near(double angle, double near) {
+  constexpr double kTurn = 2.0 * std::numbers::pi;
+  double next = near + std::remainder(angle - near, kTurn);
+  if (next > kTurn) next -= kTurn;
+  if (next < -kTurn) next += kTurn;
+  return next;
+}
+
+// arccos, where rounding may have led beyond 1; false beyond that.
+bool angle_of_cosine(double cosine, double* angle) {
+  if (!(std::fabs(cosine) <= 1.0 + 1e-9)) return false;
+  *angle = std::acos(std::clamp(cosine, -1.0, 1.0));
+  return true;
+}
+
+// Shoulder, elbow and wrist 1 move in one plane: given the frames before and behind them, for both
+// ways in which an elbow can be bent. Answers whether it reaches that far.
+bool bend(const std::array<UrLink, kUrJoints>& links, const UrFrame& wrist, double side,
+          UrVector* q) {
+  const double x = wrist.position[0];
+  const double y = wrist.position[1];
+  const double upper = links[1].a;
+  const double lower = links[2].a;
+  double elbow = 0.0;
+  if (!angle_of_cosine((x * x + y * y - upper * upper - lower * lower) / (2.0 * upper * lower),
+                       &elbow)) {
+    return false;
+  }
+  elbow *= side;
+  (*q)[1] = std::atan2(y, x) - std::atan2(lower * std::sin(elbow), upper + lower * std::cos(elbow));
+  (*q)[2] = elbow;
+  (*q)[3] = std::atan2(wrist.rotation[3], wrist.rotation[0]) - (*q)[1] - elbow;
+  return true;
+}
+
+}  // namespace
+
+// Eight ways at most: shoulder left or right, wrist up or down, elbow up or down.
+bool ur_joints_at(UrModel model, const UrFrame& flange, const UrVector& near, UrVector* q) {
+  const auto& links = ur_links(model);
+  const auto& r = flange.rotation;
+  // Where wrist 3 begins; its distance from the plane of shoulder and elbow is a link's.
+  const double x = flange.position[0] - links[5].d * r[2];
+  const double y = flange.position[1] - links[5].d * r[5];
+  const double distance = std::hypot(x, y);
+  if (!(distance >= std::fabs(links[3].d)) || !std::isfinite(flange.position[2])) return false;
+  const double aside = std::asin(links[3].d / distance);
+  double least = HUGE_VAL;
+  for (int way = 0; way < 8; ++way) {
+    UrVector found{};
+    found[0] = std::atan2(y, x) + ((way & 1) == 0 ? aside : std::numbers::pi - aside);
+    const double s = std::sin(found[0]);
+    const double c = std::cos(found[0]);
+    if (!angle_of_cosine(r[2] * s - r[5] * c, &found[4])) continue;
+    if ((way & 2) != 0) found[4] = -found[4];
+    // Where the axes of wrist 1 and wrist 3 are parallel any angle of the latter will do.
+    const double sine = std::sin(found[4]);
+    found[5] = std::fabs(sine) < 1e-9
+                   ? near[5]
+                   : std::atan2(-(r[1] * s - r[4] * c) / sine, (r[0] * s - r[3] * c) / sine);
+    const UrFrame before = frame_of_link(links[0], found[0]);
+    const UrFrame behind =
+        ur_product(frame_of_link(links[4], found[4]), frame_of_link(links[5], found[5]));
+    const UrFrame wrist = ur_product(ur_inverse(before), ur_product(flange, ur_inverse(behind)));
+    if (!bend(links, wrist, (way & 4) == 0 ? 1.0 : -1.0, &found)) continue;
+    double sum = 0.0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      found[i] = angle_near(found[i], near[i]);
+      sum += (found[i] - near[i]) * (found[i] - near[i]);
+    }
+    if (!(sum < least)) continue;
+    least = sum;
+    *q = found;
+  }
+  return least < HUGE_VAL;
+}
+
 }  // namespace instep

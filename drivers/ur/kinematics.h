@@ -33,6 +33,10 @@ UrFrame ur_inverse(const UrFrame& frame);
 std::array<UrFrame, kUrJoints> ur_link_frames(UrModel model, const UrVector& q);
 UrFrame ur_flange(UrModel model, const UrVector& q);
 
+// Joint angles within +-2 pi that bring the flange there: of all that do, those that differ least
+// from `near` (sum of squares). False, and *q as it was: it is out of reach.
+bool ur_joints_at(UrModel model, const UrFrame& flange, const UrVector& near, UrVector* q);
+
 // x, y, z and the rotation vector (axis times angle, 0 .. pi), as the controller writes poses.
 UrVector ur_pose_of(const UrFrame& frame);
 UrFrame ur_frame_of(const UrVector& pose);

@@ -46,6 +46,8 @@ enum class UrFunction : std::uint16_t {
   kTargetTcpPose,
   kTargetTcpSpeed,
   kForwardKin,
+  kInverseKin,
+  kInverseKinHasSolution,
   kIsSteady,
   kGetTcpForce,
   kGetJointTorques,

@@ -172,7 +172,7 @@ bool UrSession::arm_runs() const {
 
 void UrSession::take_readings(const UrReadings& readings, std::int64_t now_ns) {
   if (!has_readings_) {
-    list_missing();
+    lacks_ = rtde_.missing_fields();
     open_ns_ = now_ns;
     beat_ns_ = kLongAgo;
   } else if (readings.beat != newest_.beat) {
@@ -422,6 +422,7 @@ void UrSession::send_registers() {
 std::int64_t UrSession::poll(std::int64_t now_ns) {
   now_ns_ = now_ns;
   std::int64_t next = rtde_.poll(now_ns);
+  if (rtde_.trouble() == UrRtdeTrouble::kTooOld) lacks_ = rtde_.missing_fields();
   if (rtde_.is_flowing() && rtde_.trouble() != UrRtdeTrouble::kNone) {
     // Blind: the arm is told to stand, in case it still hears.
     const bool told = sent_move_;
@@ -502,19 +503,6 @@ LinkState UrSession::state() const {
       arm_runs() && rtde_.is_flowing() && rtde_.trouble() == UrRtdeTrouble::kNone;
   if (is_taken_over_ && could_move) return LinkState::kTakenOver;
   return was_ready_ ? LinkState::kLost : LinkState::kConnecting;
-}
-
-void UrSession::list_missing() {
-  missing_ = {};
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < kUrPacketFields; ++i) {
-    if ((rtde_.missing_fields() >> i & 1U) == 0) continue;
-    const std::string_view name = ur_packet_fields()[i].name;
-    const int written =
-        std::snprintf(missing_.data() + size, missing_.size() - size, "%s%.*s", size > 0 ? "," : "",
-                      static_cast<int>(name.size()), name.data());
-    size = std::min(missing_.size() - 1, size + static_cast<std::size_t>(std::max(written, 0)));
-  }
 }
 
 const char* UrSession::link_error() const {
@@ -698,6 +686,16 @@ std::string ur_loss_text(std::span<const std::uint8_t> bytes) {
     add("timestamp %.3f s: %.3f ms\n", gap.timestamp_s, seconds(gap.gap_ns) * 1e3);
   }
   return text;
+}
+
+std::string ur_lacks_text(std::uint64_t lacks) {
+  std::string names;
+  for (std::size_t i = 0; i < kUrPacketFields; ++i) {
+    if ((lacks >> i & 1U) == 0) continue;
+    names += names.empty() ? "" : ", ";
+    names += ur_packet_fields()[i].name;
+  }
+  return "the controller's software does not know " + names + "; where they are shown they are 0";
 }
 
 }  // namespace instep

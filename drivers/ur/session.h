@@ -83,6 +83,8 @@ struct UrLoss {
 };
 // As lines for people. Not for a real-time thread.
 std::string ur_loss_text(std::span<const std::uint8_t> bytes);
+// Names the fields that the controller does not have: bit i is ur_packet_fields()[i].
+std::string ur_lacks_text(std::uint64_t lacks);
 
 class UrSession final : public Session {
  public:
@@ -106,8 +108,8 @@ class UrSession final : public Session {
   // is somebody else's.
   const char* error() const override;
   const char* hold_reason() const override;
-  // Names of fields that the controller does not have, separated by commas; empty when it has all.
-  const char* missing() const { return missing_.data(); }
+  // The fields that the controller does not have, as ur_lacks_text() names them.
+  std::uint64_t lacks() const override { return lacks_; }
   // False while somebody has slowed the arm: what is commanded is not what moves then.
   bool has_full_speed() const { return newest_.speed_fraction >= kUrFullSpeed; }
 
@@ -165,7 +167,6 @@ class UrSession final : public Session {
   bool arm_runs() const;
   bool may_move() const;
   bool moves() const;
-  void list_missing();
   void keep_loss();
   const char* link_error() const;
   const char* arm_error() const;
@@ -232,7 +233,7 @@ class UrSession final : public Session {
   LinkCounters counters_;
   UrSessionCounters ur_counters_;
   LatencyHistogram round_trip_;
-  std::array<char, 256> missing_{};
+  std::uint64_t lacks_ = 0;
 };
 
 }  // namespace instep

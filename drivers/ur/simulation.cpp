@@ -305,11 +305,16 @@ class UrSimulation final : public DeviceSimulation {
     const auto age_ms = [&robot](std::int64_t tick) {
       return 1e3 * static_cast<double>(tick) * robot.period_s();
     };
-    return text +
-           formatted("last motion %.0f ms after the last command that arrived, %.0f ms ago\n",
-                     age_ms(robot.moved_tick() - robot.input_tick()),
-                     age_ms(robot.ticks() - robot.moved_tick())) +
-           last_words();
+    const double ago_ms = age_ms(robot.ticks() - robot.moved_tick());
+    if (robot.moved_tick() == 0) {
+      text += "no motion yet\n";
+    } else if (robot.moved_tick() < robot.input_tick()) {
+      text += formatted("last motion %.0f ms ago, before the last command that arrived\n", ago_ms);
+    } else {
+      text += formatted("last motion %.0f ms after the last command that arrived, %.0f ms ago\n",
+                        age_ms(robot.moved_tick() - robot.input_tick()), ago_ms);
+    }
+    return text + last_words();
   }
 
   // How late this machine has let the simulation be: a client's missed deadline may be ours.

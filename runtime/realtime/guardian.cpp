@@ -67,7 +67,7 @@ bool is_rest(int state) {
 // The guardian's own process.
 class Watch {
  public:
-  Watch(int port, const PortAddress& address, const PortOperations& operations, DeviceStop& stop,
+  Watch(int port, const PortAddress& address, const PortOperations& operations, DeviceStop* stop,
         GuardianShared& shared, WakeUp& nudge, int lock)
       : port_(port),
         address_(address),
@@ -92,7 +92,7 @@ class Watch {
   Descriptor port_;
   PortAddress address_;
   const PortOperations& operations_;
-  DeviceStop& stop_;
+  DeviceStop* stop_;  // null: nothing is to be stopped
   GuardianShared& shared_;
   WakeUp& nudge_;
   int lock_;
@@ -190,7 +190,7 @@ bool Watch::must_go_on(const PortStop& work, std::int64_t begin_ns) const {
 // Until the device is seen to stand, time is over, or the agent is heard again.
 void Watch::stop(bool agent_lives) {
   const std::int64_t begin_ns = clock_.now_ns();
-  PortStop work(stop_, operations_, address_, port_);
+  PortStop work(*stop_, operations_, address_, port_);
   bool is_claimed = agent_lives;
   while (must_go_on(work, begin_ns)) {
     work.step(clock_.now_ns() + PortStop::kOpenPeriodNs, agent_lives ? pipe_ : -1);
@@ -225,14 +225,15 @@ void Watch::run(int pipe, int agents_end, int ready) {
         open_where_told();
         break;
       case kSilence:
+        is_beating = false;  // until the agent goes on
+        if (stop_ == nullptr) break;
         shared_.stops.fetch_add(1, std::memory_order_relaxed);
         stop(true);
-        is_beating = false;  // until the agent goes on
         break;
       case kRelease:
         _exit(0);
       default:
-        stop(false);
+        if (stop_ != nullptr) stop(false);
         _exit(0);
     }
   }
@@ -267,7 +268,7 @@ void release(GuardianShared* shared) {
 }  // namespace
 
 Guardian::Guardian(int descriptor, const PortAddress& address, const PortOperations& port,
-                   DeviceStop& stop, int lock) {
+                   DeviceStop* stop, int lock) {
   Pipe messages;
   Pipe ready;
   fcntl(messages.write_end.get(), F_SETFL, O_NONBLOCK);

@@ -57,8 +57,9 @@ class Guardian {
   // stop the device. `lock`: a descriptor, or -1, that holds the right to the device and that the
   // guardian keeps while it lives. It has copies of all it is given. When this returns, the robot
   // is guarded. Throws std::system_error when the system refuses. From now on this process ignores
-  // SIGPIPE.
-  Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop& stop,
+  // SIGPIPE. `stop` null: this process never tells the device to move, so the guardian sends
+  // nothing, whatever happens.
+  Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop* stop,
            int lock = -1);
   // Lets it go without touching the robot, and waits for its end, for which it has kEndNsMax before
   // it is killed, and as long again; after leave() neither. A process that somebody has stopped

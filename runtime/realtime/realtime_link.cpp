@@ -377,6 +377,7 @@ void RealtimeLink::run() {
                  std::memory_order_relaxed);
     error_.store(session_.error(), std::memory_order_relaxed);
     hold_reason_.store(session_.hold_reason(), std::memory_order_relaxed);
+    lacks_.store(session_.lacks(), std::memory_order_relaxed);
     if (is_last) break;
     next_ns = std::min(next_ns, next_attempt_ns());
     if (guardian_ != nullptr) next_ns = std::min(next_ns, beat_ns_);

@@ -106,6 +106,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   const char* error() const { return error_.load(std::memory_order_relaxed); }
   // The session's.
   const char* hold_reason() const { return hold_reason_.load(std::memory_order_relaxed); }
+  std::uint64_t lacks() const { return lacks_.load(std::memory_order_relaxed); }
 
   // Of a run that goes on, as they were at most kCountNs ago; one thread.
   const LinkCounts& newest_counts();
@@ -181,6 +182,7 @@ class RealtimeLink final : public RobotLink, private PacketSink {
   std::atomic<LinkState> state_{LinkState::kConnecting};
   std::atomic<const char*> error_{""};
   std::atomic<const char*> hold_reason_{""};
+  std::atomic<std::uint64_t> lacks_{0};
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> must_stand_{false};
   std::atomic<bool> has_ended_{false};

@@ -42,7 +42,7 @@ class Agent {
     Descriptor port(open_serial_port(&address));
     EXPECT_TRUE(port.is_open());
     EXPECT_EQ(claim_serial_port(port.get()), 0);
-    guardian_ = std::make_unique<Guardian>(port.get(), address, kSerialPort, stop_);
+    guardian_ = std::make_unique<Guardian>(port.get(), address, kSerialPort, &stop_);
     link_ = std::make_unique<RealtimeLink>(session_, std::move(port), address, kSerialPort,
                                            guardian_.get(),
                                            LinkEnd{.stop = &stop_, .timeout_ns = kPatienceNs});

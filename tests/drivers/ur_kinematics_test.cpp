@@ -49,6 +49,48 @@ TEST(UrKinematicsTest, FlangeIsWhereOthersFoundIt) {
   EXPECT_NEAR(at_reference[2], 0.76998, 5e-6);
 }
 
+TEST(UrKinematicsTest, FindsTheJointsOfAFlange) {
+  for (const UrModel model : {UrModel::kCb3, UrModel::kESeries}) {
+    int others = 0;
+    for (std::uint64_t step = 1; step <= 1000; ++step) {
+      const UrVector there = random_vector(step, 6.0);
+      const UrFrame flange = ur_flange(model, there);
+      // From where it is they are its own.
+      UrVector q{};
+      ASSERT_TRUE(ur_joints_at(model, flange, there, &q)) << step;
+      for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(q[i], there[i], 1e-6) << step << ' ' << i;
+      // From anywhere they lead there.
+      ASSERT_TRUE(ur_joints_at(model, flange, random_vector(step + 5000, 6.2), &q)) << step;
+      const UrFrame at = ur_flange(model, q);
+      for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(at.position[i], flange.position[i], 1e-9);
+      for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(at.rotation[i], flange.rotation[i], 1e-9);
+      for (const double angle : q) EXPECT_LE(std::fabs(angle), 2.0 * std::numbers::pi);
+      others += std::fabs(q[2] - there[2]) > 0.1 ? 1 : 0;
+    }
+    EXPECT_GT(others, 500) << "other ways to bend it";
+  }
+}
+
+TEST(UrKinematicsTest, FindsNoJointsBeyondItsReach) {
+  const UrVector before = random_vector(1, 1.0);
+  for (const std::array<double, 3>& place :
+       {std::array{2.0, 0.0, 0.0}, std::array{0.0, 0.0, 0.3}, std::array{0.0, std::nan(""), 0.5}}) {
+    UrFrame away;
+    away.position = place;
+    UrVector q = before;
+    EXPECT_FALSE(ur_joints_at(UrModel::kCb3, away, before, &q));
+    EXPECT_EQ(q, before);
+  }
+  // Stretched out, and with the wrist straight.
+  for (const UrVector& edge : {UrVector{0.3, -1.0, 0.0, 0.5, 0.0, 0.2}, UrVector{}}) {
+    const UrFrame flange = ur_flange(UrModel::kESeries, edge);
+    UrVector q{};
+    ASSERT_TRUE(ur_joints_at(UrModel::kESeries, flange, edge, &q));
+    const UrFrame at = ur_flange(UrModel::kESeries, q);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(at.position[i], flange.position[i], 1e-6);
+  }
+}
+
 TEST(UrKinematicsTest, EveryFrameIsARotation) {
   for (std::uint64_t step = 1; step < 200; ++step) {
     const auto model = step % 2 == 0 ? UrModel::kCb3 : UrModel::kESeries;

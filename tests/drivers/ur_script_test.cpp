@@ -256,6 +256,24 @@ TEST_F(UrScriptTest, RefusesWhatItDoesNotKnowInTheControllersWords) {
   EXPECT_EQ(controller_->counters().programs_refused, 11);
 }
 
+TEST_F(UrScriptTest, FindsTheJointsOfAPoseAndMovesThere) {
+  const std::string all = run(
+      "def a():\n  q = [0.1, -1.5, 1.2, -0.4, 0.3, 0.2]\n  set_tcp(p[0, 0, 0.1, 0, 0, 0])\n"
+      "  x = get_forward_kin(q)\n  found = get_inverse_kin(x, qnear=[0, -1.4, 1.3, -0.3, 0.2, 0])\n"
+      "  textmsg(norm(found[0] - q[0]) + norm(found[3] - q[3]) < 0.000001)\n"
+      "  textmsg(get_inverse_kin_has_solution(p[2, 0, 0, 0, 0, 0]))\n"
+      "  movej(q)\n  movej(get_forward_kin([0.2, -1.6, 1.3, -0.5, 0.4, 0.3]))\n"
+      "  get_inverse_kin(p[2, 0, 0, 0, 0, 0])\nend\n",
+      1500);
+  EXPECT_NE(all.find("True"), std::string::npos) << all;
+  EXPECT_NE(all.find("False"), std::string::npos) << all;
+  EXPECT_NE(all.find("get_inverse_kin: the pose is out of reach"), std::string::npos) << all;
+  const UrVector wanted = {0.2, -1.6, 1.3, -0.5, 0.4, 0.3};
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_NEAR(controller_->arm().target_q[i], wanted[i], 1e-6) << i;
+  }
+}
+
 TEST_F(UrScriptTest, NamesTheFunctionThatIsNotSimulatedWhenItIsCalled) {
   const std::string all =
       run("def a():\n  if False:\n    movel(p[0,0,0,0,0,0], a=1.2, v=0.25)\n  end\n"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "allocation_count.h"
 #include "drivers/ur/fault_schedule.h"
 #include "ur_client.h"
 #include "ur_on_simulator.h"
@@ -136,7 +137,7 @@ TEST(UrSessionTest, APackageIsNotParsedCompletely) {
 TEST(UrSessionTest, ReportsMissingTimestampNeverBecauseItAlwaysAsks) {
   UrOnSimulator host;
   ASSERT_TRUE(host.becomes_ready());
-  EXPECT_STREQ(host.session->missing(), "");
+  EXPECT_EQ(host.session->lacks(), 0U);
   EXPECT_EQ(ur_packet_fields()[0].name, "timestamp");
   EXPECT_TRUE(ur_packet_fields()[0].is_required);
   EXPECT_EQ(host.session->rtde().counters().damaged, 0U);
@@ -208,7 +209,29 @@ TEST(UrSessionTest, OlderFirmwareDoesNotKnowAnOutput) {
   writer.begin(RtdeMessageType::kSetupOutputs).u8(1).text(controller.types_without(""));
   controller.say(writer);
   EXPECT_EQ(controller.asked(), "I");
-  EXPECT_EQ(controller.session.rtde().missing_fields(), 1U << 8);
+  // It is told when packages come.
+  EXPECT_EQ(controller.session.lacks(), 0U);
+  controller.say(writer.begin(RtdeMessageType::kSetupInputs).u8(1).text("INT32"));
+  controller.asked();
+  controller.say(writer.begin(RtdeMessageType::kSetupInputs).u8(2).text("UINT32,DOUBLE"));
+  EXPECT_EQ(controller.asked(), "S");
+  controller.say(writer.begin(RtdeMessageType::kStart).u8(1));
+  std::array<std::uint8_t, kUrPacketBytes> bytes{};
+  UrReadings readings;
+  readings.timestamp_s = 1.0;
+  encode_ur_packet(readings, bytes);
+  writer.begin(RtdeMessageType::kData).u8(1);
+  // Without the four bytes of safety_status, behind a double, five vectors and two whole numbers.
+  constexpr std::size_t kBefore = 8 + 5 * 48 + 2 * 4;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i < kBefore || i >= kBefore + 4) writer.u8(bytes[i]);
+  }
+  controller.say(writer);
+  ASSERT_EQ(controller.sink.packets.size(), 1U);
+  EXPECT_EQ(controller.session.lacks(), 1U << 8);
+  EXPECT_EQ(ur_lacks_text(controller.session.lacks()),
+            "the controller's software does not know safety_status; where they are shown they are "
+            "0");
 }
 
 TEST(UrSessionTest, AsksAControllerForNoMorePackagesThanItCanSend) {
@@ -234,6 +257,9 @@ TEST(UrSessionTest, TooOldFirmwareIsSaidAndNotTriedForEver) {
   EXPECT_EQ(controller.session.state(), LinkState::kFailed);
   EXPECT_NE(std::string(controller.session.error()).find("3.9 or later"), std::string::npos);
   EXPECT_FALSE(controller.session.wants(UrChannel::kRtde));
+  controller.session.poll(controller.now_ns);
+  EXPECT_NE(ur_lacks_text(controller.session.lacks()).find("output_int_register_24"),
+            std::string::npos);
 }
 
 TEST(UrSessionTest, PolyScopeXIsRefusedInOneSentence) {
@@ -282,6 +308,53 @@ TEST(UrSessionTest, SettingsAreKeptOverReconnects) {
       host.run(50);
     }
   }
+}
+
+// From the first byte to an arm that moves, and once more after a loss, no memory is asked for;
+// what is left of the loss names the software.
+TEST(UrSessionTest, TheLoopOverrunsAtActivation) {
+  for (const UrModel model : {UrModel::kCb3, UrModel::kESeries}) {
+    UrOnSimulator host({}, {.model = model});
+    allocation_count = 0;
+    counting_condition = [] { return is_ur_session_at_work; };
+    begin_to_move(host);
+    host.simulator->reset_connections(0);
+    host.run(500);
+    begin_to_move(host);
+    counting_condition = nullptr;
+    EXPECT_EQ(allocation_count, 0);
+    LinkLoss loss;
+    host.session->save_loss(&loss);
+    const std::string version = model == UrModel::kCb3 ? "3.15.8." : "5.12.";
+    EXPECT_NE(ur_loss_text({loss.bytes.data(), loss.size}).find("controller software " + version),
+              std::string::npos);
+  }
+}
+
+// It is the driver that comes back, by itself, at the pace of its settings; the arm stands
+// meanwhile.
+TEST(UrSessionTest, ALostLinkKillsTheProgramAndAttemptsAreFixed) {
+  UrOnSimulator host({.retry_ns = 50 * kMs, .retry_ns_max = 200 * kMs});
+  begin_to_move(host);
+  host.simulator->reset_connections(0);
+  std::vector<std::int64_t> pauses_ms;
+  std::int64_t cut_ns = host.now_ns();
+  while (pauses_ms.size() < 5) {
+    host.keep_posting(kMoving, 1);
+    ASSERT_LT(host.now_ns() - cut_ns, 1000 * kMs);
+    if (host.client(UrChannel::kRtde) < 0 || host.now_ns() - cut_ns < 5 * kMs) continue;
+    pauses_ms.push_back((host.now_ns() - cut_ns) / kMs);
+    host.simulator->reset_connections(0);
+    cut_ns = host.now_ns();
+  }
+  const std::vector<std::int64_t> expected = {50, 100, 200, 200, 200};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(static_cast<double>(pauses_ms[i]), static_cast<double>(expected[i]), 3.0) << i;
+  }
+  EXPECT_EQ(host.speed(), 0.0);
+  ASSERT_TRUE(host.becomes_ready()) << host.session->error();
+  host.keep_posting(kMoving, 400);
+  EXPECT_NEAR(host.speed(), 0.3, 1e-9);
 }
 
 TEST(UrSessionTest, TheSliderBelongsToAFieldBus) {

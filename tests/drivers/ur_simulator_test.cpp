@@ -189,6 +189,27 @@ TEST_F(UrSimulatorTest, TakesInputsAndGivesThemBack) {
   EXPECT_EQ(simulator_->controller().registers().input_ints[24], -9);
 }
 
+TEST_F(UrSimulatorTest, SetsThePinsOfItsThreeKinds) {
+  UrRtdePeer peer(*simulator_);
+  peer.ask_version(2);
+  peer.set_up_inputs(
+      "standard_digital_output_mask,standard_digital_output,configurable_digital_output_mask,"
+      "configurable_digital_output,tool_digital_output_mask,tool_digital_output");
+  peer.set_up_outputs(125.0, "actual_digital_output_bits");
+  peer.start();
+  RtdeWriter writer;
+  writer.begin(RtdeMessageType::kData).u8(1).u8(3).u8(0xFF).u8(4).u8(0xFF).u8(2).u8(0xFF);
+  peer.send(writer.finish());
+  writer.begin(RtdeMessageType::kData).u8(1).u8(1).u8(0).u8(0).u8(0).u8(1).u8(1);
+  peer.send(writer.finish());
+  run(8);
+  const auto packages = peer.packages();
+  ASSERT_EQ(packages.size(), 1U);
+  RtdeReader reader = packages[0].reader();
+  reader.u8();
+  EXPECT_EQ(reader.u64(), 0x30402U);
+}
+
 TEST_F(UrSimulatorTest, HasRoomFor255RecipesAndNotMore) {
   UrRtdePeer peer(*simulator_);
   peer.ask_version(2);

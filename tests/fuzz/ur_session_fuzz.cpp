@@ -186,7 +186,7 @@ class Life {
       require(session_->output(of).size() <= 2048);
       static_cast<void>(session_->wants(of));
     }
-    require(session_->error() != nullptr && session_->missing() != nullptr);
+    require(session_->error() != nullptr && session_->lacks() < 1U << instep::kUrPacketFields);
     static_cast<void>(session_->state());
   }
 

@@ -50,6 +50,12 @@ void make_checkpoint(const std::string& path, const std::vector<std::int64_t>& s
   for (const std::int64_t step : steps) ASSERT_EQ(file.write(step, snapshot_of(step)), 0);
 }
 
+void make_checkpoint_further(const std::string& path, std::int64_t step) {
+  CheckpointFile file(kEvery);
+  ASSERT_EQ(file.open(path, true), CheckpointStatus::kOk);
+  ASSERT_EQ(file.write(step, snapshot_of(step)), 0);
+}
+
 // What opening a file comes to: the status, and the step where there is one. Checks that what is
 // taken is whole.
 struct Opened {
@@ -180,16 +186,56 @@ TEST_F(CheckpointTest, RefusesWhatIsNoCheckpoint) {
   }
 }
 
-TEST_F(CheckpointTest, RefusesEveryOtherLength) {
+// As a copy onto a disk that became full: the first slot stands as long as all of it is there.
+TEST_F(CheckpointTest, TakesTheFirstSlotOfAFileThatWasCutShort) {
+  for (const std::int64_t newest : {20, 30}) {
+    std::filesystem::remove(path());
+    make_checkpoint(path(), {0, 10, 20});
+    if (newest == 30) make_checkpoint_further(path(), 30);
+    const std::size_t whole = std::filesystem::file_size(path());
+    for (std::size_t bytes = whole; bytes > 1;) {
+      bytes -= bytes <= 200 ? 1 : 61;
+      std::filesystem::resize_file(path(), bytes);
+      const Opened opened = open_checkpoint_file(path());
+      if (bytes < kPageBytes + kSnapshotBytes) {
+        EXPECT_EQ(opened, (Opened{CheckpointStatus::kNotACheckpoint})) << bytes;
+      } else if (bytes >= kSlotBytes + kPageBytes + kSnapshotBytes) {
+        EXPECT_EQ(opened, (Opened{CheckpointStatus::kOk, newest})) << "padding only, " << bytes;
+      } else {
+        // Where the second slot's header is still there, it says whether that one was newer.
+        const bool is_older = newest == 20 && bytes >= kSlotBytes + kHeaderBytes;
+        EXPECT_EQ(
+            opened,
+            (Opened{is_older ? CheckpointStatus::kOk : CheckpointStatus::kOkButNewestDamaged, 20}))
+            << bytes;
+      }
+    }
+  }
+}
+
+TEST_F(CheckpointTest, GoesOnInAFileThatWasCutShort) {
+  make_checkpoint(path(), {0, 10, 20, 30});
+  const std::string whole = read_bytes(path());
+  std::filesystem::resize_file(path(), kSlotBytes + 1234);
+  {
+    CheckpointFile file(kEvery);
+    ASSERT_EQ(file.open(path(), true), CheckpointStatus::kOkButNewestDamaged);
+    EXPECT_EQ(std::filesystem::file_size(path()), 2 * kSlotBytes);
+    ASSERT_EQ(file.write(30, snapshot_of(30)), 0);
+  }
+  EXPECT_EQ(read_bytes(path()), whole);
+
+  std::filesystem::resize_file(path(), kSlotBytes + 1234);
+  FileOperations full;
+  full.reserve = [](void*, int, std::int64_t) { return ENOSPC; };
+  CheckpointFile refused(kEvery, full);
+  EXPECT_EQ(refused.open(path(), true), CheckpointStatus::kSystemError);
+  EXPECT_EQ(refused.error(), ENOSPC);
+}
+
+TEST_F(CheckpointTest, RefusesAFileThatIsTooLong) {
   make_checkpoint(path(), {0, 10, 20});
   const std::string whole = read_bytes(path());
-  for (std::size_t bytes = whole.size(); bytes > 0;) {
-    bytes -= bytes <= 200 ? 1 : 61;
-    std::filesystem::resize_file(path(), bytes);
-    const Opened opened = open_checkpoint_file(path());
-    EXPECT_NE(opened.status, CheckpointStatus::kOk) << bytes;
-    EXPECT_NE(opened.step, 20) << bytes;
-  }
   for (const std::size_t more : {1U, 4096U, 8192U, 16384U}) {
     EXPECT_NE(open_bytes(whole + std::string(more, '\0')).status, CheckpointStatus::kOk) << more;
   }

@@ -142,7 +142,7 @@ struct GuardedPort {
   OpenedLoopback port;
   PortOperations operations = kLoopbackPort;
   LoopbackStop stop;
-  Guardian guardian{port.descriptor.get(), port.address, operations, stop};
+  Guardian guardian{port.descriptor.get(), port.address, operations, &stop};
 };
 
 // A guardian outlives its agent. It becomes this process's child then, and must not find the next
@@ -646,7 +646,7 @@ TEST(Guardian, SaysWhenItCannotBeStarted) {
     OpenedLoopback port(path);
     LoopbackStop stop;
     try {
-      const Guardian guardian(port.descriptor.get(), port.address, kLoopbackPort, stop);
+      const Guardian guardian(port.descriptor.get(), port.address, kLoopbackPort, &stop);
     } catch (const std::system_error& error) {
       _exit(std::string(error.what()).starts_with("the guardian process, ") ? 0 : 3);
     }

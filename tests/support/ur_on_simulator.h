@@ -10,6 +10,9 @@
 
 namespace instep {
 
+// True while a session is at work, in its thread.
+inline thread_local bool is_ur_session_at_work = false;
+
 class UrOnSimulator final : private PacketSink {
  public:
   explicit UrOnSimulator(const UrSessionOptions& options = {},
@@ -34,7 +37,9 @@ class UrOnSimulator final : private PacketSink {
   void keep_posting(Command command, int ms, int period_ms = 40) {
     command.acknowledged = acknowledged;
     for (int i = 0; i < ms; ++i) {
-      if (i % period_ms == 0 && is_host_alive) session->on_command(command, now_ns_);
+      if (i % period_ms == 0 && is_host_alive) {
+        in_session([&] { session->on_command(command, now_ns_); });
+      }
       run(1);
     }
   }
@@ -72,12 +77,19 @@ class UrOnSimulator final : private PacketSink {
     if (keeps_packets) packets.push_back(packet);
   }
 
+  template <typename Work>
+  static void in_session(Work work) {
+    is_ur_session_at_work = true;
+    work();
+    is_ur_session_at_work = false;
+  }
+
   void close(int channel, bool tells) {
     int& client = clients_[static_cast<std::size_t>(channel)];
     if (client < 0) return;
     simulator->disconnect(client);
     client = -1;
-    if (tells) session->on_disconnect(channel, now_ns_);
+    if (tells) in_session([&] { session->on_disconnect(channel, now_ns_); });
   }
 
   void exchange() {
@@ -85,23 +97,24 @@ class UrOnSimulator final : private PacketSink {
       const auto i = static_cast<std::size_t>(channel);
       if (session->wants(channel) && clients_[i] < 0) {
         clients_[i] = simulator->connect(kUrChannelPorts[i]);
-        if (clients_[i] >= 0) session->on_connect(channel, now_ns_);
+        if (clients_[i] >= 0) in_session([&] { session->on_connect(channel, now_ns_); });
       }
       if (clients_[i] < 0) continue;
       std::array<std::uint8_t, 8192> bytes;
       for (std::size_t count = 1; count > 0;) {
         count = simulator->read(clients_[i], bytes, now_ns_);
-        if (count > 0) session->on_bytes(channel, {bytes.data(), count}, now_ns_, *this);
+        if (count == 0) break;
+        in_session([&] { session->on_bytes(channel, {bytes.data(), count}, now_ns_, *this); });
       }
       const auto output = session->output(channel);
       if (!output.empty() && takes_output) {
         const std::vector<std::uint8_t> copy(output.begin(), output.end());
         simulator->on_bytes(clients_[i], copy, now_ns_);
-        session->consume(channel, copy.size());
+        in_session([&] { session->consume(channel, copy.size()); });
       }
       if (!session->wants(channel) || !simulator->is_connected(clients_[i])) close(channel, true);
     }
-    session->poll(now_ns_);
+    in_session([&] { session->poll(now_ns_); });
   }
 
   std::int64_t now_ns_ = 0;

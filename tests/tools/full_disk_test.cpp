@@ -176,5 +176,30 @@ TEST(NoMemory, IsSaidOfAnAddressSpaceThatIsTooSmall) {
   EXPECT_GT(refused, 0);
 }
 
+// A stack that ends would be a crash without a word, here or in a thread.
+TEST(NoMemory, AStackThatIsTooSmallIsRefused) {
+#ifdef INSTEP_SANITIZED
+  GTEST_SKIP() << "a sanitizer needs a larger one";
+#endif
+  const TemporaryFolder folder;
+  const auto run = [&](const std::string& kib) {
+    const std::string out = folder / kib;
+    return RunningCommand({"-c", "ulimit -s " + kib + " && exec " + INSTEP_COMMAND +
+                                     " train dot_reacher --set hidden=8 --steps 500 --out " + out},
+                          "/bin/bash")
+        .wait();
+  };
+  for (const char* const kib : {"32", "64", "128", "512", "1023"}) {
+    const CommandResult result = run(kib);
+    EXPECT_EQ(result.exit_code, 3) << kib << result;
+    EXPECT_EQ(result.error.rfind("instep: the stack is limited to " + std::string(kib) + " KiB", 0),
+              0U)
+        << result;
+    EXPECT_THAT(result.error, HasSubstr("ulimit -s 8192"));
+  }
+  EXPECT_EQ(run("1024").exit_code, 0);
+  EXPECT_EQ(run("unlimited").exit_code, 0);
+}
+
 }  // namespace
 }  // namespace instep

@@ -562,6 +562,22 @@ TEST(RobotCommand, StopsBesideAWatchThatIsHalted) {
   EXPECT_EQ(stop.exit_code, 0) << stop;
 }
 
+// Its standard input is /dev/null, its task and its folder are words of its command line; none is a
+// robot's port, and whoever names one as such ends no run of somebody else.
+TEST(RobotCommand, StopsNoRunThatHasNoRobot) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  RunningCommand run({"train", "dot_reacher", "--steps", "1000000000", "--out", out});
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(out + "/checkpoint"); }, kPatienceNs));
+  for (const std::string& port : {std::string("/dev/null"), std::string("dot_reacher"), out}) {
+    const CommandResult stop = run_command({"stop", port, "--robot", "create2"});
+    EXPECT_EQ(stop.exit_code, 3) << stop;
+    EXPECT_EQ(stop.out.find("asking"), std::string::npos) << stop;
+  }
+  run.send(SIGINT);
+  EXPECT_EQ(run.wait().exit_code, 0);
+}
+
 // It goes on when it is asked to end, or it would not hear of it.
 TEST(RobotCommand, StopsARunThatIsHalted) {
   const TemporaryFolder folder;

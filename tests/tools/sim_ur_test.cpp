@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -53,6 +54,7 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
 
   bool is_open() const { return descriptor_ >= 0; }
+  int descriptor() const { return descriptor_; }
   void send_bytes(std::span<const std::uint8_t> bytes) const {
     EXPECT_EQ(send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
@@ -191,6 +193,104 @@ TEST(SimUrCommand, IsWatchedBesideARun) {
   EXPECT_EQ(watch.exit_code, 0) << watch;
 }
 
+// The simulated controller behind another address, as one of older software: it does not know
+// safety_status (CB3 before 3.10).
+class OlderController {
+ public:
+  OlderController(const std::string& address, const std::string& behind) : behind_(behind) {
+    for (std::size_t i = 0; i < kPorts.size(); ++i) {
+      sockaddr_in place{};
+      place.sin_family = AF_INET;
+      place.sin_port = htons(kPorts[i]);
+      inet_pton(AF_INET, address.c_str(), &place.sin_addr);
+      listeners_[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      EXPECT_EQ(bind(listeners_[i], reinterpret_cast<sockaddr*>(&place), sizeof place), 0);
+      EXPECT_EQ(listen(listeners_[i], 8), 0);
+    }
+    thread_ = std::thread([this] {
+      while (!is_over_) forward();
+    });
+  }
+  ~OlderController() {
+    is_over_ = true;
+    thread_.join();
+    for (const int listener : listeners_) close(listener);
+    for (const Pair& pair : pairs_) close(pair.client);
+  }
+
+ private:
+  static constexpr std::array<std::uint16_t, 2> kPorts = {30002, 30004};
+
+  struct Pair {
+    int client;
+    std::unique_ptr<Socket> robot;
+  };
+
+  void forward() {
+    std::vector<pollfd> events;
+    for (const int listener : listeners_) events.push_back({listener, POLLIN, 0});
+    for (const Pair& pair : pairs_) {
+      events.push_back({pair.client, POLLIN, 0});
+      events.push_back({pair.robot->descriptor(), POLLIN, 0});
+    }
+    if (poll(events.data(), events.size(), 10) <= 0) return;
+    for (std::size_t i = pairs_.size(); i-- > 0;) {
+      const Pair& pair = pairs_[i];
+      const pollfd* const pair_events = events.data() + listeners_.size() + 2 * i;
+      const bool has_gone =
+          (pair_events[0].revents != 0 && !pass(pair.client, pair.robot->descriptor())) ||
+          (pair_events[1].revents != 0 && !pass(pair.robot->descriptor(), pair.client));
+      if (!has_gone) continue;
+      close(pair.client);
+      pairs_.erase(pairs_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    for (std::size_t i = 0; i < kPorts.size(); ++i) {
+      if (events[i].revents == 0) continue;
+      pairs_.push_back({accept4(listeners_[i], nullptr, nullptr, SOCK_CLOEXEC),
+                        std::make_unique<Socket>(behind_, kPorts[i])});
+    }
+  }
+
+  static bool pass(int from, int to) {
+    std::array<char, 65536> bytes{};
+    const ssize_t count = recv(from, bytes.data(), bytes.size(), 0);
+    if (count <= 0) return false;
+    std::string text(bytes.data(), static_cast<std::size_t>(count));
+    const std::size_t at = text.find("safety_status,");
+    if (at != std::string::npos) text.replace(at, 13, "safety_statu_");
+    return send(to, text.data(), text.size(), MSG_NOSIGNAL) == count;
+  }
+
+  std::string behind_;
+  std::array<int, kPorts.size()> listeners_{};
+  std::vector<Pair> pairs_;
+  std::atomic<bool> is_over_{false};
+  std::thread thread_;
+};
+
+TEST(SimUrCommand, SaysWhatItsSoftwareDoesNotKnow) {
+  const std::string address = own_loopback_address();
+  const std::string older = "127.123" + address.substr(7);
+  const TemporaryFolder folder;
+  RunningCommand simulator({"sim", "ur", "--address", address});
+  ASSERT_TRUE(Socket(address, 30004).is_open());
+  const OlderController controller(older, address);
+  const std::string text = "instep: warning: " + older +
+                           ": the controller's software does not know safety_status; where they "
+                           "are shown they are 0\n";
+  const CommandResult watch = run_command({"watch", older, "--seconds", "1"});
+  EXPECT_EQ(watch.exit_code, 0) << watch;
+  EXPECT_EQ(watch.error, text);
+  std::vector<std::string> words = learn(older, folder);
+  *(std::find(words.begin(), words.end(), "--steps") + 1) = "20";
+  const CommandResult run = run_command(words);
+  EXPECT_EQ(run.exit_code, 0) << run;
+  const std::string told = "--device " + text.substr(std::string("instep: warning: ").size());
+  const std::size_t first = run.error.find(told);
+  EXPECT_NE(first, std::string::npos) << run;
+  EXPECT_EQ(run.error.find(told, first + 1), std::string::npos) << "once is enough" << run;
+}
+
 TEST(SimUrCommand, TellsWhatKindOfDeviceIsWanted) {
   struct Case {
     std::vector<std::string> words;
@@ -297,6 +397,11 @@ class TalkingSimulator {
                       &after_ms, &ago_ms) == 2 &&
           ago_ms > 500.0) {
         return after_ms;
+      }
+      if (at != std::string::npos &&
+          std::sscanf(said.c_str() + at, "last motion %lf ms ago, before", &ago_ms) == 1 &&
+          ago_ms > 500.0) {
+        return 0.0;
       }
     }
     ADD_FAILURE() << "the arm moves on";
@@ -411,6 +516,29 @@ TEST(SimUrCommand, IsLeftAloneByADryRun) {
   let_it_turn(address);
   dry_run("beside");
   EXPECT_GT(speed_at(address), 0.1);
+  // Nor does its guardian send anything when it is killed, or stands still.
+  for (const int signal : {SIGSTOP, SIGKILL}) {
+    const std::string out = folder / std::to_string(signal);
+    RunningCommand dry({"train", "ur_reacher2", "--time", "real", "--set", "hidden=16", "--device",
+                        address, "--steps", "100000", "--dry-run", "--record", "--out", out});
+    std::error_code error;
+    std::uintmax_t first = 0;  // without a tick
+    std::uintmax_t bytes = 0;
+    for (int i = 0; i < 1500 && bytes <= first; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      bytes = std::filesystem::file_size(out + "/record", error);
+      if (error) bytes = 0;
+      if (first == 0) first = bytes;
+    }
+    EXPECT_GT(bytes, first);
+    dry.send(signal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+    EXPECT_GT(speed_at(address), 0.1) << signal;
+    if (signal == SIGKILL) continue;
+    dry.send(SIGCONT);
+    dry.send(SIGINT);
+    EXPECT_EQ(dry.wait().exit_code, 0);
+  }
 }
 
 // No program can be sent to it then: the run's own stops the arm, and ends by itself.

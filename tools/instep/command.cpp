@@ -1,6 +1,7 @@
 #include "tools/instep/command.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -48,10 +49,25 @@ bool has_standard_descriptors() {
   return true;
 }
 
+// Threads get stacks of the same limit as the process.
+constexpr rlim_t kStackBytesMin = 1024 * 1024;
+
+// A stack that ends too early ends a program without a word, wherever it is.
+bool has_stack() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= kStackBytesMin) return true;
+  std::fprintf(stderr,
+               "instep: the stack is limited to %llu KiB, and %llu are needed; lift the limit with "
+               "ulimit -s 8192, or LimitSTACK=8M in a service\n",
+               static_cast<unsigned long long>(limit.rlim_cur / 1024),
+               static_cast<unsigned long long>(kStackBytesMin / 1024));
+  return false;
+}
+
 }  // namespace
 
 int command(int argc, const char* const* argv, const Additions& additions) {
-  if (!has_standard_descriptors()) return kDeviceError;
+  if (!has_standard_descriptors() || !has_stack()) return kDeviceError;
   for (const DriverInfo* driver : additions.drivers) add_driver(*driver);
   for (const AlgorithmInfo* algorithm : additions.algorithms) add_algorithm(*algorithm);
   for (const TaskInfo& task : additions.tasks) add_task(task);

@@ -69,12 +69,14 @@ bool is_command(const PortUser& user, std::string_view name) {
   return is_ours && user.command[1] == name;
 }
 
-// Whether it drives a robot. Of a port that is away nobody has more than a name.
+// Whether it drives a robot: it has the device for itself, or says that it is its port, which
+// /dev/null is of no run. Of a port that is away nobody has more than a name.
 bool is_driving(const PortUser& user, bool is_away) {
+  const bool has_it_as_port = has_the_device(user) && (user.has_lock || user.knows_it);
   const bool waits_for_it =
       is_away && (user.how == PortUser::How::kNamesIt || user.how == PortUser::How::kKnowsIt);
   return (is_command(user, "train") || is_command(user, "eval")) &&
-         (has_the_device(user) || waits_for_it);
+         (has_it_as_port || waits_for_it);
 }
 
 // Whether it takes a robot's bytes, and moves nothing.
@@ -273,6 +275,10 @@ void Stopping::stop() {
   const MonotonicClock clock;
   work_.step(clock.now_ns(), -1, false);
   const bool is_away = !descriptor_.is_open() && work_.error() != 0;
+  if (is_away && (work_.error() == ENOTTY || work_.error() == EISDIR)) {  // no run's port, ever
+    throw IoError(
+        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
+  }
   asked_ = ask_to_end(driver_, device_, is_away);
   if (is_away) {
     for (const PortUser& user : asked_) {
@@ -364,12 +370,20 @@ int run_watch(const RobotOptions& options) {
   std::uint64_t packets = 0;
   Packet packet;
   bool must_let_go = false;
+  auto tell_lacks = [&, told = std::uint64_t{0}]() mutable {
+    if (link.lacks() == told) return;
+    told = link.lacks();
+    if (told == 0) return;
+    std::fprintf(stderr, "instep: warning: %s: %s\n", options.device.c_str(),
+                 driver.lacks_text(told).c_str());
+  };
   for (int row = 0;
        !must_let_go && !asked.is_asked() && (options.seconds <= 0.0 || clock.now_ns() < end_ns) &&
        link.state() != LinkState::kFailed;
        ++row) {
     sleep_until(clock.now_ns() + kShowNs);
     while (link.next_packet(&packet)) ++packets;
+    tell_lacks();
     if (row % kRowsPerHeader == 0) show_names(driver.fields, widths);
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
     if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
@@ -382,6 +396,7 @@ int run_watch(const RobotOptions& options) {
   }
   const bool has_failed = link.state() == LinkState::kFailed;
   link.stop();
+  tell_lacks();
   if (has_failed || (packets == 0 && !must_let_go)) {
     const std::string error = session->error();
     throw IoError(

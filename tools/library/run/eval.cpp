@@ -60,6 +60,7 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
   std::atomic<int> loop_priority_error{kNotTriedYet};
   Voice voice(STDERR_FILENO);
   RightsTeller rights(voice);
+  TroubleTeller trouble_teller(voice, device);
   ServiceNotice notice;
   Hands hands({device.signals(), device.link(), device.world(), voice, notice, options.device,
                options.stop});
@@ -83,6 +84,7 @@ std::vector<EpisodeResult> evaluate_on(RealTimeDevice& device, Policy& policy, c
     sleep_until(clock.now_ns() + 50'000'000);
     is_last = is_over;  // asked before the last episodes are told
     rights.tell({device.link().priority_error(), hands.priority_error(), loop_priority_error});
+    trouble_teller.tell();
     for (; told_count < done; ++told_count) {
       if (told) told(told_count, results[told_count]);
     }

@@ -187,8 +187,10 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
     end.port = place.port;
     stop_descriptor = place.descriptor.get();
   }
+  // A dry run moves nothing; whoever moves the device meanwhile is not to be stopped.
   guardian_ =
-      std::make_unique<Guardian>(stop_descriptor, end.address, end.port, *stop_, opened.lock.get());
+      std::make_unique<Guardian>(stop_descriptor, end.address, end.port,
+                                 options.is_dry_run ? nullptr : stop_.get(), opened.lock.get());
   lock_ = std::move(opened.lock);
   link_ =
       std::make_unique<RealtimeLink>(*session_, std::move(opened.channels), guardian_.get(), end);
@@ -275,6 +277,21 @@ const char* status_text(const RobotWorld& world, const RealtimeLink& link) {
   if (status == RobotStatus::kLinkLost && *hold != '\0') return hold;
   const bool is_tasks_own = status == RobotStatus::kHoming || status == RobotStatus::kRunning;
   return is_tasks_own && *notice != '\0' ? notice : status_text(status);
+}
+
+void TroubleTeller::tell() {
+  constexpr std::int64_t kPauseNs = 1'000'000'000;
+  const std::string where = "--device " + device_.options().device + ": ";
+  const RealtimeLink& link = device_.link();
+  if (const std::uint64_t lacks = link.lacks(); lacks != lacks_) {
+    lacks_ = lacks;
+    if (lacks != 0) voice_.say("instep: warning: " + where + device_.driver().lacks_text(lacks));
+  }
+  const char* const error = link.error();
+  if (error == error_ || link.now_ns() - error_ns_ < kPauseNs) return;
+  error_ = error;
+  error_ns_ = link.now_ns();
+  if (*error != '\0') voice_.say("instep: " + where + error);
 }
 
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {
@@ -512,6 +529,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       hands_(hands),
       sink_(sink),
       folder_(folder),
+      trouble_teller_(voice, device),
       updates_before_(sink.updates_before),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
@@ -562,7 +580,7 @@ void RealTimeRun::poll() {
   store_.take(device_.ticks());
   if (const int error = store_.take_error()) sink_.lost_record(sink_.self, error);
   write_loss();
-  tell_trouble();
+  trouble_teller_.tell();
   EpisodeRecord episode;
   while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
   overruns_.take(loop_.monitor());
@@ -574,17 +592,6 @@ void RealTimeRun::poll() {
                open_health_};
   sink_.checkpoint(sink_.self, step, measures_);
   loop_.release_snapshot();
-}
-
-// What keeps the robot from moving, as soon as its session knows; at most a line a second.
-void RealTimeRun::tell_trouble() {
-  constexpr std::int64_t kPauseNs = 1'000'000'000;
-  const char* const error = device_.link().error();
-  const std::int64_t now_ns = device_.link().now_ns();
-  if (error == told_error_ || now_ns - told_ns_ < kPauseNs) return;
-  told_error_ = error;
-  told_ns_ = now_ns;
-  if (*error != '\0') voice_.say("instep: --device " + device_.options().device + ": " + error);
 }
 
 // What led to the link's last loss, for whoever looks for its cause.

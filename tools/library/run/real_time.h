@@ -132,6 +132,22 @@ class RightsTeller {
   bool has_told_ = false;
 };
 
+// Says what keeps the robot from moving as soon as its session knows, at most a line a second, and
+// what the robot lacks. Borrows both.
+class TroubleTeller {
+ public:
+  TroubleTeller(Voice& voice, const RealTimeDevice& device) : voice_(voice), device_(device) {}
+  // Any number of times.
+  void tell();
+
+ private:
+  Voice& voice_;
+  const RealTimeDevice& device_;
+  const char* error_ = "";
+  std::int64_t error_ns_ = 0;
+  std::uint64_t lacks_ = 0;
+};
+
 // What the loop thread of a run leaves to its writer: the record file, and the ticks since the last
 // but one checkpoint, which are written out when something goes wrong. Of so many ticks that they
 // pass kBytesMax only those since the last checkpoint are kept, or none until the next.
@@ -248,7 +264,6 @@ class RealTimeRun {
  private:
   void add_update();
   void write_loss();
-  void tell_trouble();
   void stop();
 
   Agent& agent_;
@@ -259,8 +274,7 @@ class RealTimeRun {
   RunSink sink_;
   std::string folder_;
   LinkLoss loss_;
-  const char* told_error_ = "";
-  std::int64_t told_ns_ = 0;
+  TroubleTeller trouble_teller_;
   std::int64_t updates_before_ = 0;  // the learner thread's
   HealthSample open_health_;         // likewise, while there is no snapshot
   SnapshotMeasures measures_;

@@ -131,7 +131,7 @@ void TrainingRun::take_weights(const std::string& init) {
 
 // A run that was killed in its first moments has no checkpoint, and nothing that could be lost.
 bool TrainingRun::has_nothing_yet() {
-  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", true);
+  const CheckpointStatus status = checkpoint_.open(folder_ + "/checkpoint", false);
   const bool is_missing =
       status == CheckpointStatus::kNothingYet ||
       (status == CheckpointStatus::kSystemError && checkpoint_.error() == ENOENT);

@@ -366,6 +366,22 @@ TEST_F(ResumeOf, TwoDamagedCheckpointsIsRefused) {
   expect_refused(1, "both checkpoints in it are damaged");
 }
 
+// As a copy onto a full disk leaves it: what is there goes on, to the same end.
+TEST_F(ResumeOf, ACheckpointCutShortInItsSecondSlotGoesOnFromTheFirst) {
+  const std::string whole = read_bytes(checkpoint());
+  for (const std::size_t bytes : {slot_bytes(), slot_bytes() + 40, slot_bytes() + 5000}) {
+    write_bytes(checkpoint(), whole.substr(0, bytes));
+    const CommandResult evaluated = run_command({"eval", run(), "--episodes", "1", "--json"});
+    EXPECT_EQ(evaluated.exit_code, 0) << evaluated;
+    EXPECT_EQ(nlohmann::json::parse(evaluated.last_line()).at("step"), 2000);
+    EXPECT_EQ(read_bytes(checkpoint()).size(), bytes) << "eval changed the run";
+    const CommandResult result = resume(run());
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_NE(result.error.find("of step 2000"), std::string::npos) << result;
+    EXPECT_EQ(read_bytes(checkpoint()), whole) << bytes;
+  }
+}
+
 TEST_F(ResumeOf, AnotherFormatVersionIsRefused) {
   std::string bytes = read_bytes(checkpoint());
   bytes[8] = bytes[slot_bytes() + 8] = 9;
@@ -373,8 +389,8 @@ TEST_F(ResumeOf, AnotherFormatVersionIsRefused) {
   expect_refused(1, "has format version 9, this program reads versions 1 to 2");
 }
 
-TEST_F(ResumeOf, ATruncatedCheckpointIsRefused) {
-  std::filesystem::resize_file(checkpoint(), slot_bytes() + 5000);
+TEST_F(ResumeOf, ACheckpointCutShortInItsFirstSlotIsRefused) {
+  std::filesystem::resize_file(checkpoint(), slot_bytes() - 5000);
   expect_refused(1, "is not a checkpoint of instep, or has been cut short");
 }
 
