@@ -1,5 +1,5 @@
-// What the runtime knows of a robot: packets come up from its driver, commands go down to it, and a
-// task turns the ones into observations and actions into the others.
+// What the runtime knows of a robot. Its driver turns bytes into packets and commands into bytes; a
+// task turns packets into observations and actions into commands.
 //
 //      bytes            packets                    observation, reward
 //   device <-> Session <-> RobotLink <-> RobotWorld <-> ControlLoop
@@ -7,7 +7,7 @@
 //                           or simulated)  RobotTask)
 //
 // RobotWorld is the same on real and on simulated time; only the link differs. Bytes pass on one or
-// several channels, such as a serial port or a TCP connection. They are numbered from 0 on, in the
+// several channels, such as a serial port or a TCP connection. Channels are numbered from 0, in the
 // order of the driver's table.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/check.h"
 #include "kernels/philox.h"
 
 namespace instep {
@@ -35,10 +36,39 @@ struct Packet {
   std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
 };
 
+// One of the numbers that a packet says, in SI units.
+struct PacketField {
+  const char* name;
+  const char* unit;  // "" for none; "%": a share of 1, which people are shown in percent
+  // Of a field that is a mode: what its values 0, 1, ... are called; else none.
+  std::span<const char* const> words{};
+};
+
+// What a driver's packets say: its fields in their order, and how to read them.
+struct PacketFormat {
+  static constexpr std::size_t kFieldsMax = 32;
+
+  std::span<const PacketField> fields;  // at most kFieldsMax
+  // Overwrites values [fields.size()]; NaN where the device itself does not know. False: the packet
+  // is none of the device's.
+  bool (*decode)(const Packet& packet, std::span<double> values) = nullptr;
+};
+
+// A packet as its driver has decoded it. The driver names the indices of its fields.
+struct PacketValues {
+  std::int64_t time_ns = 0;  // the packet's
+  std::span<const double> values;
+
+  double operator[](std::size_t field) const {
+    INSTEP_CHECK(field < values.size());
+    return values[field];
+  }
+};
+
 // What a robot is told to do, in the device's units and after limits.
 struct Command {
   static constexpr int kValuesMax = 32;
-  // Every device has these two; the numbers from kDeviceSpecific on are its driver's own (modes,
+  // Every device has these two. Numbers from kDeviceSpecific on belong to its driver (modes,
   // docking).
   static constexpr std::uint8_t kStop = 0;
   static constexpr std::uint8_t kMove = 1;
@@ -46,12 +76,12 @@ struct Command {
 
   std::uint8_t kind = kStop;
   std::int32_t count = 0;  // of values
-  // How often a person has said that the run goes on after the device was taken over.
+  // How many times a person has allowed the run to go on after somebody else took the device over.
   std::int32_t acknowledged = 0;
   std::array<double, kValuesMax> values{};
 };
 
-// Where the session hands each packet to, in the order of arrival.
+// Receives each packet of a session, in the order of arrival.
 class PacketSink {
  public:
   virtual ~PacketSink() = default;
@@ -61,8 +91,8 @@ class PacketSink {
 enum class LinkState : std::uint8_t {
   kConnecting,  // no packet yet, or none since the connection was lost
   kReady,       // packets arrive, commands are obeyed
-  kTakenOver,   // somebody else commands the device; it is not moved until Command::acknowledged
-                // grows
+  kTakenOver,   // somebody else commands the device; the session does not move it until
+                // Command::acknowledged grows
   kLost,        // was ready; the session is trying to come back by itself
   kFailed,      // will not come back without a person; error() says why
 };
@@ -78,8 +108,8 @@ struct LinkCounters {
   std::uint64_t dead_man_stops = 0;  // stops because no command came in time
 };
 
-// What led to the last loss of a device, as its driver keeps it: plain data, of which the driver's
-// loss_text() makes words.
+// What led to the last loss of a device, as bytes that its driver keeps; the driver's loss_text()
+// turns them into words.
 struct LinkLoss {
   std::uint64_t number = 0;  // counted from 1 on; 0: there was none
   std::size_t size = 0;      // of bytes
@@ -106,9 +136,9 @@ class Session {
   virtual void on_connect(int channel, std::int64_t now_ns) = 0;
   // The channel has gone (unplugged, closed by either end).
   virtual void on_disconnect(int channel, std::int64_t now_ns) = 0;
-  // The channel is open, but somebody else has had the device in between: the port's settings were
-  // wrong, or the guardian has stopped the device. What was sent may not have been heard, the
-  // device may be in another mode, and half-read bytes are void.
+  // The channel is open, but somebody else had the device for a while: the port's settings were
+  // wrong, or the guardian stopped the device. The device may not have heard what was sent, and may
+  // be in another mode. Forget half-read bytes.
   virtual void on_interruption(int channel, std::int64_t now_ns) {
     on_disconnect(channel, now_ns);
     on_connect(channel, now_ns);
@@ -116,10 +146,10 @@ class Session {
   // Bytes have arrived, any number, split anywhere.
   virtual void on_bytes(int channel, std::span<const std::uint8_t> bytes, std::int64_t now_ns,
                         PacketSink& sink) = 0;
-  // The newest command. Older ones that were not sent yet are void.
+  // Takes the newest command. It replaces older ones that were not sent yet.
   virtual void on_command(const Command& command, std::int64_t now_ns) = 0;
-  // Does what is due: handshake steps, time-outs, the dead-man's stop. Answers when to be called
-  // next at the latest.
+  // Does what is due: handshake steps, time-outs, the dead-man's stop. Answers the latest time of
+  // the next call.
   virtual std::int64_t poll(std::int64_t now_ns) = 0;
 
   // Bytes that wait to be written to the channel. consume(n) says that the first n of them have
@@ -133,8 +163,8 @@ class Session {
 
   virtual LinkState state() const = 0;
   virtual const LinkCounters& counters() const = 0;
-  // The last loss, where the driver keeps what led to it. It copies some kilobytes: its number is
-  // to be asked first.
+  // The last loss, where the driver keeps what led to it. save_loss() copies some kilobytes: look
+  // first whether the number has changed.
   virtual std::uint64_t loss_number() const { return 0; }
   virtual void save_loss(LinkLoss* /*loss*/) const {}
   // What of all that it was asked for the device does not have, a bit each; the driver's
@@ -142,8 +172,8 @@ class Session {
   virtual std::uint64_t lacks() const { return 0; }
   // What went wrong last and what to do about it, for people; empty when nothing did. A literal.
   virtual const char* error() const = 0;
-  // What holds a device that is reached, in a few words; empty when nothing does, or when it is not
-  // reached. A literal.
+  // Why a device that answers may not move, in a few words; empty when it may, or when it does not
+  // answer. A literal.
   virtual const char* hold_reason() const { return ""; }
 };
 
@@ -156,9 +186,10 @@ class DeviceSimulator {
   DeviceSimulator& operator=(const DeviceSimulator&) = delete;
   virtual ~DeviceSimulator() = default;
 
-  // Channels are the session's, and behind them, where a stop has a connection of its own, that.
-  // The host opens the channel, or has it open: answers whether it is open. False while a fault has
-  // the cable unplugged, and once for each time that the device has closed it.
+  // Channels are numbered as the session's; the number behind the last is the stop's own
+  // connection, where it has one. The host opens the channel, or has it open. Answers whether it is
+  // open: false while a fault has unplugged the cable, and once each time the device has closed the
+  // channel.
   virtual bool open(int channel) = 0;
   // The host has closed the channel.
   virtual void close(int /*channel*/) {}
@@ -187,10 +218,10 @@ class RobotLink {
   virtual std::int64_t now_ns() const = 0;
   // Posts the newest command; it replaces one that has not been sent yet.
   virtual void post(const Command& command) = 0;
-  // As post(), of a command by which the device stands: it passes where others are held back.
+  // As post(), for a command by which the device stands still: it passes where others are held
+  // back.
   virtual void post_standing(const Command& command) { post(command); }
-  // Returns at deadline_ns (real time: an absolute sleep; simulated time: the world is moved
-  // there).
+  // Returns at deadline_ns. On real time it sleeps; on simulated time it moves the world there.
   virtual void wait_until(std::int64_t deadline_ns) = 0;
   // Takes the oldest packet that was not taken yet; false when there is none.
   virtual bool next_packet(Packet* out) = 0;
@@ -204,8 +235,8 @@ struct CommandLimits {
   std::array<double, Command::kValuesMax> upper{};
   std::array<double, Command::kValuesMax> rate_max{};  // change per second; infinity: no limit
   std::int64_t packet_age_max_ns = 0;  // older sensors: hold, and the tick carries no step
-  // The values are positions: a robot that is to stand is sent its own pose (kMove) and not kStop.
-  // Else they are velocities.
+  // True: the values are positions, and a robot that must stand is sent its own pose (kMove), not
+  // kStop. False: they are velocities.
   bool are_positions = false;
 };
 
@@ -229,6 +260,8 @@ class RobotTask {
   RobotTask& operator=(const RobotTask&) = delete;
   virtual ~RobotTask() = default;
 
+  // What the packets of its driver say.
+  virtual const PacketFormat& packets() const = 0;
   virtual const CommandLimits& limits() const = 0;
   // The values of a kMove at which the robot stands where it is now: overwrites
   // values[limits().count]. For positions the pose that was last measured, NaN where none is known.
@@ -236,8 +269,8 @@ class RobotTask {
     std::fill(values.begin(), values.end(), 0.0);
   }
 
-  // Every packet, in order, in every state.
-  virtual void take(const Packet& packet) = 0;
+  // Every packet of the device, in order, in every state.
+  virtual void take(const PacketValues& packet) = 0;
 
   // Begins the way to a new episode's start; randomness comes from `random` at `step`.
   virtual void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) = 0;
@@ -251,8 +284,8 @@ class RobotTask {
   // What followed the last command: overwrites observation [observation_dim].
   virtual Sensed sense(double* observation) = 0;
 
-  // What people should know now: what homing waits for, which sensor tells nonsense. A literal;
-  // empty when there is nothing.
+  // What people should know now, such as what homing waits for or which sensor is broken. A
+  // literal; empty when there is nothing.
   virtual const char* notice() const { return ""; }
 
   // Everything that decides what this task does next, for checkpoints on simulated time.

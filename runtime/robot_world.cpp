@@ -41,7 +41,10 @@ RobotWorld::RobotWorld(RobotTask& task, RobotLink& link, RobotSignals& signals,
       signals_(signals),
       config_(config),
       limiter_(task.limits(), static_cast<double>(config.period_ns) * 1e-9),
-      pacer_(config.period_ns, config.is_phase_locked) {}
+      pacer_(config.period_ns, config.is_phase_locked) {
+  INSTEP_CHECK(task.packets().decode != nullptr);
+  INSTEP_CHECK(task.packets().fields.size() <= values_.size());
+}
 
 void RobotWorld::on(SafetyEvent event) {
   const SafetyState next = next_safety_state(safety_, event);
@@ -151,7 +154,7 @@ void RobotWorld::wait_for_tick() {
   tick_deadline_ns_ = pacer_.deadline_ns();
   link_.wait_until(tick_deadline_ns_);
   for (int i = 0; i < kPacketsPerTickMax && link_.next_packet(&packet_); ++i) {
-    task_.take(packet_);
+    take(packet_);
     pacer_.add_packet(packet_.time_ns, packet_.sequence);
     packet_ns_ = packet_.time_ns;
     has_packet_ = true;
@@ -159,6 +162,13 @@ void RobotWorld::wait_for_tick() {
   notice_.store(task_.notice(), std::memory_order_relaxed);
   tick_ns_ = link_.now_ns();
   counters_.missed_periods += static_cast<std::uint64_t>(pacer_.advance(tick_ns_));
+}
+
+// Here alone a packet's bytes become numbers.
+void RobotWorld::take(const Packet& packet) {
+  const PacketFormat& format = task_.packets();
+  const std::span<double> values(values_.data(), format.fields.size());
+  if (format.decode(packet, values)) task_.take({packet.time_ns, values});
 }
 
 bool RobotWorld::is_stale() const {

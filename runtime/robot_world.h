@@ -22,10 +22,10 @@
 
 namespace instep {
 
-// What people ask of a running robot, from other threads or signal handlers.
+// What people ask of a running robot. Other threads and signal handlers may set it.
 struct RobotSignals {
-  // Stand still as long as it is set. RobotWorld sets it too, when somebody else has taken the
-  // robot over: only a person may say that the run goes on.
+  // The robot stands still as long as it is set. RobotWorld also sets it when somebody else has
+  // taken the robot over: only a person may let the run go on.
   std::atomic<bool> hold{false};
   std::atomic<bool> stop{false};  // stop the robot; no episode begins any more
 };
@@ -36,8 +36,8 @@ struct RobotWorldConfig {
   bool is_phase_locked = true;
   bool is_dry_run = false;  // no motion command is sent, of homing neither
   bool has_state = true;    // false on real time: no file brings a robot back to where it was
-  // After so many homings in a row that failed, and after a lost link has been gone for so long, no
-  // episode begins any more.
+  // No more episodes begin after so many failed homings in a row, or when the link has been lost
+  // for so long.
   int homing_failures_max = 5;
   std::int64_t link_loss_max_ns = 600'000'000'000;
 };
@@ -60,7 +60,7 @@ struct RobotWorldCounters {
   std::uint64_t commands_not_finite = 0;
 };
 
-// What the robot is at, for people.
+// What the robot is doing, for people.
 enum class RobotStatus : std::uint8_t {
   kConnecting,  // it has not spoken yet
   kHoming,
@@ -87,18 +87,18 @@ class RobotWorld final : public Environment {
   RobotWorld(RobotTask& task, RobotLink& link, RobotSignals& signals,
              const RobotWorldConfig& config);
 
-  // Homes the robot; waits as long as it is held. Where no episode can begin, end() says why, the
-  // robot is stopped and the observation is NaN.
+  // Homes the robot, and waits as long as it is held. When no episode can begin, it stops the robot
+  // and fills the observation with NaN; end() says why.
   void reset(const Random& random, std::uint64_t step, double* observation) override;
 
-  // Sends the action if send() has not done so. carries_no_step: the robot was held or faulted in
-  // this period, or signals.stop was set, and it has been stopped; the observation tells nothing
-  // then.
+  // Sends the action if send() has not done so. carries_no_step: in this period the robot was held
+  // or faulted, or signals.stop was set. Then the robot has been stopped, and the observation means
+  // nothing.
   Outcome step(const float* action, double* observation) override;
   void send(const float* action) override;
 
-  // The world's and the task's state, for simulated time (has_state); that of the device behind the
-  // link is its owner's to save.
+  // The state of the world and the task, for simulated time (has_state). Whoever owns the device
+  // behind the link saves the device's state.
   std::size_t state_bytes() const override;
   void save_state(std::span<std::uint8_t> out) const override;
   [[nodiscard]] bool load_state(std::span<const std::uint8_t> in) override;
@@ -108,12 +108,13 @@ class RobotWorld final : public Environment {
 
   SafetyState safety() const { return safety_; }
   RobotEnd end() const { return end_; }
-  // After stop() what it was at before. Any thread.
+  // After stop(): what it was doing before. Any thread.
   RobotStatus status() const { return status_.load(std::memory_order_relaxed); }
   // The task's notice at the last tick. Any thread.
   const char* notice() const { return notice_.load(std::memory_order_relaxed); }
   const RobotWorldCounters& counters() const { return counters_; }
-  // Control periods of any kind that have begun: as long as it rises the loop lives. Any thread.
+  // How many control periods of any kind have begun. As long as it rises, the loop lives. Any
+  // thread.
   std::uint64_t ticks() const { return ticks_.load(std::memory_order_relaxed); }
   // What was sent last, and what the limiter did to it (LimitFlags).
   const Command& last_command() const { return last_command_; }
@@ -134,6 +135,7 @@ class RobotWorld final : public Environment {
   void send_to_link(const Command& command, std::uint32_t limit_flags, bool is_standing);
   void post_stop();
   bool measure_pose();
+  void take(const Packet& packet);
   bool must_end();
   void home(const Random& random, std::uint64_t step);
   void count_tick();
@@ -167,6 +169,7 @@ class RobotWorld final : public Environment {
   std::array<double, Command::kValuesMax> pose_{};
   bool is_pose_known_ = false;
   Packet packet_;
+  std::array<double, PacketFormat::kFieldsMax> values_{};  // that it says
 };
 
 }  // namespace instep

@@ -169,8 +169,8 @@ std::string plain(std::string_view name) {
     name = name.substr(0, version);
   }
   std::string result;
-  for (const char c : name) {
-    if (c >= 'A' && c <= 'Z') result += static_cast<char>(c - 'A' + 'a');
+  for (const char letter : name) {
+    const char c = ascii_lower(letter);
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) result += c;
   }
   return result;

@@ -44,8 +44,8 @@ struct ChangesOf<Robot> {
 // A robot whose world can change names a type Changes, of plain data without padding, which
 // is_valid() when made, and has a task with set_changes(Changes).
 //
-// A world's state is how its episode began, and its actions: the episode is repeated from them. So
-// neither device nor session need a state that can be saved.
+// A world's state is how its episode began, and the actions since: load_state() repeats the episode
+// from them. So neither device nor session need a state that can be saved.
 template <class Robot>
 class RobotSimulation : public Environment {
  public:

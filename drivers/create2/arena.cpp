@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "drivers/create2/codec.h"
+#include "drivers/create2/fields.h"
 
 namespace instep {
 namespace {

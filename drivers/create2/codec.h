@@ -96,8 +96,6 @@ inline constexpr std::uint8_t kCreate2FrameHeader = 19;
 inline constexpr std::size_t kCreate2FrameBytesMax = 172;
 inline constexpr std::int64_t kCreate2FramePeriodNs = 15'000'000;
 inline constexpr double kCreate2WheelBaseMm = 235.0;
-// A wheel of 72 mm turns once in 508.8 counts.
-inline constexpr double kCreate2MmPerCount = 3.14159265358979323846 * 72.0 / 508.8;
 inline constexpr int kCreate2SpeedMaxMmS = 500;
 
 // Bytes of the data of a packet or group; 0 for an id that does not exist.
@@ -230,6 +228,12 @@ struct Create2Readings {
   std::int16_t requested_right_mm_s = 0;
 };
 
+// Whether a battery's gauge can say so. That of an old battery may be a little above what it takes
+// for the capacity.
+constexpr bool is_create2_gauge_possible(const Create2Readings& readings) {
+  return readings.charge_mah <= readings.capacity_mah + readings.capacity_mah / 8;
+}
+
 // Reads a whole frame, header to checksum. False when it is none (readings may be half new then).
 bool decode_create2_frame(std::span<const std::uint8_t> frame, Create2Readings* readings);
 
@@ -237,12 +241,5 @@ bool decode_create2_frame(std::span<const std::uint8_t> frame, Create2Readings* 
 // bits in the order of the frame (the 64th and later ones share one). A mode of 4 is none of them:
 // some robots report every mode as the next one.
 std::uint64_t create2_impossible_packets(std::span<const std::uint8_t> frame);
-
-// How far an encoder has turned: counts wrap at 65536, so that the difference is right as long as
-// it is below half of that, 14.5 m.
-constexpr int create2_counts_between(std::int16_t from, std::int16_t to) {
-  return static_cast<std::int16_t>(static_cast<std::uint16_t>(static_cast<std::uint16_t>(to) -
-                                                              static_cast<std::uint16_t>(from)));
-}
 
 }  // namespace instep

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "drivers/create2/fields.h"
+
 namespace instep {
 namespace {
 
@@ -12,23 +14,12 @@ constexpr std::uint64_t kChargeBit = std::uint64_t{1} << 62;
 constexpr std::int64_t kGaugeStepMah = 200;
 constexpr std::int64_t kNsPerMah = 400'000'000;
 
-// The gauge of an old battery may be a little above what it takes for the capacity.
-constexpr bool is_gauge_possible(const Create2Readings& readings) {
-  return readings.charge_mah <= readings.capacity_mah + readings.capacity_mah / 8;
-}
-
 }  // namespace
-
-std::int64_t create2_counts_max(std::int64_t elapsed_ns) {
-  constexpr double kCountsPerNs = kCreate2SpeedMaxMmS / kCreate2MmPerCount * 1e-9;
-  const double counts = static_cast<double>(elapsed_ns + kCreate2FramePeriodNs) * kCountsPerNs;
-  return 2 + static_cast<std::int64_t>(std::min(counts, 65536.0));
-}
 
 bool Create2FrameCheck::has_possible_values(std::span<const std::uint8_t> frame,
                                             const Create2Readings& readings) {
   std::uint64_t wrong = create2_impossible_packets(frame);
-  if (!is_gauge_possible(readings)) wrong |= kChargeBit;
+  if (!is_create2_gauge_possible(readings)) wrong |= kChargeBit;
   if ((always_wrong_ & wrong) == 0) {
     always_wrong_ = wrong;
     wrong_frames_ = 0;

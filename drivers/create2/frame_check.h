@@ -51,8 +51,4 @@ class Create2FrameCheck {
   std::int64_t pending_frames_ = 0;
 };
 
-// How many counts a wheel can have turned within that time, however its frames are dated: at 500
-// mm/s from one frame before, and two counts more.
-std::int64_t create2_counts_max(std::int64_t elapsed_ns);
-
 }  // namespace instep

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "drivers/create2/fields.h"
 #include "kernels/check.h"
 #include "runtime/realtime/guardian.h"
 

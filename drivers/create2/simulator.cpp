@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "drivers/create2/fields.h"
 #include "drivers/simulated_serial_port.h"
 #include "kernels/check.h"
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "drivers/create2/fields.h"
+
 namespace instep {
 namespace {
 

@@ -1,6 +1,5 @@
 #include "drivers/loopback/driver.h"
 
-#include <array>
 #include <cstring>
 
 #include "drivers/loopback/loopback.h"
@@ -21,17 +20,6 @@ const Transport kLoopbackTransport = {
     .warnings = [](const std::string&) { return std::vector<std::string>(); },
     .has_one_reader = true};
 
-constexpr std::array<PacketField, 2> kFields = {{{"number", ""}, {"speed", ""}}};
-
-bool decode(const Packet& packet, std::span<double> values) {
-  std::uint32_t number = 0;
-  float velocity = 0.0F;
-  if (!read_loopback_packet(packet.view(), &number, &velocity)) return false;
-  values[0] = static_cast<double>(number);
-  values[1] = static_cast<double>(velocity);
-  return true;
-}
-
 constexpr DriverInfo loopback(std::unique_ptr<Session> (*make_session)(std::int64_t period_ns)) {
   return {
       .name = "loopback",
@@ -45,8 +33,7 @@ constexpr DriverInfo loopback(std::unique_ptr<Session> (*make_session)(std::int6
       },
       .command_count = 2,
       .command_max = 1.0,
-      .fields = kFields,
-      .decode = decode};
+      .packets = &kLoopbackPackets};
 }
 
 }  // namespace

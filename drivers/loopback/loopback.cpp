@@ -57,6 +57,20 @@ std::array<std::uint8_t, kPacketBytes> make_packet(std::uint32_t number, float v
   throw std::system_error(errno, std::generic_category(), what);
 }
 
+constexpr std::array<PacketField, kLoopbackFields> kFields = {{{"number", ""}, {"speed", ""}}};
+
+bool decode(const Packet& packet, std::span<double> values) {
+  const auto bytes = packet.view();
+  if (bytes.size() != kPacketBytes || bytes[0] != kPacketMark || sum(bytes) != 0) return false;
+  std::uint32_t number = 0;
+  float speed = 0.0F;
+  std::memcpy(&number, bytes.data() + 4, sizeof number);
+  std::memcpy(&speed, bytes.data() + 8, sizeof speed);
+  values[kLoopbackFieldNumber] = static_cast<double>(number);
+  values[kLoopbackFieldSpeed] = static_cast<double>(speed);
+  return true;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------------
@@ -209,13 +223,7 @@ std::size_t LoopbackSimulator::read(int, std::span<std::uint8_t> out) {
 // ---------------------------------------------------------------------------------------------------
 // Packets, and what shows that it stands
 
-bool read_loopback_packet(std::span<const std::uint8_t> bytes, std::uint32_t* number,
-                          float* velocity) {
-  if (bytes.size() != kPacketBytes || bytes[0] != kPacketMark || sum(bytes) != 0) return false;
-  std::memcpy(number, bytes.data() + 4, sizeof *number);
-  std::memcpy(velocity, bytes.data() + 8, sizeof *velocity);
-  return true;
-}
+const PacketFormat kLoopbackPackets = {.fields = kFields, .decode = decode};
 
 bool LoopbackFrames::take(std::uint8_t byte) {
   if (size_ == 0 && byte != kPacketMark) {
@@ -364,11 +372,9 @@ LoopbackTask::LoopbackTask(int observation_dim, int action_dim, std::int64_t pac
   limits_.packet_age_max_ns = packet_age_max_ns;
 }
 
-void LoopbackTask::take(const Packet& packet) {
-  float speed = 0.0F;
-  std::memcpy(&sequence_, packet.bytes.data() + 4, sizeof sequence_);
-  std::memcpy(&speed, packet.bytes.data() + 8, sizeof speed);
-  speed_ = static_cast<double>(speed);
+void LoopbackTask::take(const PacketValues& packet) {
+  sequence_ = static_cast<std::uint32_t>(packet[kLoopbackFieldNumber]);
+  speed_ = packet[kLoopbackFieldSpeed];
 }
 
 void LoopbackTask::begin_homing(const Random&, std::uint64_t, std::int64_t) {

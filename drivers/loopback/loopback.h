@@ -106,9 +106,13 @@ int prepare_loopback(int descriptor);
 inline constexpr PortOperations kLoopbackPort = {
     .open = open_loopback, .claim = claim_loopback, .prepare = prepare_loopback};
 
-// What a packet says; false: it is none.
-bool read_loopback_packet(std::span<const std::uint8_t> bytes, std::uint32_t* number,
-                          float* velocity);
+// The indices of a packet's values.
+enum LoopbackField : std::size_t {
+  kLoopbackFieldNumber,
+  kLoopbackFieldSpeed,  // -1 .. 1
+  kLoopbackFields       // how many there are
+};
+extern const PacketFormat kLoopbackPackets;
 
 // Finds packets in bytes.
 class LoopbackFrames {
@@ -188,8 +192,9 @@ class LoopbackTask final : public RobotTask {
  public:
   LoopbackTask(int observation_dim, int action_dim, std::int64_t packet_age_max_ns);
 
+  const PacketFormat& packets() const override { return kLoopbackPackets; }
   const CommandLimits& limits() const override { return limits_; }
-  void take(const Packet& packet) override;
+  void take(const PacketValues& packet) override;
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override;
   Homing home(std::int64_t now_ns, Command* command) override;
   void first_observation(double* observation) override;

@@ -8,34 +8,11 @@
 #include <string_view>
 
 #include "drivers/ur/arm.h"
+#include "drivers/ur/fields.h"
 #include "drivers/ur/machine.h"
 #include "drivers/ur/rtde.h"
 
 namespace instep {
-
-enum class UrRobotMode : std::int64_t {
-  kNoController = -1,
-  kDisconnected = 0,
-  kConfirmSafety = 1,
-  kBooting = 2,
-  kPowerOff = 3,
-  kPowerOn = 4,
-  kIdle = 5,
-  kBackdrive = 6,
-  kRunning = 7,
-};
-
-enum class UrSafetyMode : std::int64_t {
-  kNormal = 1,
-  kReduced = 2,
-  kProtectiveStop = 3,
-  kRecovery = 4,
-  kSafeguardStop = 5,
-  kSystemEmergencyStop = 6,
-  kRobotEmergencyStop = 7,
-  kViolation = 8,
-  kFault = 9,
-};
 
 enum class UrRuntime : std::int64_t { kStopping = 0, kStopped = 1, kPlaying = 2, kPaused = 4 };
 

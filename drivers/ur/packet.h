@@ -21,9 +21,6 @@ inline constexpr int kUrEchoRegister = 24;      // output, integer: the sequence
 inline constexpr int kUrBeatRegister = 25;      // output, integer: counts the program's rounds
 inline constexpr int kUrProgramRegister = 26;   // output, integer: which program it is, or was
 
-// A speed slider from here on has the arm move as it is told.
-inline constexpr double kUrFullSpeed = 0.999;
-
 // In SI units. Fields that the controller does not have are 0.
 struct UrReadings {
   double timestamp_s = 0.0;  // since the controller's start

@@ -21,6 +21,7 @@
 #include <string>
 
 #include "drivers/ur/dashboard_link.h"
+#include "drivers/ur/fields.h"
 #include "drivers/ur/packet.h"
 #include "drivers/ur/program.h"
 #include "drivers/ur/rtde_link.h"

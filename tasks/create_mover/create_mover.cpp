@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "drivers/create2/frame_check.h"
 #include "drivers/create2/session.h"
 #include "kernels/check.h"
 #include "runtime/plain_state.h"
@@ -24,11 +23,10 @@ constexpr int kTriesMax = 10;
 // 1500 and 2600, of every battery).
 constexpr double kLowCharge = 0.58;
 constexpr double kEnoughCharge = 0.964;
-constexpr int kCapacityMahMax = 10'000;
 constexpr std::int64_t kNonsensePackets = 20;  // in a row: the gauge cannot be believed
-constexpr std::int64_t kReconditioning = 1;
-constexpr std::int64_t kTrickleCharging = 3;
-constexpr std::int64_t kFault = 5;
+constexpr auto kReconditioning = static_cast<std::int64_t>(Create2Charging::kReconditioning);
+constexpr auto kTrickleCharging = static_cast<std::int64_t>(Create2Charging::kTrickle);
+constexpr auto kFault = static_cast<std::int64_t>(Create2Charging::kFault);
 
 // How long a wait may last without progress.
 constexpr double kLiftedS = 600.0;
@@ -40,8 +38,6 @@ constexpr double kProgress = 0.004;  // of the capacity
 
 // What the dates of packets may be wrong by.
 constexpr std::int64_t kDateNs = 100'000'000;
-
-constexpr std::uint8_t kHomeBase = 2;
 
 void set_move(double left, double right, Command* command) {
   command->kind = Command::kMove;
@@ -72,54 +68,59 @@ CreateMover::CreateMover() {
   limits_.packet_age_max_ns = 100'000'000;
 }
 
-void CreateMover::take(const Packet& packet) {
-  Create2Readings readings;
-  if (!decode_create2_frame(packet.view(), &readings)) return;
-  take_encoders(readings, packet.time_ns);
-  take_battery(readings);
+void CreateMover::take(const PacketValues& packet) {
+  take_encoders(packet);
+  take_battery(packet);
   for (std::size_t i = 0; i < state_.light_bump.size(); ++i) {
-    state_.light_bump[i] = normalized_light_bump(readings.light_bump[i]);
+    state_.light_bump[i] = normalized_light_bump(packet[kCreate2FieldLightLeft + i]);
   }
-  const auto& cliff = readings.cliff;
-  const bool is_at_cliff = std::any_of(cliff.begin(), cliff.end(), [](bool c) { return c; });
-  const bool is_bumped = readings.bump_left || readings.bump_right;
-  const bool is_dropped = readings.drop_left || readings.drop_right;
-  const bool is_on_dock = (readings.charging_sources & kHomeBase) != 0;
-  state_.is_bumped = is_bumped || is_at_cliff ? 1 : 0;
+  const auto is_any_on = [&packet](std::size_t first, std::size_t last) {
+    for (std::size_t field = first; field <= last; ++field) {
+      if (packet[field] != 0.0) return true;
+    }
+    return false;
+  };
+  const bool is_bumped = is_any_on(kCreate2FieldBumpLeft, kCreate2FieldBumpRight) ||
+                         is_any_on(kCreate2FieldCliffLeft, kCreate2FieldCliffRight);
+  const bool is_dropped = is_any_on(kCreate2FieldDropLeft, kCreate2FieldDropRight);
+  const bool is_on_dock = packet[kCreate2FieldOnDock] != 0.0;
+  state_.is_bumped = is_bumped ? 1 : 0;
   state_.is_dropped = is_dropped ? 1 : 0;
   state_.is_on_dock = is_on_dock ? 1 : 0;
-  if (is_bumped || is_at_cliff || is_dropped || is_on_dock) state_.has_ended = 1;
+  if (is_bumped || is_dropped || is_on_dock) state_.has_ended = 1;
 }
 
-// Counts go on from what was seen last, so that lost or repeated frames lose and repeat nothing. A
+// Counts go on from what was seen last, so that lost or repeated packets lose and repeat nothing. A
 // jump that no wheel can have made is no way.
-void CreateMover::take_encoders(const Create2Readings& readings, std::int64_t time_ns) {
+void CreateMover::take_encoders(const PacketValues& packet) {
+  const std::int16_t left = create2_counts(packet[kCreate2FieldLeftTurned]);
+  const std::int16_t right = create2_counts(packet[kCreate2FieldRightTurned]);
   if (state_.has_packet != 0) {
     const auto since = [](std::int64_t last, std::int16_t now) {
       return create2_counts_between(static_cast<std::int16_t>(last), now);
     };
-    const int left = since(state_.encoder_left, readings.encoder_left);
-    const int right = since(state_.encoder_right, readings.encoder_right);
-    const std::int64_t most = create2_counts_max(time_ns - state_.packet_ns + kDateNs);
-    if (std::abs(left) <= most && std::abs(right) <= most) state_.counts += left + right;
+    const int way_left = since(state_.encoder_left, left);
+    const int way_right = since(state_.encoder_right, right);
+    const std::int64_t most = create2_counts_max(packet.time_ns - state_.packet_ns + kDateNs);
+    if (std::abs(way_left) <= most && std::abs(way_right) <= most) {
+      state_.counts += way_left + way_right;
+    }
   }
   state_.has_packet = 1;
-  state_.packet_ns = time_ns;
-  state_.encoder_left = readings.encoder_left;
-  state_.encoder_right = readings.encoder_right;
+  state_.packet_ns = packet.time_ns;
+  state_.encoder_left = left;
+  state_.encoder_right = right;
 }
 
-void CreateMover::take_battery(const Create2Readings& readings) {
-  state_.charging_state = readings.charging_state;
-  const int capacity = readings.capacity_mah;
-  const bool is_nonsense =
-      capacity == 0 || capacity > kCapacityMahMax || readings.charge_mah > capacity + capacity / 8;
-  if (is_nonsense) {
+void CreateMover::take_battery(const PacketValues& packet) {
+  state_.charging_state = static_cast<std::int64_t>(packet[kCreate2FieldCharging]);
+  const double battery = packet[kCreate2FieldBattery];
+  if (std::isnan(battery)) {
     ++state_.nonsense_packets;
     return;
   }
   state_.nonsense_packets = 0;
-  state_.charge = std::min(1.0, static_cast<double>(readings.charge_mah) / capacity);
+  state_.charge = battery;
 }
 
 // ------------------------------------------------------------------------------------------------

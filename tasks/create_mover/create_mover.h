@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "drivers/create2/codec.h"
+#include "drivers/create2/fields.h"
 #include "runtime/environment.h"
 #include "runtime/robot.h"
 
@@ -27,8 +27,8 @@ double normalized_light_bump(double signal);
 // The task on a robot: forward motion by the encoders pays 0.15 for a millimetre, so that 150 mm/s
 // on both wheels pay 3.375 a step. Ends with a bump, a wheel that drops, a cliff or on the dock.
 //
-// No tick pays for more than its wheels can have driven: what the encoders say beyond that is paid
-// in the ticks that follow, and what no wheel can have driven is not paid at all.
+// A tick pays at most for what its wheels can have driven. The ticks that follow pay for the rest
+// of what the encoders say; nothing pays for what no wheel can have driven.
 //
 // Homing: with a low battery first to the dock, until it is full, and off it; then back 22 cm and a
 // turn by any angle. As long as a wheel hangs in the air nothing moves. Each wait has an end, after
@@ -42,8 +42,9 @@ class CreateMover final : public RobotTask {
   // The share of its speed that the faster wheel reaches, in worlds where it is not 1.
   void set_wheel_share_max(double share) { wheel_share_max_ = share; }
 
+  const PacketFormat& packets() const override { return kCreate2Packets; }
   const CommandLimits& limits() const override { return limits_; }
-  void take(const Packet& packet) override;
+  void take(const PacketValues& packet) override;
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override;
   Homing home(std::int64_t now_ns, Command* command) override;
   void first_observation(double* observation) override;
@@ -66,7 +67,7 @@ class CreateMover final : public RobotTask {
     std::int64_t has_packet = 0;
     std::int64_t packet_ns = 0;
     std::int64_t sensed_ns = 0;     // the newest packet's time at the last sense()
-    std::int64_t encoder_left = 0;  // as last reported
+    std::int64_t encoder_left = 0;  // counts, as last reported
     std::int64_t encoder_right = 0;
     std::int64_t counts = 0;     // of both wheels, not paid yet
     std::int64_t has_ended = 0;  // a packet since the last sense() ends the episode
@@ -91,8 +92,8 @@ class CreateMover final : public RobotTask {
 
   void enter(Phase phase, std::int64_t now_ns);
   void observe(double* observation) const;
-  void take_encoders(const Create2Readings& readings, std::int64_t time_ns);
-  void take_battery(const Create2Readings& readings);
+  void take_encoders(const PacketValues& packet);
+  void take_battery(const PacketValues& packet);
   bool is_battery_known() const;
   bool is_charged() const;
   bool has_waited_too_long(Wait wait, std::int64_t now_ns);

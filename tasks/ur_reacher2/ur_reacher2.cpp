@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "drivers/ur/packet.h"
 #include "kernels/check.h"
 #include "runtime/plain_state.h"
 
@@ -116,17 +115,22 @@ UrReacher2::UrReacher2() {
   limits_.packet_age_max_ns = 60'000'000;
 }
 
-void UrReacher2::take(const Packet& packet) {
-  UrReadings readings;
-  if (!decode_ur_packet(packet.view(), &readings)) return;
-  state_.q = readings.q;
-  state_.qd = readings.qd;
+void UrReacher2::take(const PacketValues& packet) {
+  for (std::size_t i = 0; i < kUrJoints; ++i) {
+    state_.q[i] = packet[kUrFieldQ + i];
+    state_.qd[i] = packet[kUrFieldQd + i];
+  }
   state_.has_packet = 1;
   ++state_.packets;
-  const bool is_safe = readings.safety_mode == 1 || readings.safety_mode == 2;
+  const auto is = [&packet](UrField field, auto mode) {
+    return packet[field] == static_cast<double>(mode);
+  };
+  const bool is_safe =
+      is(kUrFieldSafety, UrSafetyMode::kNormal) || is(kUrFieldSafety, UrSafetyMode::kReduced);
+  const bool is_running = is(kUrFieldRobot, UrRobotMode::kRunning);
   // A slider below 100 % makes another arm of it: nothing is learnt then.
-  is_slowed_ = readings.speed_fraction < kUrFullSpeed;
-  state_.is_normal = is_safe && readings.robot_mode == 7 && !is_slowed_ ? 1 : 0;
+  is_slowed_ = packet[kUrFieldSlider] < kUrFullSpeed;
+  state_.is_normal = is_safe && is_running && !is_slowed_ ? 1 : 0;
 }
 
 const char* UrReacher2::notice() const {

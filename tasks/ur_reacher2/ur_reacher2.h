@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 
+#include "drivers/ur/fields.h"
 #include "drivers/ur/kinematics.h"
 #include "runtime/environment.h"
 #include "runtime/robot.h"
@@ -22,9 +23,9 @@ inline constexpr double kUrReacher2PeriodS = 0.04;
 inline constexpr int kUrReacher2StepsMax = 100;
 inline constexpr double kUrReacher2SpeedRadS = 0.3;
 
-// What can change about the world, so that one can see how a learner adapts: between the learner
-// and the arm. Homing and limits go on knowing the arm as it is. Members of eight bytes, so that no
-// padding makes equal states differ.
+// What can change between the learner and the arm, so that one can see how a learner adapts. Homing
+// and limits always know the arm as it is. Members of eight bytes, so that no padding makes equal
+// states differ.
 struct UrReacher2Changes {
   static constexpr std::int64_t kDelayMax = 6;
 
@@ -57,8 +58,8 @@ double ur_reacher2_reward(double distance);
 // Homing: stand, then all joints to their start at no more than 0.3 rad/s, one command a tick,
 // until packets say that the arm stands there; the first observation is of such a packet.
 //
-// Beyond the box the arm is brought back at 0.1 rad/s; a joint beyond its limits goes inwards,
-// whatever the action. Both are looked at once a step, on what the last packet says.
+// Whatever the action: when the tip is beyond the box, the arm goes back at 0.1 rad/s; a joint
+// beyond its limits goes inwards. Both are checked once a step, on what the last packet says.
 class UrReacher2 final : public RobotTask {
  public:
   UrReacher2();
@@ -66,8 +67,9 @@ class UrReacher2 final : public RobotTask {
   // From the next action and observation on.
   void set_changes(const UrReacher2Changes& changes) { state_.changes = changes; }
 
+  const PacketFormat& packets() const override { return kUrPackets; }
   const CommandLimits& limits() const override { return limits_; }
-  void take(const Packet& packet) override;
+  void take(const PacketValues& packet) override;
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override;
   Homing home(std::int64_t now_ns, Command* command) override;
   void first_observation(double* observation) override;
@@ -112,8 +114,9 @@ class UrReacher2 final : public RobotTask {
 // The task on a simulated UR5, through the bytes of its controller.
 std::unique_ptr<Environment> make_ur_reacher2();
 
-// What a person would write: the tip goes straight to the target, as fast as 8 times its distance a
-// second, at no more than 0.3 rad/s. observation: ur_reacher2's; overwrites action [2].
+// The controller that a person would write: the tip goes straight to the target, at 8 times its
+// distance a second and at most 0.3 rad/s. Takes an observation of ur_reacher2; overwrites action
+// [2].
 void ur_reacher2_p_controller(const double* observation, float* action);
 
 }  // namespace instep

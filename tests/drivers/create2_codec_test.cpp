@@ -2,10 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "drivers/create2/codec.h"
+#include "drivers/create2/fields.h"
 
 namespace instep {
 namespace {
@@ -231,6 +236,70 @@ TEST(Create2Frames, NameEachBitAsTheSpecificationDoes) {
   EXPECT_EQ(read(34, 2).charging_sources, 2);
   EXPECT_EQ(read(21, 2).charging_state, 2);
   EXPECT_EQ(read(26, 2696).capacity_mah, 2696);
+}
+
+// The fields of a frame, by their names.
+std::map<std::string, double> fields_of(const std::map<int, std::uint32_t>& values) {
+  Create2FrameWriter writer;
+  writer.begin();
+  for (const auto& [id, value] : values) writer.add(static_cast<std::uint8_t>(id), value);
+  const auto frame = writer.finish();
+  Packet packet;
+  packet.size = static_cast<std::uint32_t>(frame.size());
+  std::copy(frame.begin(), frame.end(), packet.bytes.begin());
+  std::array<double, kCreate2Fields> read{};
+  EXPECT_TRUE(kCreate2Packets.decode(packet, read));
+  std::map<std::string, double> fields;
+  for (std::size_t i = 0; i < read.size(); ++i) fields[kCreate2Packets.fields[i].name] = read[i];
+  return fields;
+}
+
+TEST(Create2Fields, HaveTheirNamesAndSiUnits) {
+  const std::map<int, std::uint32_t> frame = {
+      {46, 100}, {47, 200},    {48, 300}, {49, 400},  {50, 500},         {51, 600},
+      {7, 6},    {10, 1},      {21, 3},   {25, 1348}, {26, 2696},        {34, 2},
+      {35, 2},   {41, 0xFF6A}, {42, 150}, {43, 1000}, {44, 65536 - 2000}};
+  std::map<std::string, double> fields = fields_of(frame);
+  const std::map<std::string, double> expected = {{"mode", 2},
+                                                  {"charging", 3},
+                                                  {"battery", 0.5},
+                                                  {"left_asked", 0.15},
+                                                  {"right_asked", -0.15},
+                                                  {"bump_left", 1},
+                                                  {"drop_right", 1},
+                                                  {"cliff_fl", 1},
+                                                  {"light_l", 100},
+                                                  {"light_fl", 200},
+                                                  {"light_cl", 300},
+                                                  {"light_cr", 400},
+                                                  {"light_fr", 500},
+                                                  {"light_r", 600},
+                                                  {"on_dock", 1},
+                                                  {"left_turned", 0.444565},
+                                                  {"right_turned", -0.88913}};
+  for (const auto& [name, value] : fields) {
+    const auto found = expected.find(name);
+    EXPECT_NEAR(value, found == expected.end() ? 0.0 : found->second, 1e-6) << name;
+  }
+  EXPECT_EQ(create2_counts(fields["left_turned"]), 1000);
+  EXPECT_EQ(create2_counts(fields["right_turned"]), -2000);
+}
+
+TEST(Create2Fields, KeepEveryCountOfAnEncoder) {
+  for (int count = -32768; count <= 32767; ++count) {
+    const double turned_m = fields_of({{43, static_cast<std::uint16_t>(count)}})["left_turned"];
+    ASSERT_EQ(create2_counts(turned_m), count);
+  }
+}
+
+TEST(Create2Fields, DoNotKnowABatteryWhoseGaugeTellsNonsense) {
+  const auto battery = [](std::uint32_t charge, std::uint32_t capacity) {
+    return fields_of({{25, charge}, {26, capacity}})["battery"];
+  };
+  EXPECT_EQ(battery(2800, 2696), 1.0);
+  for (const auto& [charge, capacity] : {std::pair{100U, 0U}, {100U, 65535U}, {4000U, 2696U}}) {
+    EXPECT_TRUE(std::isnan(battery(charge, capacity))) << charge << " of " << capacity;
+  }
 }
 
 TEST(Create2Frames, ThatLieAboutThemselvesAreRefused) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "drivers/create2/fields.h"
 #include "drivers/create2/simulator.h"
 
 namespace instep {

@@ -61,9 +61,9 @@ struct Rig {
 
   // All that have come.
   void check_packets() {
-    std::vector<double> values(driver.fields.size());
+    std::vector<double> values(driver.packets->fields.size());
     for (Packet packet; link.next_packet(&packet);) {
-      ASSERT_TRUE(driver.decode(packet, values));
+      ASSERT_TRUE(driver.packets->decode(packet, values));
       for (const double value : values) ASSERT_TRUE(std::isfinite(value));
     }
   }
@@ -94,7 +94,7 @@ TEST_P(EveryDriver, SaysWhatItIs) {
   ASSERT_LT(driver().stop_channel, driver().channel_count);
   EXPECT_NE(driver().stop_place().transport, nullptr);
   std::set<std::string> fields;
-  for (const PacketField& field : driver().fields) {
+  for (const PacketField& field : driver().packets->fields) {
     EXPECT_TRUE(fields.insert(field.name).second) << field.name;
   }
 }
@@ -103,13 +103,13 @@ TEST_P(EveryDriver, ReadsWhatTheDeviceSays) {
   Rig rig(driver());
   rig.keep_posting(Command{}, 200);
   ASSERT_EQ(rig.link.state(), LinkState::kReady);
-  std::vector<double> values(driver().fields.size(), std::nan(""));
+  std::vector<double> values(driver().packets->fields.size(), std::nan(""));
   Packet packet;
   int packets = 0;
   for (; rig.link.next_packet(&packet); ++packets) {
-    ASSERT_TRUE(driver().decode(packet, values));
+    ASSERT_TRUE(driver().packets->decode(packet, values));
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const PacketField& field = driver().fields[i];
+      const PacketField& field = driver().packets->fields[i];
       EXPECT_TRUE(std::isfinite(values[i])) << field.name;
       if (field.words.empty()) continue;
       EXPECT_GE(values[i], 0.0) << field.name;
@@ -118,9 +118,9 @@ TEST_P(EveryDriver, ReadsWhatTheDeviceSays) {
   }
   EXPECT_GT(packets, 10);
   packet.size = 0;
-  EXPECT_FALSE(driver().decode(packet, values));
+  EXPECT_FALSE(driver().packets->decode(packet, values));
   packet.size = Packet::kBytesMax;
-  EXPECT_FALSE(driver().decode(packet, values));
+  EXPECT_FALSE(driver().packets->decode(packet, values));
 }
 
 TEST_P(EveryDriver, ListensWithoutMovingAnything) {
@@ -313,7 +313,7 @@ TEST_P(EveryDriver, AllocatesNothingAfterConstruction) {
 #if INSTEP_COUNTS_ALLOCATIONS
   Rig rig(driver());
   const std::unique_ptr<DeviceStop> stop = driver().make_stop();
-  std::vector<double> values(driver().fields.size());
+  std::vector<double> values(driver().packets->fields.size());
   allocation_count = 0;
   counting_condition = [] { return true; };
   rig.keep_posting(rig.slow_move(), 300);
@@ -322,7 +322,7 @@ TEST_P(EveryDriver, AllocatesNothingAfterConstruction) {
   rig.device.is_cut = false;
   rig.keep_posting(rig.slow_move(), 100);
   Packet packet;
-  while (rig.link.next_packet(&packet)) static_cast<void>(driver().decode(packet, values));
+  while (rig.link.next_packet(&packet)) static_cast<void>(driver().packets->decode(packet, values));
   stop->begin(0);
   stop->on_bytes(packet.bytes, 100 * kMs);
   stop->poll(100 * kMs);

@@ -98,7 +98,7 @@ TEST(RobotWorld, GivesEveryPacketToTheTaskInEveryState) {
   rig.link.wait_until(rig.link.now + 3 * kPeriodNs);
   rig.signals.hold = false;
   rig.reset();
-  EXPECT_EQ(static_cast<std::size_t>(rig.task.packets), rig.link.queue.size());
+  EXPECT_EQ(static_cast<std::size_t>(rig.task.taken), rig.link.queue.size());
 }
 
 TEST(RobotWorld, LimitsCommandsAndCountsIt) {

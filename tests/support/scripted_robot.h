@@ -67,6 +67,13 @@ class ScriptedLink final : public RobotLink {
   std::vector<std::int64_t> waits;
 };
 
+inline constexpr PacketField kScriptedFields[] = {{"position", ""}};
+inline constexpr PacketFormat kScriptedPackets = {
+    .fields = kScriptedFields, .decode = [](const Packet& packet, std::span<double> values) {
+      std::memcpy(values.data(), packet.bytes.data(), sizeof values[0]);
+      return packet.size == sizeof values[0];
+    }};
+
 // Drives to position 0 while homing; the reward is the position.
 class ScriptedRobotTask final : public RobotTask {
  public:
@@ -83,11 +90,12 @@ class ScriptedRobotTask final : public RobotTask {
   const CommandLimits& limits() const override { return command_limits; }
   void standing_values(std::span<double> values) const override {
     RobotTask::standing_values(values);
-    if (command_limits.are_positions) values[0] = packets > 0 ? position : std::nan("");
+    if (command_limits.are_positions) values[0] = taken > 0 ? position : std::nan("");
   }
-  void take(const Packet& packet) override {
-    ++packets;
-    std::memcpy(&position, packet.bytes.data(), sizeof position);
+  const PacketFormat& packets() const override { return kScriptedPackets; }
+  void take(const PacketValues& packet) override {
+    ++taken;
+    position = packet[0];
   }
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t) override {
     ++homings;
@@ -131,7 +139,7 @@ class ScriptedRobotTask final : public RobotTask {
   double homing_value = -0.5;
   double position = 0.0;
   Sensed next;
-  int packets = 0;
+  int taken = 0;  // packets
   int homings = 0;
   int senses = 0;
   int homing_ticks = 2;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "drivers/create2/fault_schedule.h"
+#include "drivers/create2/fields.h"
 #include "drivers/create2/session.h"
 #include "runtime/robot_world.h"
 #include "runtime/simulated_link.h"

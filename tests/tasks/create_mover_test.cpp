@@ -47,7 +47,9 @@ class Frames : public testing::Test {
     Packet packet;
     packet.size = static_cast<std::uint32_t>(frame.size());
     std::copy(frame.begin(), frame.end(), packet.bytes.begin());
-    task_.take(packet);
+    std::array<double, kCreate2Fields> values{};
+    ASSERT_TRUE(task_.packets().decode(packet, values));
+    task_.take({packet.time_ns, values});
   }
 
   Sensed sense() { return task_.sense(observation_.data()); }
@@ -245,37 +247,54 @@ TEST_F(Frames, WaitForNothingForEver) {
   EXPECT_EQ(seconds, -1.0);
 }
 
+// The task on a simulated robot, bytes and all.
+struct SimulatedRobot {
+  explicit SimulatedRobot(const Create2SimulatorOptions& options) : simulator(options) {}
+
+  void begin(std::uint64_t step) { world.reset(random, step, observation.data()); }
+  // The steps of an episode until it is over; answers how many.
+  template <class AfterStep>
+  std::uint64_t drive(const AfterStep& after_step) {
+    std::uint64_t steps = 0;
+    for (Outcome outcome; !outcome.terminated && !outcome.truncated && !outcome.carries_no_step;) {
+      wall_avoider(observation.data(), action.data());
+      outcome = world.step(action.data(), observation.data());
+      ++steps;
+      after_step(outcome);
+    }
+    return steps;
+  }
+
+  Create2Simulator simulator;
+  Create2Session session;
+  SimulatedLink link{session, simulator};
+  CreateMover task;
+  RobotSignals signals;
+  RobotWorld world{
+      task, link, signals, {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim}};
+  Random random{4, static_cast<std::uint32_t>(Stream::kTaskReset)};
+  std::array<double, kCreateMoverObservationDim> observation{};
+  std::array<float, kCreateMoverActionDim> action{};
+};
+
 // Frames that are damaged and have the right checksum all the same, on the whole way from the robot
 // to the learner.
 TEST(CreateMoverForHours, IsPaidForNothingThatItDidNotDrive) {
   double most = 0.0;
   for (const double share : {0.01, 0.3}) {
-    Create2Simulator simulator({.seed = 4});
-    simulator.set_line_faults({.forged = share});
-    Create2Session session;
-    SimulatedLink link(session, simulator);
-    link.restart();
-    CreateMover task;
-    RobotSignals signals;
-    RobotWorld world(task, link, signals,
-                     {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
-    const Random random{4, static_cast<std::uint32_t>(Stream::kTaskReset)};
-    std::array<double, kCreateMoverObservationDim> observation{};
-    std::array<float, kCreateMoverActionDim> action{};
+    SimulatedRobot robot({.seed = 4});
+    robot.simulator.set_line_faults({.forged = share});
+    robot.link.restart();
     std::uint64_t steps = 0;
-    while (link.now_ns() < 1'200'000'000'000) {
-      world.reset(random, steps, observation.data());
-      for (Outcome outcome;
-           !outcome.terminated && !outcome.truncated && !outcome.carries_no_step;) {
-        wall_avoider(observation.data(), action.data());
-        outcome = world.step(action.data(), observation.data());
-        ++steps;
+    while (robot.link.now_ns() < 1'200'000'000'000) {
+      robot.begin(steps);
+      steps += robot.drive([&](const Outcome& outcome) {
         most = std::max(most, std::abs(outcome.reward));
-        if (signals.hold) signals.hold = false;  // a damaged mode may look like somebody else's
-      }
+        robot.signals.hold = false;  // a damaged mode may look like somebody else's
+      });
     }
     EXPECT_GT(steps, 200U);
-    EXPECT_GT(session.counters().frames_impossible, 100U);
+    EXPECT_GT(robot.session.counters().frames_impossible, 100U);
   }
   std::printf("largest reward %.3f\n", most);
   EXPECT_LT(most, 3.4) << "150 mm/s on both wheels pay 3.375";
@@ -284,55 +303,38 @@ TEST(CreateMoverForHours, IsPaidForNothingThatItDidNotDrive) {
 // Wedged between a wall and an obstacle, where a small turn leads nowhere.
 TEST(CreateMoverHoming, GetsOutFromBetweenTwoThings) {
   for (std::uint64_t step = 0; step < 200; ++step) {
-    Create2Simulator simulator({.seed = 3});
-    simulator.restart({3, static_cast<std::uint32_t>(Stream::kTaskReset)}, step);
-    simulator.place(1052.6, 1326.0, -2.670);
-    Create2Session session;
-    SimulatedLink link(session, simulator);
-    link.restart();
-    CreateMover task;
-    RobotSignals signals;
-    RobotWorld world(task, link, signals,
-                     {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
-    std::array<double, kCreateMoverObservationDim> observation{};
-    world.reset({3, static_cast<std::uint32_t>(Stream::kTaskReset)}, step, observation.data());
-    EXPECT_EQ(world.end(), RobotEnd::kNone) << step;
-    EXPECT_EQ(world.counters().faults, 0U) << step;
+    const Random random{3, static_cast<std::uint32_t>(Stream::kTaskReset)};
+    SimulatedRobot robot({.seed = 3});
+    robot.simulator.restart(random, step);
+    robot.simulator.place(1052.6, 1326.0, -2.670);
+    robot.link.restart();
+    robot.world.reset(random, step, robot.observation.data());
+    EXPECT_EQ(robot.world.end(), RobotEnd::kNone) << step;
+    EXPECT_EQ(robot.world.counters().faults, 0U) << step;
   }
 }
 
 // No one moves this robot: between episodes it homes itself, and when its battery is low it finds
 // its dock, sleeps there, is woken, and drives off again.
 TEST(CreateMoverForHours, ChargesByItself) {
-  Create2Simulator simulator({.seed = 4, .speed_limit_mm_s = 150.0, .clock_drift = 2e-4});
-  simulator.restart({4, static_cast<std::uint32_t>(Stream::kTaskReset)}, 0);
-  Create2Session session;
-  SimulatedLink link(session, simulator);
-  link.restart();
-  CreateMover task;
-  RobotSignals signals;
-  RobotWorld world(task, link, signals,
-                   {.period_ns = kPeriodNs, .observation_dim = kCreateMoverObservationDim});
-  const Random random{4, static_cast<std::uint32_t>(Stream::kTaskReset)};
-  std::array<double, kCreateMoverObservationDim> observation{};
-  std::array<float, kCreateMoverActionDim> action{};
+  SimulatedRobot robot({.seed = 4, .speed_limit_mm_s = 150.0, .clock_drift = 2e-4});
+  Create2Simulator& simulator = robot.simulator;
+  simulator.restart(robot.random, 0);
+  robot.link.restart();
   int episodes = 0;
   int charges = 0;
   double charge = simulator.charge_mah();
   double longest_reset_s = 0.0;
-  while (link.now_ns() < 6 * 3'600'000'000'000 && world.end() == RobotEnd::kNone) {
-    const std::int64_t begin_ns = link.now_ns();
-    world.reset(random, static_cast<std::uint64_t>(episodes), observation.data());
-    ASSERT_EQ(world.end(), RobotEnd::kNone);
+  while (robot.link.now_ns() < 6 * 3'600'000'000'000) {
+    const std::int64_t begin_ns = robot.link.now_ns();
+    robot.begin(static_cast<std::uint64_t>(episodes));
+    ASSERT_EQ(robot.world.end(), RobotEnd::kNone);
     longest_reset_s =
-        std::max(longest_reset_s, static_cast<double>(link.now_ns() - begin_ns) * 1e-9);
+        std::max(longest_reset_s, static_cast<double>(robot.link.now_ns() - begin_ns) * 1e-9);
     if (simulator.charge_mah() > charge + 500) ++charges;
     charge = simulator.charge_mah();
     ++episodes;
-    for (Outcome outcome; !outcome.terminated && !outcome.truncated && !outcome.carries_no_step;) {
-      wall_avoider(observation.data(), action.data());
-      outcome = world.step(action.data(), observation.data());
-    }
+    robot.drive([](const Outcome&) {});
   }
   EXPECT_GE(charges, 2);
   EXPECT_GT(episodes, 100);

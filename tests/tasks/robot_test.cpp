@@ -98,13 +98,14 @@ struct Rig {
 
 class EveryRobotTask : public testing::TestWithParam<const TaskInfo*> {};
 
-TEST_P(EveryRobotTask, HasLimitsThatItsDriverKnows) {
+TEST_P(EveryRobotTask, HasTheLimitsAndPacketsOfItsDriver) {
   const TaskInfo& task = *GetParam();
   const DriverInfo* const driver = find_driver(task.driver);
   ASSERT_NE(driver, nullptr);
   const auto robot = task.make_robot();
   const CommandLimits& limits = robot->limits();
   EXPECT_EQ(limits.count, driver->command_count);
+  EXPECT_EQ(&robot->packets(), driver->packets);
   EXPECT_GT(limits.packet_age_max_ns, 0);
   for (int i = 0; i < limits.count; ++i) {
     const auto at = static_cast<std::size_t>(i);

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 
-#include "drivers/ur/packet.h"
 #include "drivers/ur/simulated_device.h"
 #include "runtime/robot_world.h"
 #include "runtime/simulated_link.h"
@@ -18,19 +17,16 @@ namespace {
 
 constexpr auto kPeriodNs = static_cast<std::int64_t>(kUrReacher2PeriodS * 1e9);
 
-Packet packet_of(const UrVector& q, const UrVector& qd = {}, double slider = 1.0,
-                 std::int32_t safety = 1) {
-  UrReadings readings;
-  readings.q = q;
-  readings.qd = qd;
-  readings.robot_mode = 7;
-  readings.safety_mode = safety;
-  readings.speed_fraction = slider;
-  Packet packet;
-  packet.size = kUrPacketBytes;
-  encode_ur_packet(readings,
-                   std::span<std::uint8_t, kUrPacketBytes>(packet.bytes.data(), kUrPacketBytes));
-  return packet;
+// Gives the task a packet of a running arm.
+void feed(UrReacher2& task, const UrVector& q, const UrVector& qd = {}, double slider = 1.0,
+          UrSafetyMode safety = UrSafetyMode::kNormal) {
+  std::array<double, kUrFields> values{};
+  values[kUrFieldRobot] = static_cast<double>(UrRobotMode::kRunning);
+  values[kUrFieldSafety] = static_cast<double>(safety);
+  values[kUrFieldSlider] = slider;
+  std::copy(q.begin(), q.end(), values.begin() + kUrFieldQ);
+  std::copy(qd.begin(), qd.end(), values.begin() + kUrFieldQd);
+  task.take({0, values});
 }
 
 UrVector at(double shoulder, double elbow) {
@@ -124,7 +120,7 @@ TEST(UrReacher2Test, ObservationHoldsWhatItSays) {
   UrVector qd{};
   qd[1] = 0.15;
   qd[2] = -0.3;
-  task.take(packet_of(at(-2.2, 1.3), qd));
+  feed(task, at(-2.2, 1.3), qd);
   std::array<double, 8> observation{};
   task.first_observation(observation.data());
   EXPECT_EQ(observation[0], -2.2);
@@ -157,7 +153,7 @@ TEST(UrReacher2Test, ChangesLieBetweenTheLearnerAndTheArm) {
   task.begin_homing(Random{5, 1}, 7, 0);
   UrVector qd{};
   qd[1] = 0.15;
-  task.take(packet_of(at(-2.2, 1.3), qd));
+  feed(task, at(-2.2, 1.3), qd);
   std::array<double, 8> observation{};
   task.first_observation(observation.data());
   const std::array<float, 2> action = {0.5F, -0.25F};
@@ -185,7 +181,7 @@ TEST(UrReacher2Test, ChangesLieBetweenTheLearnerAndTheArm) {
   }
   // The way back into the box is as it was.
   task.set_changes({.gain = {0.0, 0.0}, .sign = {-1.0, -1.0}});
-  task.take(packet_of(at(-1.2, 0.2)));
+  feed(task, at(-1.2, 0.2));
   task.to_command(action.data(), &command);
   EXPECT_NEAR(std::hypot(command.values[1], command.values[2]), 0.1, 1e-12);
   EXPECT_LT(command.values[1], 0.0);
@@ -209,14 +205,14 @@ TEST(UrReacher2Test, IsSeenAsAnArmAndItsTarget) {
 TEST(UrReacher2Test, NothingIsLearntFromASlowedOrStoppedArm) {
   UrReacher2 task;
   std::array<double, 8> observation{};
-  task.take(packet_of(ur_reacher2_start()));
+  feed(task, ur_reacher2_start());
   EXPECT_FALSE(task.sense(observation.data()).is_faulted);
   EXPECT_STREQ(task.notice(), "");
-  task.take(packet_of(ur_reacher2_start(), {}, 0.5));
+  feed(task, ur_reacher2_start(), {}, 0.5);
   EXPECT_TRUE(task.sense(observation.data()).is_faulted);
   EXPECT_NE(std::string(task.notice()).find("move the speed slider up to 100 %"),
             std::string::npos);
-  task.take(packet_of(ur_reacher2_start(), {}, 1.0, 3));
+  feed(task, ur_reacher2_start(), {}, 1.0, UrSafetyMode::kProtectiveStop);
   EXPECT_TRUE(task.sense(observation.data()).is_faulted);
 }
 
@@ -225,7 +221,7 @@ TEST(UrReacher2Test, LimitsOfJointsAndBoxGoBeforeTheAction) {
   const std::array<float, 2> outwards = {1.0F, 1.0F};
   Command command;
   // Inside: what the action says.
-  task.take(packet_of(ur_reacher2_start()));
+  feed(task, ur_reacher2_start());
   task.to_command(outwards.data(), &command);
   EXPECT_DOUBLE_EQ(command.values[1], 0.3);
   // A joint at its limit, the tip still in the box: it goes inwards.
@@ -235,7 +231,7 @@ TEST(UrReacher2Test, LimitsOfJointsAndBoxGoBeforeTheAction) {
     for (double elbow = -2.0; elbow < 2.2; elbow += 0.01) {
       if (!ur_reacher2_is_inside(shoulder, elbow, 0.01)) continue;
       ++limits;
-      task.take(packet_of(at(shoulder, elbow)));
+      feed(task, at(shoulder, elbow));
       task.to_command(outwards.data(), &command);
       EXPECT_DOUBLE_EQ(command.values[1], shoulder < -2.0 ? 0.3 : -0.3);
       EXPECT_DOUBLE_EQ(command.values[2], 0.3);
@@ -245,7 +241,7 @@ TEST(UrReacher2Test, LimitsOfJointsAndBoxGoBeforeTheAction) {
     for (double shoulder = -3.1; shoulder < -1.1; shoulder += 0.01) {
       if (!ur_reacher2_is_inside(shoulder, elbow, 0.01)) continue;
       ++limits;
-      task.take(packet_of(at(shoulder, elbow)));
+      feed(task, at(shoulder, elbow));
       task.to_command(outwards.data(), &command);
       EXPECT_DOUBLE_EQ(command.values[2], elbow < 0.0 ? 0.3 : -0.3);
     }
@@ -253,7 +249,7 @@ TEST(UrReacher2Test, LimitsOfJointsAndBoxGoBeforeTheAction) {
   EXPECT_GT(limits, 0);
   // Beyond the box: back towards the start at 0.1 rad/s, whatever the action.
   ASSERT_FALSE(ur_reacher2_is_inside(-1.2, 0.2, 0.0));
-  task.take(packet_of(at(-1.2, 0.2)));
+  feed(task, at(-1.2, 0.2));
   task.to_command(outwards.data(), &command);
   EXPECT_NEAR(std::hypot(command.values[1], command.values[2]), 0.1, 1e-12);
   EXPECT_LT(command.values[1], 0.0);
@@ -346,7 +342,7 @@ TEST(UrReacher2Test, AProtectiveStopIsNoStepAndTheNextEpisodeGoesOn) {
 TEST(UrReacher2Test, StateIsCheckedWhenItIsLoaded) {
   UrReacher2 task;
   task.begin_homing(Random{1, 1}, 1, 5);
-  task.take(packet_of(ur_reacher2_start()));
+  feed(task, ur_reacher2_start());
   std::vector<std::uint8_t> state(task.state_bytes());
   task.save_state(state);
   UrReacher2 other;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -340,8 +341,11 @@ void show_names(std::span<const PacketField> fields, const std::vector<int>& wid
 void show_values(std::span<const PacketField> fields, const std::vector<int>& widths,
                  const std::vector<double>& values) {
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    const double value = values[i];
-    if (fields[i].words.empty()) {
+    const bool is_share = std::string_view(fields[i].unit) == "%";
+    const double value = is_share ? 100.0 * values[i] : values[i];
+    if (std::isnan(value)) {
+      std::printf(" %*s", widths[i], "unknown");
+    } else if (fields[i].words.empty()) {
       std::printf(value == std::round(value) ? " %*.0f" : " %*.3f", widths[i], value);
     } else if (value >= 0.0 && value < static_cast<double>(fields[i].words.size())) {
       std::printf(" %*s", widths[i], fields[i].words[static_cast<std::size_t>(value)]);
@@ -365,8 +369,9 @@ int run_watch(const RobotOptions& options) {
   link.start();
   const MonotonicClock clock;
   const std::int64_t end_ns = clock.now_ns() + static_cast<std::int64_t>(options.seconds * 1e9);
-  const std::vector<int> widths = column_widths(driver.fields);
-  std::vector<double> values(driver.fields.size());
+  const PacketFormat& format = *driver.packets;
+  const std::vector<int> widths = column_widths(format.fields);
+  std::vector<double> values(format.fields.size());
   std::uint64_t packets = 0;
   Packet packet;
   bool must_let_go = false;
@@ -384,9 +389,9 @@ int run_watch(const RobotOptions& options) {
     sleep_until(clock.now_ns() + kShowNs);
     while (link.next_packet(&packet)) ++packets;
     tell_lacks();
-    if (row % kRowsPerHeader == 0) show_names(driver.fields, widths);
+    if (row % kRowsPerHeader == 0) show_names(format.fields, widths);
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
-    if (packets > 0 && driver.decode(packet, values)) show_values(driver.fields, widths, values);
+    if (packets > 0 && format.decode(packet, values)) show_values(format.fields, widths, values);
     std::printf("\n");
     // A look at all processes, once a second.
     must_let_go = row % kRowsPerLook == 0 && driver.channels[0].transport->has_one_reader &&
