@@ -174,7 +174,7 @@ std::string_view read_value(const Setting& setting, std::string_view text, doubl
     constexpr std::array<std::string_view, 4> kTrue = {"true", "on", "yes", "1"};
     constexpr std::array<std::string_view, 4> kFalse = {"false", "off", "no", "0"};
     std::string word(text);
-    for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    std::transform(word.begin(), word.end(), word.begin(), ascii_lower);
     const bool is_true = std::find(kTrue.begin(), kTrue.end(), word) != kTrue.end();
     const bool is_false = std::find(kFalse.begin(), kFalse.end(), word) != kFalse.end();
     if (!is_true && !is_false) return "is not allowed";

@@ -10,6 +10,11 @@
 
 namespace instep {
 
+// The small letter of a capital one, whatever the locale is; other characters as they are.
+constexpr char ascii_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 enum class SettingKind { kReal, kInteger, kBoolean, kChoice };
 
 // Every value passes as a double, which holds each of them exactly: integers stay below 2^53, a

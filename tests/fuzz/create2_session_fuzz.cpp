@@ -32,21 +32,17 @@ class Sink final : public instep::PacketSink {
 
 class Life {
  public:
-  Life(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
+  Life(const std::uint8_t* data, std::size_t size) : input_(data, size) {}
 
   void run() {
-    while (size_ > 0) {
+    while (!input_.is_over()) {
       step();
       look();
     }
   }
 
  private:
-  std::uint8_t byte() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
+  std::uint8_t byte() { return input_.byte(); }
 
   void step() {
     switch (byte() % 9) {
@@ -56,13 +52,9 @@ class Life {
       case 1:
         session_.on_disconnect(0, now_ns_);
         break;
-      case 2: {
-        const std::size_t count = std::min<std::size_t>(byte(), size_);
-        session_.on_bytes(0, {data_, count}, now_ns_, sink_);
-        data_ += count;
-        size_ -= count;
+      case 2:
+        session_.on_bytes(0, input_.piece(), now_ns_, sink_);
         break;
-      }
       case 3:
         command();
         break;
@@ -85,7 +77,8 @@ class Life {
         if (other.load_state(state)) {
           static_cast<void>(other.poll(now_ns_));
           Sink sink;
-          other.on_bytes(0, {data_, std::min<std::size_t>(size_, 60)}, now_ns_, sink);
+          const auto rest = input_.rest();
+          other.on_bytes(0, rest.first(std::min<std::size_t>(rest.size(), 60)), now_ns_, sink);
         }
         break;
       }
@@ -144,8 +137,7 @@ class Life {
     static_cast<void>(session_.wake_line());
   }
 
-  const std::uint8_t* data_;
-  std::size_t size_;
+  instep::FuzzInput input_;
   std::int64_t now_ns_ = 0;
   instep::Create2Session session_;
   Sink sink_;

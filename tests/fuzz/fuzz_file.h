@@ -1,15 +1,43 @@
-// Fuzzed bytes as a file, for functions that read a path.
+// Fuzzed bytes, one after the other, or as a file, for functions that read a path.
 #pragma once
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 namespace instep {
+
+// Bytes that decide what happens next.
+class FuzzInput {
+ public:
+  FuzzInput(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
+
+  bool is_over() const { return rest_.empty(); }
+  std::span<const std::uint8_t> rest() const { return rest_; }
+  // The next one; 0 behind the last.
+  std::uint8_t byte() {
+    if (rest_.empty()) return 0;
+    const std::uint8_t first = rest_.front();
+    rest_ = rest_.subspan(1);
+    return first;
+  }
+  // As many as the next byte says, or as there are.
+  std::span<const std::uint8_t> piece() {
+    const std::size_t count = std::min<std::size_t>(byte(), rest_.size());
+    const auto bytes = rest_.first(count);
+    rest_ = rest_.subspan(count);
+    return bytes;
+  }
+
+ private:
+  std::span<const std::uint8_t> rest_;
+};
 
 // A file in memory that lives as long as the object.
 class FuzzFile {

@@ -16,8 +16,7 @@ namespace {
 class Visit {
  public:
   Visit(const std::uint8_t* data, std::size_t size)
-      : data_(data),
-        size_(size),
+      : input_(data, size),
         simulator_(std::make_unique<instep::UrSimulator>(instep::UrControllerOptions{
             (size & 1) != 0 ? instep::UrModel::kCb3 : instep::UrModel::kESeries})) {
     clients_.fill(-1);
@@ -25,15 +24,11 @@ class Visit {
 
   void run() {
     // Half an hour of simulated time for every kilobyte would tell nothing more.
-    for (int steps = 0; size_ > 0 && steps < 400; ++steps) step();
+    for (int steps = 0; !input_.is_over() && steps < 400; ++steps) step();
   }
 
  private:
-  std::uint8_t byte() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
+  std::uint8_t byte() { return input_.byte(); }
 
   void step() {
     int& client = clients_[byte() % clients_.size()];
@@ -63,10 +58,8 @@ class Visit {
   }
 
   void send(int client) {
-    const std::size_t count = std::min<std::size_t>(byte(), size_);
-    if (client >= 0) simulator_->on_bytes(client, {data_, count}, now_ns_);
-    data_ += count;
-    size_ -= count;
+    const auto bytes = input_.piece();
+    if (client >= 0) simulator_->on_bytes(client, bytes, now_ns_);
   }
 
   // What the ports understand, so that more than their first door is tried.
@@ -129,8 +122,7 @@ class Visit {
     }
   }
 
-  const std::uint8_t* data_;
-  std::size_t size_;
+  instep::FuzzInput input_;
   std::int64_t now_ns_ = 0;
   std::unique_ptr<instep::UrSimulator> simulator_;
   std::array<int, 6> clients_{};

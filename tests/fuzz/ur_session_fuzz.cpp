@@ -32,24 +32,19 @@ class Sink final : public instep::PacketSink {
 class Life {
  public:
   Life(const std::uint8_t* data, std::size_t size)
-      : data_(data),
-        size_(size),
+      : input_(data, size),
         session_(std::make_unique<instep::UrSession>(
             instep::UrSessionOptions{.unlocks_max = static_cast<int>(size % 3)})) {}
 
   void run() {
-    while (size_ > 0) {
+    while (!input_.is_over()) {
       step();
       look();
     }
   }
 
  private:
-  std::uint8_t byte() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
+  std::uint8_t byte() { return input_.byte(); }
   int channel() { return byte() % instep::kUrChannels; }
 
   void step() {
@@ -62,10 +57,7 @@ class Life {
         break;
       case 2: {
         const int of = channel();
-        const std::size_t count = std::min<std::size_t>(byte(), size_);
-        session_->on_bytes(of, {data_, count}, now_ns_, sink_);
-        data_ += count;
-        size_ -= count;
+        session_->on_bytes(of, input_.piece(), now_ns_, sink_);
         break;
       }
       case 3:
@@ -210,8 +202,7 @@ class Life {
     session_->consume(of, count);
   }
 
-  const std::uint8_t* data_;
-  std::size_t size_;
+  instep::FuzzInput input_;
   std::int64_t now_ns_ = 0;
   double timestamp_s_ = 0.0;
   std::int32_t acknowledged_ = 0;

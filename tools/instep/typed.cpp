@@ -285,9 +285,8 @@ std::string meant_by(std::string_view word, std::string_view command,
   }
   std::string name(word.substr(std::min(word.find_first_not_of('-'), word.size())));
   name = name.substr(0, name.find('='));
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c == '_' ? '-' : c;
-  });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c == '_' ? '-' : ascii_lower(c); });
   if (has("--" + name)) return "; did you mean --" + name + "?";
   if (name == "version" || word == "-v") return "; `instep --version` says it";
   const std::string_view other = known.called(name);

@@ -6,6 +6,7 @@
 
 #include "kernels/check.h"
 #include "runtime/algorithms/finite.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -106,8 +107,7 @@ void BatchAgent::save_state(std::span<std::uint8_t> out) {
 
 bool BatchAgent::load_state(std::span<const std::uint8_t> in, std::uint64_t step) {
   if (in.size() != state_bytes_) return false;
-  Tick read;
-  std::memcpy(&read, in.data() + tick_at_, sizeof read);
+  const auto read = read_plain<Tick>(in.subspan(tick_at_));
   if (read.is_open < 0 || read.is_open > 1 || !is_valid_state(in)) return false;
   std::memcpy(memory_->data(), in.data(), state_bytes_);
   step_ = step;

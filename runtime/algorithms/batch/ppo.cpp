@@ -12,6 +12,7 @@
 #include "kernels/normalizer.h"
 #include "kernels/squashed_gaussian.h"
 #include "runtime/algorithms/batch/batch_agent.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -471,8 +472,7 @@ void Ppo::learn_minibatch(int first, double lr) {
 // State, and what it tells of itself
 
 bool Ppo::is_valid_state(std::span<const std::uint8_t> in) const {
-  State read;
-  std::memcpy(&read, in.data() + state_at_, sizeof read);
+  const auto read = read_plain<State>(in.subspan(state_at_));
   return read.gathered >= 0 && read.gathered < config_.rollout && read.rounds >= 0;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/check.h"
+#include "runtime/plain_state.h"
 
 namespace instep {
 namespace {
@@ -264,8 +265,7 @@ void ReplayAgent::critic_input_gradient(std::size_t k, const float* input, const
 // State
 
 bool ReplayAgent::is_valid_state(std::span<const std::uint8_t> in) const {
-  State read;
-  std::memcpy(&read, in.data() + state_at_, sizeof read);
+  const auto read = read_plain<State>(in.subspan(state_at_));
   return read.stored >= 0 && read.stored <= config_.buffer && read.next >= 0 &&
          read.next < config_.buffer;
 }
