@@ -12,7 +12,7 @@ namespace instep {
 namespace {
 
 constexpr std::chrono::seconds kAnswerTimeout{2};
-constexpr std::uint32_t kLease_ms = 100;
+constexpr std::uint32_t kLeaseMs = 100;
 constexpr unsigned kClusterBlocks = 8;  // as the kernel's text has it
 // A stream whose kernels wait for copies that the driver still has under way.
 constexpr unsigned kAfterCopies = 0;
@@ -110,7 +110,7 @@ bool CudaDevice::open_memory(const Learner& like) {
   parameters_.replies = reinterpret_cast<cuda::Reply*>(mapped_device + replies_at);
   parameters_.meetings = reinterpret_cast<cuda::Meeting*>(meetings_);
   parameters_.exchange_floats = static_cast<std::uint32_t>(exchange_floats);
-  parameters_.lease_ms = kLease_ms;
+  parameters_.lease_ms = kLeaseMs;
   return check(
       cuda_->copy_to_device(learners_, learners.data(), agents * sizeof(cuda::DeviceLearner)),
       "copying");

@@ -18,8 +18,8 @@
 namespace instep {
 namespace {
 
-constexpr std::int64_t kAnswerTimeout_ns = 2'000'000'000;
-constexpr std::int64_t kCopyPeriod_ns = 900'000'000;
+constexpr std::int64_t kAnswerTimeoutNs = 2'000'000'000;
+constexpr std::int64_t kCopyPeriodNs = 900'000'000;
 
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -104,7 +104,7 @@ bool CudaLearner::upload() {
 
 // The resident kernel answers, or has left before it took the request, or fails, or is silent.
 bool CudaLearner::wait_for_answer() {
-  const std::int64_t end_ns = now_ns() + kAnswerTimeout_ns;
+  const std::int64_t end_ns = now_ns() + kAnswerTimeoutNs;
   const cuda::Reply& reply = device_.reply(0);
   for (std::int64_t polls = 1; now_ns() < end_ns; ++polls) {
     if (cuda::load_system(&reply.sequence) == sequence_) return true;
@@ -166,7 +166,7 @@ void CudaLearner::submit(const Learner& learner, std::uint32_t operations) {
 
 void CudaLearner::copy_if_due() {
   const std::int64_t now = now_ns();
-  if (now - copy_ns_ < kCopyPeriod_ns) {
+  if (now - copy_ns_ < kCopyPeriodNs) {
     tick_ns_ = now;
     return;
   }

@@ -9,8 +9,8 @@
 
 #include "runtime/control_loop.h"
 #include "runtime/realtime/learner_thread.h"
+#include "runtime/realtime/recording_world.h"
 #include "runtime/realtime/spsc_ring.h"
-#include "runtime/realtime/tick_record.h"
 #include "runtime/robot_world.h"
 
 namespace instep {
@@ -32,8 +32,8 @@ struct Overrun {
   std::uint32_t causes = 0;
 };
 
-// Of all ticks that carried a step and went on with their episode: behind one that ended it the
-// robot was homed, so that the world tells of a later tick by then. To be read after join().
+// Counts the ticks that carried a step and did not end their episode. (After one that ended it the
+// robot is homed, so that the world already tells of a later tick.) Read it after join().
 struct RealtimeCounters {
   LatencyHistogram wakeup;      // from the deadline to the tick's beginning
   LatencyHistogram packet_age;  // at the tick's beginning

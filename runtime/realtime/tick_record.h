@@ -7,9 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "runtime/agent.h"
-#include "runtime/robot_world.h"
-
 namespace instep {
 
 enum TickFlag : std::uint32_t {
@@ -78,41 +75,6 @@ class TickRing {
   alignas(64) std::atomic<std::uint64_t> read_{0};
 };
 
-// A robot's world that notes every tick on its way to the loop. Loop thread; allocates nothing
-// after its constructor.
-class RecordingWorld final : public Environment {
- public:
-  RecordingWorld(RobotWorld& world, const TickShape& shape, TickRing& ring);
-
-  // Whose lateness belongs to the ticks; to be set before the first one.
-  void set_agent(const Agent& agent) { agent_ = &agent; }
-
-  void reset(const Random& random, std::uint64_t step, double* observation) override;
-  Outcome step(const float* action, double* observation) override;
-  void send(const float* action) override;
-  std::size_t state_bytes() const override { return world_.state_bytes(); }
-  void save_state(std::span<std::uint8_t> out) const override { world_.save_state(out); }
-  bool load_state(std::span<const std::uint8_t> in) override { return world_.load_state(in); }
-
-  // A snapshot has been asked for after the tick that was noted last.
-  void mark_snapshot();
-  // The last tick is over, and no other follows.
-  void finish();
-  std::uint64_t frames_lost() const { return frames_lost_; }
-
- private:
-  void begin(std::uint32_t flags, double reward, const double* observation);
-
-  RobotWorld& world_;
-  TickShape shape_;
-  TickRing& ring_;
-  const Agent* agent_ = nullptr;
-  std::vector<std::uint8_t> frame_;
-  TickHead head_;
-  bool has_frame_ = false;
-  std::uint64_t frames_lost_ = 0;
-};
-
 // A record: a snapshot of the loop and its learner, and the ticks that followed.
 struct TickRecord {
   TickShape shape;
@@ -133,40 +95,5 @@ std::vector<std::uint8_t> record_header(const TickRecord& record);
 // Reads a record's file; a last frame that was cut off is left out. Answers what is wrong with it,
 // or nothing.
 std::string read_record(std::span<const std::uint8_t> file, TickRecord* out);
-
-// Gives a loop the ticks of a record instead of a robot's, and compares the actions.
-class ReplayWorld final : public Environment {
- public:
-  explicit ReplayWorld(const TickRecord& record) : record_(record) {}
-
-  // The agent under replay, which learns apart: its tasks are done before each tick that was in
-  // time, as they were.
-  void set_agent(Agent& agent) { agent_ = &agent; }
-
-  void reset(const Random& random, std::uint64_t step, double* observation) override;
-  Outcome step(const float* action, double* observation) override;
-  void send(const float* action) override;
-  std::size_t state_bytes() const override { return 0; }
-  void save_state(std::span<std::uint8_t>) const override {}
-  bool load_state(std::span<const std::uint8_t>) override { return true; }
-
-  bool is_over() const { return next_ == record_.count(); }
-  std::size_t frames_given() const { return next_; }
-  // Of the tick that was given out last.
-  TickHead head() const { return tick_head(record_.frame(next_ - 1)); }
-  std::uint64_t actions_compared() const { return actions_compared_; }
-  // The step of the first action that differs, or -1. A tick of another kind than the loop expects
-  // differs too.
-  std::int64_t first_difference() const { return first_difference_; }
-
- private:
-  bool give(bool opens_episode, double* observation);
-
-  const TickRecord& record_;
-  Agent* agent_ = nullptr;
-  std::size_t next_ = 0;
-  std::uint64_t actions_compared_ = 0;
-  std::int64_t first_difference_ = -1;
-};
 
 }  // namespace instep

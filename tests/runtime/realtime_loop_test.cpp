@@ -19,6 +19,7 @@
 #include "runtime/algorithms/actor_critic/apart_agent.h"
 #include "runtime/memory.h"
 #include "runtime/realtime/realtime_link.h"
+#include "runtime/realtime/replay_world.h"
 
 namespace instep {
 namespace {

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "runtime/realtime/tick_record.h"
+#include "runtime/realtime/replay_world.h"
 #include "tools/library/error.h"
 #include "tools/library/run/session.h"
 #include "tools/library/run/settings_io.h"

@@ -17,7 +17,7 @@ constexpr std::int64_t kExactSteps = 20;
 constexpr std::int64_t kGrownSteps = 40;
 
 constexpr std::int64_t kStepsMax = 100'000'000;
-constexpr double kPeriodTolerance_s = 1e-9;
+constexpr double kPeriodToleranceS = 1e-9;
 
 // Tolerance of a state at step k, or 0 where no claim is made.
 double state_tolerance(std::int64_t k, bool is_chaotic) {
@@ -77,7 +77,7 @@ TaskReplay::TaskReplay(const TensorFile& file, WorstError& worst) : file_(file),
         "task " + name_ +
         " is unknown, or this build has no MuJoCo (install libmujoco-dev and build again)");
   }
-  if (!(std::fabs(period_s - task_->period_s()) < kPeriodTolerance_s)) {
+  if (!(std::fabs(period_s - task_->period_s()) < kPeriodToleranceS)) {
     throw DataError("config: dt is not the control period of " + name_ + ", " +
                     std::to_string(task_->period_s()) + " s");
   }

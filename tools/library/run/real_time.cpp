@@ -521,7 +521,7 @@ void RunCounts::add(const RunCounts& other) {
 RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device,
                          const RunConfig& config, std::uint64_t identity, const std::string& folder,
                          std::span<std::uint8_t> snapshot, Voice& voice, Hands& hands,
-                         const RunSink& sink)
+                         RunSink& sink, const HealthRhythm& rhythm)
     : agent_(agent),
       device_(device),
       snapshot_(snapshot),
@@ -530,7 +530,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
       sink_(sink),
       folder_(folder),
       trouble_teller_(voice, device),
-      updates_before_(sink.updates_before),
+      rhythm_(rhythm),
       store_(device.shape(), identity, folder),
       loop_(loop, agent, device.world(), &device.recording(), device.signals(),
             {.self = this,
@@ -565,9 +565,9 @@ void RealTimeRun::start() {
 // In the learner's thread: the writer may not look at the learner, which is never at rest.
 void RealTimeRun::add_update() {
   agent_.gather_health();
-  if (agent_.health_ticks() + updates_before_ < sink_.updates_per_sample) return;
+  if (agent_.health_ticks() + rhythm_.updates_before < rhythm_.updates_per_sample) return;
   health_.write(agent_.take_health());
-  updates_before_ = 0;
+  rhythm_.updates_before = 0;
 }
 
 // The snapshot's step is read before the rings are emptied: every tick and episode that it counts
@@ -578,19 +578,19 @@ void RealTimeRun::poll() {
   rights_->tell({device_.link().priority_error(), hands_.priority_error(),
                  loop_.loop_priority_error(), loop_.learner_priority_error()});
   store_.take(device_.ticks());
-  if (const int error = store_.take_error()) sink_.lost_record(sink_.self, error);
+  if (const int error = store_.take_error()) sink_.lose_record(error);
   write_loss();
   trouble_teller_.tell();
   EpisodeRecord episode;
-  while (loop_.next_episode(&episode)) sink_.episode(sink_.self, episode);
+  while (loop_.next_episode(&episode)) sink_.take_episode(episode);
   overruns_.take(loop_.monitor());
   HealthSample health;
-  if (health_.read(&health)) sink_.health(sink_.self, steps(), health);
+  if (health_.read(&health)) sink_.take_health(steps(), health);
   if (step < 0) return;
   store_.add_snapshot(step, snapshot_);
   measures_ = {{loop_.counts(), device_.link().newest_counts(), overruns_.steal_ns()},
                open_health_};
-  sink_.checkpoint(sink_.self, step, measures_);
+  sink_.take_checkpoint(step, measures_);
   loop_.release_snapshot();
 }
 

@@ -17,7 +17,7 @@
 #include "runtime/realtime/latest_value.h"
 #include "runtime/realtime/realtime_link.h"
 #include "runtime/realtime/realtime_loop.h"
-#include "runtime/realtime/tick_record.h"
+#include "runtime/realtime/recording_world.h"
 #include "runtime/robot_world.h"
 #include "runtime/settings.h"
 #include "tasks/registry.h"
@@ -205,15 +205,21 @@ struct SnapshotMeasures {
   HealthSample health;  // since the last that was told of
 };
 
-// What the writer does with an episode that ended, with a checkpoint that is due, and with what
-// the learner tells of its health.
-struct RunSink {
-  void* self = nullptr;
-  void (*episode)(void* self, const EpisodeRecord& episode) = nullptr;
-  // Its bytes are in the snapshot.
-  void (*checkpoint)(void* self, std::int64_t step, const SnapshotMeasures& measures) = nullptr;
-  void (*health)(void* self, std::int64_t step, const HealthSample& sample) = nullptr;
-  void (*lost_record)(void* self, int error) = nullptr;  // it could not be written any more
+// Takes what a run on a robot leaves to its writer. Called by the writer's thread.
+class RunSink {
+ public:
+  virtual ~RunSink() = default;
+
+  virtual void take_episode(const EpisodeRecord& episode) = 0;
+  // A checkpoint is due: its bytes are in the snapshot.
+  virtual void take_checkpoint(std::int64_t step, const SnapshotMeasures& measures) = 0;
+  virtual void take_health(std::int64_t step, const HealthSample& sample) = 0;
+  // The record could not be written any more; `error` as in errno.
+  virtual void lose_record(int error) = 0;
+};
+
+// How many of the learner's updates make one sample of its health.
+struct HealthRhythm {
   std::int64_t updates_per_sample = 1;
   std::int64_t updates_before = 0;  // that an earlier part of the run has gathered for the first
 };
@@ -245,7 +251,7 @@ class RealTimeRun {
  public:
   RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device, const RunConfig& config,
               std::uint64_t identity, const std::string& folder, std::span<std::uint8_t> snapshot,
-              Voice& voice, Hands& hands, const RunSink& sink);
+              Voice& voice, Hands& hands, RunSink& sink, const HealthRhythm& rhythm = {});
   // Stops the robot and ends the threads where finish() was not reached.
   ~RealTimeRun();
 
@@ -271,12 +277,12 @@ class RealTimeRun {
   std::span<std::uint8_t> snapshot_;
   Voice& voice_;
   const Hands& hands_;
-  RunSink sink_;
+  RunSink& sink_;
   std::string folder_;
   LinkLoss loss_;
   TroubleTeller trouble_teller_;
-  std::int64_t updates_before_ = 0;  // the learner thread's
-  HealthSample open_health_;         // likewise, while there is no snapshot
+  HealthRhythm rhythm_;       // the learner thread's
+  HealthSample open_health_;  // likewise, while there is no snapshot
   SnapshotMeasures measures_;
   LatestValue<HealthSample> health_;
   TickStore store_;

@@ -399,29 +399,22 @@ void TrainingRun::loop() {
 
 // This thread is the writer: it does everything that may wait, while the loop has its own thread.
 void TrainingRun::loop_on_robot(Hands& hands) {
-  const RunSink sink = {.self = this,
-                        .episode =
-                            [](void* self, const EpisodeRecord& episode) {
-                              static_cast<TrainingRun*>(self)->finish_episode(episode);
-                            },
-                        .checkpoint =
-                            [](void* self, std::int64_t step, const SnapshotMeasures& measures) {
-                              auto* run = static_cast<TrainingRun*>(self);
-                              run->own_ = measures;
-                              run->write_checkpoint(step);
-                            },
-                        .health =
-                            [](void* self, std::int64_t step, const HealthSample& health) {
-                              static_cast<TrainingRun*>(self)->judge(health, step);
-                            },
-                        .lost_record =
-                            [](void* self, int error) {
-                              static_cast<TrainingRun*>(self)->troubles_.leave_out(error, "record");
-                            },
-                        .updates_per_sample = health_interval_,
-                        .updates_before = open_health_.ticks};
+  struct Sink final : RunSink {
+    explicit Sink(TrainingRun& owner) : of(owner) {}
+    void take_episode(const EpisodeRecord& episode) override { of.finish_episode(episode); }
+    void take_checkpoint(std::int64_t step, const SnapshotMeasures& measures) override {
+      of.own_ = measures;
+      of.write_checkpoint(step);
+    }
+    void take_health(std::int64_t step, const HealthSample& health) override {
+      of.judge(health, step);
+    }
+    void lose_record(int error) override { of.troubles_.leave_out(error, "record"); }
+    TrainingRun& of;
+  } sink(*this);
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,
-                  session_.identity().settings_hash, folder_, snapshot_, voice_, hands, sink);
+                  session_.identity().settings_hash, folder_, snapshot_, voice_, hands, sink,
+                  {.updates_per_sample = health_interval_, .updates_before = open_health_.ticks});
   run.start();
   constexpr std::int64_t kPollNs = 20'000'000;
   while (!run.is_over()) {

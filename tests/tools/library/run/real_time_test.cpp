@@ -199,7 +199,8 @@ TEST(RealTime, IsRepeatedWhenItEndedWhileHeld) {
 class WrappedTask : public RobotTask {
  public:
   const CommandLimits& limits() const override { return inner_.limits(); }
-  void take(const Packet& packet) override { inner_.take(packet); }
+  const PacketFormat& packets() const override { return inner_.packets(); }
+  void take(const PacketValues& packet) override { inner_.take(packet); }
   void begin_homing(const Random& random, std::uint64_t step, std::int64_t now_ns) override {
     inner_.begin_homing(random, step, now_ns);
   }
@@ -249,29 +250,24 @@ class ShortTask final : public WrappedTask {
 
 // The writer, delayed where it matters: between the moment it has emptied the loop's rings and the
 // one in which it looks at a snapshot, an episode ends and a snapshot is taken.
-struct DelayedWriter {
+struct DelayedWriter final : RunSink {
   RealTimeRun* run = nullptr;
   std::span<const std::uint8_t> snapshot{};
   std::int64_t episodes = 0;  // that it was given
   std::vector<std::int64_t> episodes_counted{};
   std::vector<std::int64_t> episodes_given{};
 
-  static void episode(void* self, const EpisodeRecord&) {
-    ++static_cast<DelayedWriter*>(self)->episodes;
+  void take_episode(const EpisodeRecord&) override { ++episodes; }
+  void take_checkpoint(std::int64_t, const SnapshotMeasures&) override {
+    episodes_counted.push_back(ControlLoop::episodes_in(snapshot));
+    episodes_given.push_back(episodes);
   }
-  static void checkpoint(void* self, std::int64_t, const SnapshotMeasures&) {
-    auto* writer = static_cast<DelayedWriter*>(self);
-    writer->episodes_counted.push_back(ControlLoop::episodes_in(writer->snapshot));
-    writer->episodes_given.push_back(writer->episodes);
-  }
-  static void health(void* self, std::int64_t, const HealthSample&) {
-    const auto* writer = static_cast<const DelayedWriter*>(self);
+  void take_health(std::int64_t, const HealthSample&) override {
     const MonotonicClock clock;
-    const std::int64_t steps = writer->run->steps() + 70;
-    while (writer->run->steps() < steps && !writer->run->is_over()) {
-      sleep_until(clock.now_ns() + kMs);
-    }
+    const std::int64_t steps = run->steps() + 70;
+    while (run->steps() < steps && !run->is_over()) sleep_until(clock.now_ns() + kMs);
   }
+  void lose_record(int) override {}
 };
 
 TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
@@ -290,11 +286,7 @@ TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
   Hands hands(
       {device.signals(), device.link(), device.world(), voice, notice, device.options().device});
   RealTimeRun run(session.loop(), session.agent(), device, config, 1, folder.path(), snapshot,
-                  voice, hands,
-                  {.self = &writer,
-                   .episode = DelayedWriter::episode,
-                   .checkpoint = DelayedWriter::checkpoint,
-                   .health = DelayedWriter::health});
+                  voice, hands, writer);
   writer.run = &run;
   writer.snapshot = snapshot;
   run.start();
