@@ -25,7 +25,7 @@ class FarEnd {
   virtual void hang_up() = 0;
   // An unplugged channel has no client.
   virtual void set_plugged(bool is_plugged) = 0;
-  // Readable when there is something to do; -1: nothing that one could wait for.
+  // Becomes readable when there is something to do; -1: there is nothing to wait for.
   virtual int descriptor() const = 0;
   // Bytes that the client has sent; answers how many.
   virtual std::size_t read(std::span<std::uint8_t> out) = 0;

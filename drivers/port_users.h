@@ -27,9 +27,9 @@ struct PortUser {
   std::string port_now;    // of a run that knows it: where it has it open; empty: nowhere
 };
 
-// The processes that have or may take the port, without the calling one; by their numbers. `root`:
-// the folder that the system's files lie in, "" for this machine. What the system does not tell is
-// left out; never throws for a missing file.
+// The processes that have or may take the port, without the calling one, by their numbers. `root`:
+// the folder of the system's files, "" for this machine. Leaves out what the system does not tell;
+// never throws for a missing file.
 std::vector<PortUser> port_users(const std::string& path, const std::string& root = "");
 
 // The processes that hold a local socket of that name in no folder, without the calling one.
@@ -38,17 +38,17 @@ std::vector<PortUser> lock_users(const std::string& name, const std::string& roo
 // Whether the kernel writes its messages to the port.
 bool is_console(const std::string& path, const std::string& root = "");
 
-// What stands against a run on the port, with what mends it.
+// One reason against a run on the port, and what to do about it.
 struct PortTrouble {
   std::string text;  // "process 612 (agetty) has it open, too"
   std::string mend;
-  bool is_certain = true;  // false: it may come to that
+  bool is_certain = true;  // false: it may happen
 };
 
 // Everybody but instep itself and the programs that have started this one; the console.
 std::vector<PortTrouble> port_troubles(const std::string& path, const std::string& root = "");
 
-// For people: who they are, "process 612 (agetty)", joined by commas.
+// Names them for people: "process 612 (agetty)", joined by commas.
 std::string port_user_names(const std::vector<PortUser>& users);
 
 }  // namespace instep

@@ -24,10 +24,10 @@ const DriverInfo* find_driver(std::string_view name);
 // The drivers that a device of that name may have.
 std::vector<const DriverInfo*> drivers_of_device(const std::string& device);
 
-// A device with channels of different kinds has a name for each, separated by commas; else one is
-// for all. Answers that of the channel.
+// The name of one channel. A device with channels of different kinds has a name for each, separated
+// by commas; else one name is for all.
 std::string channel_name(const std::string& device, int channel);
-// The same of the place where the stop works.
+// The name of the place where the stop works.
 std::string stop_name(const DriverInfo& driver, const std::string& device);
 
 }  // namespace instep

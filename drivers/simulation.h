@@ -24,7 +24,7 @@ struct SimulationOptions {
 class DeviceSimulation;
 using Numbers = std::vector<double>;
 
-// A word by which a person makes something happen: with how many numbers, of which range.
+// A word by which a person makes something happen, and the numbers that it takes.
 struct SimulationWord {
   const char* name;
   const char* numbers;  // for people
@@ -56,8 +56,8 @@ class DeviceSimulation {
 
   // Adds what to wait for.
   virtual void add_events(std::vector<pollfd>& events) const = 0;
-  // Time goes on until now_ns, and bytes pass; `events` are those that were added, with what has
-  // happened. Adds lines about what people should know to `news`. Answers when to be called next.
+  // Moves time on until now_ns and lets bytes pass. `events` are those that were added, with what
+  // has happened. Adds lines that people should know to `news`. Answers when to be called next.
   virtual std::int64_t advance(std::span<const pollfd> events, std::int64_t now_ns,
                                std::string& news) = 0;
 };

@@ -29,7 +29,7 @@ struct Transport {
   std::vector<PortUser> (*users)(const std::string& name);
   // Why it could not be opened, with that errno value, and what to do about it.
   std::string (*trouble)(const std::string& name, int error);
-  // Why it may not stay this program's alone.
+  // Who may take it from this program, and why.
   std::vector<std::string> (*warnings)(const std::string& name);
   // Who reads takes the bytes away from all others who have it open.
   bool has_one_reader = false;

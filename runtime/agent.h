@@ -20,9 +20,9 @@
 
 namespace instep {
 
-// Where the learner's thread tells what it has done. Called where they are not null: posted by
-// update() and request_state(), on the loop's side, when there is something to do; the others on
-// the side that learns.
+// Calls by which an agent that learns apart reports to its owner; null ones are skipped. The loop's
+// side calls `posted`, from update() and request_state(), when the learner has something to do. The
+// learner's side calls the others.
 struct LearnerHooks {
   void* self = nullptr;
   void (*posted)(void* self) = nullptr;
@@ -30,15 +30,14 @@ struct LearnerHooks {
   void (*state_taken)(void* self, std::uint64_t step) = nullptr;
 };
 
-// What became of ticks at which a learner apart was not done yet.
+// Counts the ticks at which a learner in another thread was not done yet.
 struct LateLearning {
   std::uint64_t ticks = 0;
   std::uint64_t transitions_dropped = 0;  // never begun
   std::uint64_t tasks_lost = 0;           // the learner was so late that it could not even be told
 };
 
-// One array of what an agent keeps in memory. Its bytes end where the next one begins, padding
-// included.
+// One array of an agent's memory. Its bytes, padding included, reach to the next array.
 struct MemoryPart {
   std::string_view name;
   std::size_t offset = 0;
@@ -52,23 +51,23 @@ struct NamedNumber {
   std::variant<std::int64_t, double> value;
 };
 
-// What was not learnt because a number was not finite.
+// Counts what the agent did not learn because a number was not finite.
 struct DropCounts {
   std::int64_t updates = 0;
   std::int64_t transitions = 0;
 };
 
-// How long one phase of a tick took, and how many bytes of weights and the like it must move (0:
-// not known).
+// How long one phase of a tick took, and how many bytes it must move between memory and processor,
+// such as weights (0: not known).
 struct Phase {
   std::string_view name;
   LatencyHistogram latency;
   std::size_t bytes = 0;
 };
 
-// The passes over memory that one update cannot do without, for measuring what it cannot be faster
-// than: each reads, or reads and writes, numbers [first, first + count) of an array, and of a
-// second one of its size where it updates.
+// One of the passes over memory that every update needs; together they bound an update's time from
+// below. A pass reads, or reads and writes, numbers [first, first + count) of an array, and of a
+// second array of the same size where it updates.
 struct LeastWork {
   struct Pass {
     bool is_update = false;
@@ -80,10 +79,10 @@ struct LeastWork {
   std::vector<Pass> passes;
 };
 
-// One learner with its memory, its noise and its step counter. Making one allocates; of what
-// follows, only what answers a vector or a pointer to something new does. One thread, or two where
-// it learns apart: run_next_task() and the health are the learner's then, everything else the
-// loop's.
+// One learner with its memory, its noise and its step counter. The constructor allocates; later
+// only functions that return a vector or a new object do. One thread uses it, or two where it
+// learns apart: the learner's thread calls run_next_task() and asks for the health, the loop's
+// thread calls everything else.
 class Agent {
  public:
   virtual ~Agent() = default;
@@ -107,12 +106,12 @@ class Agent {
   virtual const float* sense(const double* observation, double reward, bool terminated,
                              bool truncated) = 0;
 
-  // The rest of the tick: learns from the transition that sense() closed and opens the next one. To
-  // be called once after every begin_episode() or sense(), when the command has been sent.
+  // The rest of the tick: learns from the transition that sense() closed and opens the next one.
+  // Call it once after every begin_episode() or sense(), when the command has been sent.
   virtual void update() = 0;
 
-  // Instead of sense() where a tick carries no step: drops the open transition. step() goes on: the
-  // noise of its action is used up.
+  // Drops the open transition. Call it instead of sense() where a tick carries no step. step()
+  // still counts it, because the noise of its action is used up.
   virtual void interrupt() = 0;
 
   // True when the last call met a number that is not finite, or is beyond a float's range.

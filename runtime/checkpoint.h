@@ -24,7 +24,7 @@ struct CheckpointIdentity {
   friend bool operator==(const CheckpointIdentity&, const CheckpointIdentity&) = default;
 };
 
-// Which of all checkpoints one is.
+// Tells one checkpoint from all others.
 struct CheckpointKey {
   std::size_t slot = 0;  // that it lies in
   std::int64_t step = -1;
@@ -68,8 +68,8 @@ class CheckpointFile {
   [[nodiscard]] int write(std::int64_t step, std::span<const std::uint8_t> snapshot) {
     return write(prepare(step, snapshot), snapshot);
   }
-  // The same in two parts: first which checkpoint it will be, so that what belongs to it can be
-  // written before it stands.
+  // The same in two parts: the first tells which checkpoint it will be, so that files that belong
+  // to it can be written before it.
   CheckpointKey prepare(std::int64_t step, std::span<const std::uint8_t> snapshot) const;
   [[nodiscard]] int write(const CheckpointKey& key, std::span<const std::uint8_t> snapshot);
 

@@ -53,13 +53,13 @@ class Environment {
   // here, before the learner goes on. A world in which nothing moves meanwhile has nothing to do.
   virtual void send(const float* /*action*/) {}
 
-  // Changes something about the world for good, so that one can see how a learner adapts. What
-  // there is to change, and what the values mean, is the task's. False, and nothing is changed:
-  // this task knows no such thing, or not that value.
+  // Changes something about the world for good, so that one can see how a learner adapts. The task
+  // decides what can change and what the values mean. False when it knows no such change or value;
+  // then nothing has changed.
   [[nodiscard]] virtual bool change(std::string_view /*what*/, double /*value*/) { return false; }
 
-  // Every part of the body as it stands now, for pictures: overwrites limbs, in the same order
-  // every time, the trunk first; none where there is no body.
+  // For pictures: overwrites limbs with every part of the body as it stands now, the trunk first,
+  // in the same order every time. Empty where there is no body.
   virtual void get_limbs(std::vector<Limb>& limbs) const { limbs.clear(); }
 
   // Where the limbs are a map, x to the right and z to its upper edge, as of a vehicle from above:

@@ -45,10 +45,10 @@ class File {
   // Reserves the medium's space for the first `bytes`, so that writing there cannot meet a full
   // disk.
   [[nodiscard]] int reserve(std::int64_t bytes) const;
-  // The same, but the file is no longer for it. Where a file system knows no such thing, nothing is
-  // reserved, and that is no error.
+  // The same, but the file does not become longer. Where the file system cannot do that, it
+  // reserves nothing and answers 0.
   [[nodiscard]] int reserve_ahead(std::int64_t bytes) const;
-  // Cuts the file, and gives back what is reserved beyond.
+  // Cuts the file, and frees the space that was reserved beyond.
   [[nodiscard]] int truncate(std::int64_t bytes) const;
   // Takes the file for this process alone until it is closed; EWOULDBLOCK when another has it.
   [[nodiscard]] int lock() const;

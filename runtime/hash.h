@@ -1,4 +1,4 @@
-// Hashes that tell files and settings apart, and damage from what was written. Not for secrets.
+// Hashes that tell files and settings apart, and find damage. Not for secrets.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ inline std::uint64_t hash_text(std::string_view text, std::uint64_t state = kHas
 // after the other. The same on every machine.
 std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed = 0);
 
-// What checkpoints of format version 1, records and `measured` have: FNV's step for eight bytes at
-// a time, with a shift, which lets high bits reach low ones.
+// The hash of checkpoints of format version 1, of records and of `measured`: FNV's step for eight
+// bytes at a time, and a shift, by which high bits reach low ones.
 inline std::uint64_t hash_words(std::span<const std::uint8_t> bytes,
                                 std::uint64_t state = kHashStart) {
   std::size_t at = 0;

@@ -1,4 +1,5 @@
-// Is the learning well? A few numbers per tick, gathered without slowing it, and what they warn of.
+// Does the learning go well? A few numbers per tick, which cost the tick no time, and the warnings
+// that follow from them.
 #pragma once
 
 #include <array>
@@ -11,7 +12,7 @@ namespace instep {
 // Means over the ticks since the sample before. NaN: the algorithm has no such number.
 struct HealthSample {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t ticks = 0;          // that they are of
+  std::int64_t ticks = 0;          // how many
   double entropy = kNone;          // of the policy, sampled: -log pi(A|s), in nats
   double td_error_rms = kNone;     // after division by its scale
   double td_error_scale = kNone;   // the newest sigma
@@ -26,7 +27,7 @@ struct HealthSample {
   double actor_weight_norm = kNone;
 };
 
-// Two samples, one after the other, as one.
+// One sample of the ticks of two, one after the other.
 HealthSample joined(const HealthSample& earlier, const HealthSample& later);
 
 // Conditions worth a word to the user; bits of Health::warnings().
@@ -36,8 +37,8 @@ enum HealthWarning : std::uint32_t {
   kUpdatesTooLarge = 4,  // a step moves the actor by more than a tenth of its own length (*)
   kReturnFalls = 8,      // the last hundred episodes return much less than the best hundred did,
                          // or the newest steps much less than the best of them
-  // (*) in most of the newest samples, and only while the return shows nothing of learning:
-  // learners that do well have such moments, too.
+  // (*) in most of the newest samples, and only while the return does not rise: learners that do
+  // well have such moments, too.
 };
 inline constexpr int kHealthWarnings = 4;
 
@@ -47,14 +48,14 @@ std::string_view health_warning_name(HealthWarning warning);
 // One line for the user: what was seen and what usually helps.
 std::string_view health_warning_text(HealthWarning warning);
 
-// How often a warning stood in a run, and when.
+// How often and when a warning was raised in a run.
 struct WarningCount {
   std::int64_t samples = 0;
   std::int64_t first_step = 0;  // of the first of these samples
   std::int64_t last_step = 0;   // of the newest
 };
 
-// What Health cannot know again from a run's episodes.
+// The part of Health that a run's episodes cannot restore.
 struct HealthMemory {
   std::int64_t samples = 0;                            // in all
   std::int64_t newest_step = 0;                        // of the newest

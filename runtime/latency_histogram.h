@@ -1,4 +1,4 @@
-// Counting latencies without keeping them.
+// Counts latencies without keeping them.
 #pragma once
 
 #include <array>

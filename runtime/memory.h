@@ -6,7 +6,7 @@
 
 namespace instep {
 
-// Of the block that is part of the program itself; the learners of robot tasks fit in there.
+// The size of the block that is part of the program itself. The learners of robot tasks fit in it.
 inline constexpr std::size_t kStaticBlockBytes = std::size_t{1922} << 10;
 
 // `bytes` of zeroed, 64-byte-aligned memory for as long as the object lives: the program's static

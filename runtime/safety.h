@@ -1,5 +1,5 @@
-// What stands between a policy and a motor: a state machine that says whether commands may go out
-// at all, and the limits that every one of them is put through.
+// What stands between a policy and a motor: a state machine that decides whether commands may go
+// out at all, and the limits that every command passes.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ enum class SafetyEvent : std::uint8_t {
 };
 inline constexpr int kSafetyEvents = 6;
 
-// The state after an event. What was held or faulted never goes on where it was: it is homed first.
-// An event that means nothing in a state leaves it as it is.
+// The state after an event. A robot that was held or faulted never goes on where it was: it is
+// homed first. An event that means nothing in a state does not change it.
 constexpr SafetyState next_safety_state(SafetyState state, SafetyEvent event) {
   switch (event) {
     case SafetyEvent::kBegin:
@@ -57,8 +57,8 @@ enum LimitFlag : std::uint32_t {
   kNotFinite = 4,  // replaced by a stop
 };
 
-// Puts one command after another through a task's limits. kMove is limited; any other kind passes,
-// as long as its values are numbers, and the next kMove's rate starts from standing still.
+// Applies a task's limits to one command after another. It limits kMove. Any other kind passes, as
+// long as its values are numbers, and the next kMove's rate starts from standing still.
 class Limiter {
  public:
   // `period_s`: the time for which a command stands, which the rate limits refer to. Throws

@@ -1,4 +1,4 @@
-// What a run is started with, and its settings as users write them.
+// What a run starts with, and its settings as users write them.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +61,8 @@ std::string set_value(RunSettings& settings, std::string_view key, std::string_v
 // The value of a known key as the shortest text that set_value() turns into the same bits.
 std::string format_value(const RunSettings& settings, std::string_view key);
 
-// "'actor_lr' or 'critic_lr'": what is called so in other programs (lr, gamma); empty for other
-// words.
+// "'actor_lr' or 'critic_lr'": our keys for a word of other programs (lr, gamma); empty for any
+// other word.
 std::string meant_keys(const AlgorithmInfo& algorithm, std::string_view key);
 
 // "unknown key 'actor_rl'; did you mean 'actor_lr'?", or what lists them if none is like it.

@@ -10,11 +10,11 @@
 
 namespace instep {
 
-// Moves time from one event to the next in a fixed order: the device acts, its bytes reach the
-// session, the session does what is due, and its bytes reach the device. Borrows both. One thread.
+// Moves time from one event to the next, in a fixed order: the device acts, its bytes reach the
+// session, the session does what is due, its bytes reach the device. Borrows both. One thread.
 class SimulatedLink final : public RobotLink, private PacketSink {
  public:
-  // Packets that were not taken yet; beyond them the oldest are lost.
+  // How many packets wait to be taken; where more come, the oldest are lost.
   static constexpr std::size_t kPacketsMax = 32;
 
   SimulatedLink(Session& session, DeviceSimulator& device);

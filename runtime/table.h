@@ -1,4 +1,4 @@
-// A table that a program may add lines to before anybody has looked at it.
+// A table to which a program may add lines before anybody has read it.
 #pragma once
 
 #include <atomic>

@@ -19,8 +19,8 @@ enum class Stillness : std::uint8_t {
   kStands,
 };
 
-// A driver's part, as a state machine over bytes like Session. It needs no session and commands
-// nothing but standing still. Nothing allocates after construction.
+// A driver's part, as a state machine over bytes like Session. It needs no session, and only ever
+// commands standing still. Nothing allocates after construction.
 class DeviceStop {
  public:
   DeviceStop() = default;
@@ -28,7 +28,7 @@ class DeviceStop {
   DeviceStop& operator=(const DeviceStop&) = delete;
   virtual ~DeviceStop() = default;
 
-  // Nothing is known of the device from now on. output() holds the stop at once; it completes a
+  // Forgets what is known of the device. output() holds the stop at once; the stop completes a
   // command that was cut off.
   virtual void begin(std::int64_t now_ns) = 0;
   virtual void on_bytes(std::span<const std::uint8_t> bytes, std::int64_t now_ns) = 0;
@@ -44,10 +44,10 @@ class DeviceStop {
 // and waits for nothing but the port.
 class PortStop {
  public:
-  // While a port cannot be opened it is tried again so often.
+  // How often a port that cannot be opened is tried again.
   static constexpr std::int64_t kOpenPeriodNs = 50'000'000;
 
-  // A port that is not connected after so long is opened anew.
+  // After so long without a connection the port is opened anew.
   static constexpr std::int64_t kConnectNsMax = 1'000'000'000;
 
   // Borrows everything. `descriptor`: the opened port, or none; it is closed when it is dead, and
@@ -65,7 +65,7 @@ class PortStop {
   // a descriptor or -1, can be read. `may_read`: false while the bytes are somebody else's.
   void step(std::int64_t until_ns, int other, bool may_read = true);
 
-  // What came so far counts no more.
+  // Forgets what has come so far.
   void begin_again() { begun_ns_ = -1; }
 
   bool stands() const { return begun_ns_ >= 0 && stop_.stillness() == Stillness::kStands; }

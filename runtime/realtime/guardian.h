@@ -61,9 +61,9 @@ class Guardian {
   // nothing, whatever happens.
   Guardian(int descriptor, const PortAddress& address, const PortOperations& port, DeviceStop* stop,
            int lock = -1);
-  // Lets it go without touching the robot, and waits for its end, for which it has kEndNsMax before
-  // it is killed, and as long again; after leave() neither. A process that somebody has stopped
-  // goes on first.
+  // Releases the guardian without touching the robot, and waits for its end: kEndNsMax until it
+  // kills the guardian, and as long again; after leave() neither. A guardian that somebody has
+  // stopped is continued first.
   ~Guardian();
   Guardian(const Guardian&) = delete;
   Guardian& operator=(const Guardian&) = delete;
@@ -73,8 +73,8 @@ class Guardian {
 
   // Messages: one write each, which does not wait. Any thread.
 
-  // This process runs; to be said at least every kBeatIntervalNs once it was said. False when the
-  // guardian does not live to hear it.
+  // Says that this process runs. Once called, it must be called at least every kBeatIntervalNs.
+  // False when the guardian is dead.
   [[nodiscard]] bool beat() const;
   // Whether the system says that its process is stopped or sleeps, and does not wait for a
   // processor or in the kernel. Any thread.
@@ -85,7 +85,7 @@ class Guardian {
   void lose() const;
   // The port has been opened anew at address.node: the guardian does the same.
   void reopen(const PortAddress& address) const;
-  // The robot stands for good: nothing is to be guarded any more.
+  // The robot stands for good: there is nothing to guard any more.
   void release() const;
   // Nobody knows whether the robot stands: the guardian closes the port, and when this object or
   // process goes, it stops the robot.

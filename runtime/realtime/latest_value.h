@@ -10,9 +10,9 @@
 namespace instep {
 
 // Single writer, single reader, wait-free. A value that is overwritten before it is read is lost,
-// which is what newest means. Of three slots one is the writer's, one the reader's, and one lies
-// between; `between_` holds its index and whether it is news. (Tests put an atomic of their own in,
-// to walk through every interleaving.)
+// which is what newest means. Of three slots one belongs to the writer, one to the reader, and one
+// lies between them; `between_` holds its index and whether its value is new. (Tests replace the
+// atomic by one of their own, to walk through every interleaving.)
 template <typename T, template <typename> class Atomic = std::atomic>
 class LatestValue {
  public:

@@ -19,15 +19,15 @@ struct PortAddress {
   std::array<char, kPathMax> stable{};  // another name that stays with the device; empty: none
   std::array<char, kPathMax> node{};    // where it was opened last; empty: never yet
   std::array<char, 256> identity{};     // what only this device says of itself; empty: nothing
-  // All names that it was known by while it was open, absolute, a line each: links come and go with
-  // a device, and who looks for it may know another one. Empty: it is known by `given` alone.
+  // All names that led to it while it was open, absolute, a line each: links come and go with a
+  // device, and whoever looks for it may know another name. Empty: `given` is the only one.
   std::array<char, kNamesMax> names{};
 };
 
 // Throws std::length_error where the path is longer than an address can hold.
 PortAddress make_port_address(std::string_view path);
 
-// What a look at the port's settings came to. Negative numbers are errno values: the descriptor is
+// What look() found at the port's settings. Negative numbers are errno values: the descriptor is
 // dead, or the port cannot be set up.
 enum PortLook : int {
   kPortUnchanged = 0,  // or nothing that matters to the bytes

@@ -44,7 +44,7 @@ struct LinkChannel {
   Descriptor descriptor;
 };
 
-// What becomes of a robot when its link is stopped.
+// What stop() does with the robot.
 struct LinkEnd {
   DeviceStop* stop = nullptr;  // null: it stays as the last command has left it
   // The channel of the session's that the stop is sent on, which the guardian has, too; -1: a
@@ -58,11 +58,11 @@ struct LinkEnd {
 // RobotLink on real time. Packets go through a ring, the newest command through a triple buffer
 // and an eventfd. The I/O thread waits for all channels at once, and opens and closes them as the
 // session wants. It looks at the ports' settings in every round, at least every kLookNs; where
-// somebody had changed them it puts them right, and the session begins anew. A lost channel is
-// opened again, under a new name if it has one, every kReopenNs. Without its guardian, or when that
-// has heard none of the last kUnheardBeatsMax beats and is at rest, the link fails for good:
-// nothing may move that nobody would stop. One that waits for a processor or in the kernel has
-// kUnheardBusyMax.
+// somebody has changed them, it puts them right, and the session begins anew. It opens a lost
+// channel again every kReopenNs, under a new name if the channel has one. The link fails for good
+// when its guardian is dead, or is at rest and has heard none of the last kUnheardBeatsMax beats:
+// no robot may move that nobody would stop. A guardian that waits for a processor or in the kernel
+// has kUnheardBusyMax.
 class RealtimeLink final : public RobotLink, private PacketSink {
  public:
   static constexpr std::int64_t kLookNs = 50'000'000;
@@ -82,9 +82,9 @@ class RealtimeLink final : public RobotLink, private PacketSink {
 
   // Starts the I/O thread. Throws std::system_error when the system refuses.
   void start();
-  // Ends the I/O thread and closes the channels. A robot that was told to move is stopped, until
-  // its own bytes show that it stands, for at most end.timeout_ns; then the guardian is released.
-  // Not from the loop.
+  // Ends the I/O thread and closes the channels. If the robot was told to move, it first tells the
+  // robot to stop until the robot's own bytes show that it stands, for at most end.timeout_ns. Then
+  // it releases the guardian. Not from the loop.
   void stop();
   // The first half of stop(): the I/O thread ends, and has_ended() tells when it has. Any thread or
   // signal handler; it does not wait.
