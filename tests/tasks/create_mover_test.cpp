@@ -47,9 +47,9 @@ class Frames : public testing::Test {
     Packet packet;
     packet.size = static_cast<std::uint32_t>(frame.size());
     std::copy(frame.begin(), frame.end(), packet.bytes.begin());
-    std::array<double, kCreate2Fields> values{};
-    ASSERT_TRUE(task_.packets().decode(packet, values));
-    task_.take({packet.time_ns, values});
+    std::array<double, kCreate2Fields> read{};
+    ASSERT_TRUE(task_.packets().decode(packet, read));
+    task_.take({packet.time_ns, read});
   }
 
   Sensed sense() { return task_.sense(observation_.data()); }

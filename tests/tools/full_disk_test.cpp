@@ -107,13 +107,19 @@ TEST(FullDisk, ARobotLearnsOnWithoutItsRecord) {
   EXPECT_FALSE(robot.is_moving());
   EXPECT_EQ(result.exit_code, 0) << result;
   // The warning had no room either: what this test reads is a file of that disk.
-  EXPECT_THAT(result.out, HasSubstr("left out, as it could not be written to its end: record\n"));
+  for (const char* file : {"record", "packets"}) {
+    EXPECT_THAT(
+        result.out,
+        HasSubstr("left out, as it could not be written to its end: " + std::string(file) + '\n'));
+  }
   const auto summary = nlohmann::json::parse(read_bytes(run + "/summary.json"));
   EXPECT_THAT(summary.at("left_out").dump(), HasSubstr("\"record\""));
   EXPECT_THAT(read_bytes(run + "/report.html"), HasSubstr("record: it could not be written"));
   // As far as it goes it is whole.
   const CommandResult replay = run_command({"replay", run + "/record"});
   EXPECT_EQ(replay.exit_code, 0) << replay;
+  const CommandResult packets = run_command({"watch", run + "/packets"});
+  EXPECT_EQ(packets.exit_code, 0) << packets;
 }
 
 // It can be made again.

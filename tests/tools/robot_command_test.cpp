@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -694,6 +695,17 @@ TEST(RobotCommand, WatchesAndDriesWithoutMoving) {
   const CommandResult dry = run_command(words);
   EXPECT_EQ(dry.exit_code, 0) << dry;
   EXPECT_EQ(robot.stopped_ns(), 0) << "it never moved";
+  // The packets that it recorded are shown in the same way, a line each.
+  const std::string packets = folder / "run/packets";
+  const CommandResult recorded = run_command({"watch", packets});
+  EXPECT_EQ(recorded.exit_code, 0) << recorded;
+  const auto header = [](const std::string& text) { return text.substr(text.find(" mode"), 60); };
+  EXPECT_EQ(header(recorded.out), header(watch.out));
+  EXPECT_GT(std::count(recorded.out.begin(), recorded.out.end(), '\n'), 100) << recorded;
+  std::filesystem::resize_file(packets, std::filesystem::file_size(packets) - 1);
+  const CommandResult cut = run_command({"watch", packets});
+  EXPECT_EQ(cut.exit_code, 1) << cut;
+  EXPECT_NE(cut.error.find("cut off"), std::string::npos) << cut;
 }
 
 // Ten seconds of a robot are 67 steps; who says another number means it.

@@ -1,13 +1,16 @@
 #include "tools/instep/robot_commands.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,12 +18,15 @@
 #include "drivers/registry.h"
 #include "runtime/clock.h"
 #include "runtime/realtime/guardian.h"
+#include "runtime/realtime/packet_record.h"
 #include "runtime/realtime/thread.h"
 #include "tasks/registry.h"
 #include "tools/instep/stop_signals.h"
 #include "tools/library/error.h"
 #include "tools/library/run/real_time.h"
 #include "tools/library/run/session.h"
+#include "tools/library/run/settings_io.h"
+#include "tools/library/whole_file.h"
 
 namespace instep {
 namespace {
@@ -327,8 +333,9 @@ std::vector<int> column_widths(std::span<const PacketField> fields) {
   return widths;
 }
 
-void show_names(std::span<const PacketField> fields, const std::vector<int>& widths) {
-  std::printf("%-10s %8s", "state", "packets");
+void show_names(const char* first, const char* second, std::span<const PacketField> fields,
+                const std::vector<int>& widths) {
+  std::printf("%-10s %8s", first, second);
   for (std::size_t i = 0; i < fields.size(); ++i) std::printf(" %*s", widths[i], fields[i].name);
   std::printf("\n%-10s %8s", "", "");
   for (std::size_t i = 0; i < fields.size(); ++i) {
@@ -355,9 +362,42 @@ void show_values(std::span<const PacketField> fields, const std::vector<int>& wi
   }
 }
 
+// Whether the name is a file of packets, as a run with --record leaves it, and not a device.
+bool is_recording(const std::string& name) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(name, ignored)) return false;
+  std::array<char, 8> start{};
+  std::ifstream(name).read(start.data(), start.size());
+  return PacketFileReader({reinterpret_cast<const std::uint8_t*>(start.data()), start.size()})
+      .is_one();
+}
+
+// Shows every packet of a run's recording, at the time since its first one.
+int watch_recording(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const RunConfig config = read_config_toml((parent.empty() ? "." : parent) + "/config.toml");
+  const PacketFormat& format = *find_driver(require_task(config.task).driver)->packets;
+  const std::vector<int> widths = column_widths(format.fields);
+  const std::string text = read_file(path);
+  PacketFileReader reader({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  std::vector<double> values(format.fields.size());
+  Packet packet;
+  show_names("time [s]", "packet", format.fields, widths);
+  for (std::optional<std::int64_t> begin_ns; reader.next(&packet);) {
+    if (!begin_ns) begin_ns = packet.time_ns;
+    std::printf("%-10.3f %8u", static_cast<double>(packet.time_ns - *begin_ns) * 1e-9,
+                packet.sequence);
+    if (format.decode(packet, values)) show_values(format.fields, widths, values);
+    std::printf("\n");
+  }
+  if (!reader.is_cut()) return kDone;
+  throw DataError(path + ": is damaged, or was cut off, behind the last packet shown");
+}
+
 }  // namespace
 
 int run_watch(const RobotOptions& options) {
+  if (is_recording(options.device)) return watch_recording(options.device);
   constexpr std::int64_t kShowNs = 200'000'000;
   constexpr int kRowsPerHeader = 20;
   constexpr int kRowsPerLook = 5;
@@ -389,7 +429,7 @@ int run_watch(const RobotOptions& options) {
     sleep_until(clock.now_ns() + kShowNs);
     while (link.next_packet(&packet)) ++packets;
     tell_lacks();
-    if (row % kRowsPerHeader == 0) show_names(format.fields, widths);
+    if (row % kRowsPerHeader == 0) show_names("state", "packets", format.fields, widths);
     std::printf("%-10s %8llu", state_text(link.state()), static_cast<unsigned long long>(packets));
     if (packets > 0 && format.decode(packet, values)) show_values(format.fields, widths, values);
     std::printf("\n");

@@ -15,7 +15,8 @@ struct RobotOptions {
   double seconds = 0.0;  // watch: 0: until Ctrl-C
 };
 
-// Shows what the sensors say, a few times a second, and sends no movement. Throws CommandError.
+// Shows what the sensors say, a few times a second, and sends no movement. Where the device is a
+// run's file of packets: shows all of them, at once. Throws CommandError.
 int run_watch(const RobotOptions& options);
 
 // Stops the robot, and ends the run that holds its port as Ctrl-C would. Succeeds when the robot's

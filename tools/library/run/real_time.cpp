@@ -194,7 +194,9 @@ RealTimeDevice::RealTimeDevice(RealTimeTask task, const RealTimeOptions& options
   lock_ = std::move(opened.lock);
   link_ =
       std::make_unique<RealtimeLink>(*session_, std::move(opened.channels), guardian_.get(), end);
-  world_ = std::make_unique<RobotWorld>(*task_.robot_task, *link_, signals_,
+  if (options.has_record) recording_link_ = std::make_unique<RecordingLink>(*link_);
+  RobotLink& loop_link = recording_link_ ? static_cast<RobotLink&>(*recording_link_) : *link_;
+  world_ = std::make_unique<RobotWorld>(*task_.robot_task, loop_link, signals_,
                                         RobotWorldConfig{.period_ns = task_.period_ns,
                                                          .observation_dim = task_.observation_dim,
                                                          .is_phase_locked = options.is_phase_locked,
@@ -331,13 +333,7 @@ TickStore::TickStore(const TickShape& shape, std::uint64_t identity, const std::
 void TickStore::begin(std::int64_t step, std::span<const std::uint8_t> snapshot, bool has_record) {
   parts_.push_back({.step = step, .snapshot = {snapshot.begin(), snapshot.end()}});
   if (!has_record) return;
-  const std::string name =
-      folder_ + "/record" + (step > 0 ? "-" + std::to_string(step) : std::string());
-  // A run that was killed before its next checkpoint comes by the same step again.
-  std::string path = name;
-  std::error_code ignored;
-  for (int i = 2; std::filesystem::exists(path, ignored); ++i)
-    path = name + '-' + std::to_string(i);
+  const std::string path = new_part_path(folder_, "record", step);
   file_.emplace();
   error_ = file_->open(path, File::Mode::kCreate);
   if (error_ == 0) {
@@ -549,6 +545,7 @@ RealTimeRun::RealTimeRun(ControlLoop& loop, Agent& agent, RealTimeDevice& device
   device.recording().set_agent(agent);
   loop.save_snapshot(snapshot);
   store_.begin(loop.steps(), snapshot, device.options().has_record);
+  if (device.recording_link() != nullptr) packet_store_.emplace(folder, loop.steps());
 }
 
 RealTimeRun::~RealTimeRun() {
@@ -578,7 +575,8 @@ void RealTimeRun::poll() {
   rights_->tell({device_.link().priority_error(), hands_.priority_error(),
                  loop_.loop_priority_error(), loop_.learner_priority_error()});
   store_.take(device_.ticks());
-  if (const int error = store_.take_error()) sink_.lose_record(error);
+  if (const int error = store_.take_error()) sink_.lose_record("record", error);
+  take_packets();
   write_loss();
   trouble_teller_.tell();
   EpisodeRecord episode;
@@ -592,6 +590,12 @@ void RealTimeRun::poll() {
                open_health_};
   sink_.take_checkpoint(step, measures_);
   loop_.release_snapshot();
+}
+
+void RealTimeRun::take_packets() {
+  if (!packet_store_) return;
+  packet_store_->take(device_.recording_link()->packets());
+  if (const int error = packet_store_->take_error()) sink_.lose_record("packets", error);
 }
 
 // What led to the link's last loss, for whoever looks for its cause.
@@ -626,6 +630,11 @@ void RealTimeRun::finish() {
         "instep: warning: " + std::to_string(lost) +
         " ticks are missing from the record: the medium was too slow; replay ends before the "
         "first of them");
+  }
+  if (!packet_store_) return;
+  if (const std::uint64_t lost = device_.recording_link()->packets_lost(); lost > 0) {
+    voice_.say("instep: warning: " + std::to_string(lost) +
+               " packets are missing from `packets`: the medium was too slow");
   }
 }
 

@@ -25,13 +25,14 @@
 #include "tools/library/measure/rights.h"
 #include "tools/library/report/run_summary.h"
 #include "tools/library/run/hands.h"
+#include "tools/library/run/packet_store.h"
 
 namespace instep {
 
 struct RealTimeOptions {
   std::string device;  // its port or address
   bool is_dry_run = false;
-  bool has_record = false;  // every tick goes to `record` in the run's folder
+  bool has_record = false;  // every tick goes to `record` in the run's folder, packets to `packets`
   bool is_phase_locked = true;
   int core = -1;  // that the loop's thread stays on; -1: where the system puts it
 };
@@ -76,6 +77,7 @@ class RealTimeDevice {
   RealTimeDevice(RealTimeTask task, const RealTimeOptions& options);
 
   RecordingWorld& recording() { return *recording_; }
+  RecordingLink* recording_link() { return recording_link_.get(); }  // null: no packet is recorded
   RobotWorld& world() { return *world_; }
   const RobotWorld& world() const { return *world_; }
   RealtimeLink& link() { return *link_; }
@@ -109,6 +111,7 @@ class RealTimeDevice {
   Descriptor lock_;
   std::unique_ptr<Guardian> guardian_;
   std::unique_ptr<RealtimeLink> link_;
+  std::unique_ptr<RecordingLink> recording_link_;
   std::unique_ptr<RobotWorld> world_;
   std::unique_ptr<TickRing> ticks_;
   std::unique_ptr<RecordingWorld> recording_;
@@ -214,8 +217,8 @@ class RunSink {
   // A checkpoint is due: its bytes are in the snapshot.
   virtual void take_checkpoint(std::int64_t step, const SnapshotMeasures& measures) = 0;
   virtual void take_health(std::int64_t step, const HealthSample& sample) = 0;
-  // The record could not be written any more; `error` as in errno.
-  virtual void lose_record(int error) = 0;
+  // `record` or `packets` could not be written any more; `error` as in errno.
+  virtual void lose_record(const char* name, int error) = 0;
 };
 
 // How many of the learner's updates make one sample of its health.
@@ -269,6 +272,7 @@ class RealTimeRun {
 
  private:
   void add_update();
+  void take_packets();
   void write_loss();
   void stop();
 
@@ -286,6 +290,7 @@ class RealTimeRun {
   SnapshotMeasures measures_;
   LatestValue<HealthSample> health_;
   TickStore store_;
+  std::optional<PacketStore> packet_store_;
   RealtimeLoop loop_;
   std::optional<RightsTeller> rights_;  // once it has started
   OverrunTable overruns_;

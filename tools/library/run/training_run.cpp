@@ -409,7 +409,7 @@ void TrainingRun::loop_on_robot(Hands& hands) {
     void take_health(std::int64_t step, const HealthSample& health) override {
       of.judge(health, step);
     }
-    void lose_record(int error) override { of.troubles_.leave_out(error, "record"); }
+    void lose_record(const char* name, int error) override { of.troubles_.leave_out(error, name); }
     TrainingRun& of;
   } sink(*this);
   RealTimeRun run(session_.loop(), session_.agent(), *device_, config_,

@@ -61,6 +61,19 @@ struct RobotRun {
   TrainingRun run;
 };
 
+// How many packets a file holds, each of which is the loopback device's.
+std::uint64_t packets_in(const std::string& path) {
+  const std::string bytes = read_bytes(path);
+  PacketFileReader reader({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  std::uint64_t count = 0;
+  std::array<double, kLoopbackFields> values{};
+  for (Packet packet; reader.next(&packet); ++count) {
+    EXPECT_TRUE(kLoopbackPackets.decode(packet, values));
+  }
+  EXPECT_FALSE(reader.is_cut());
+  return count;
+}
+
 TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
   const TemporaryFolder folder;
   LoopbackDevice loopback(kPeriodNs);
@@ -81,6 +94,7 @@ TEST(RealTime, LeavesAFolderAndIsRepeatedBitForBit) {
        {"config.toml", "checkpoint", "episodes.csv", "summary.json", "record", "report.html"}) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() + '/' + file)) << file;
   }
+  EXPECT_GT(packets_in(folder / "packets"), 1000U);
   EXPECT_NE(read_bytes(folder / "report.html").find("<h2>Real time</h2>"), std::string::npos);
   EXPECT_TRUE(replay(folder.path() + "/record").passes());
 }
@@ -267,7 +281,7 @@ struct DelayedWriter final : RunSink {
     const std::int64_t steps = run->steps() + 70;
     while (run->steps() < steps && !run->is_over()) sleep_until(clock.now_ns() + kMs);
   }
-  void lose_record(int) override {}
+  void lose_record(const char*, int) override {}
 };
 
 TEST(RealTime, HasEveryEpisodeThatACheckpointCounts) {
