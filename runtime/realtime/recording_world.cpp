@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/check.h"
+
 namespace instep {
 
 RecordingWorld::RecordingWorld(RobotWorld& world, const TickShape& shape, TickRing& ring)
@@ -23,6 +25,7 @@ void RecordingWorld::begin(std::uint32_t flags, double reward, const double* obs
 void RecordingWorld::finish() {
   if (!has_frame_) return;
   has_frame_ = false;
+  INSTEP_CHECK(agent_ != nullptr);
   if (agent_->was_late()) head_.flags |= kTickLate;
   head_.step = agent_->step();
   std::memcpy(frame_.data(), &head_, sizeof head_);

@@ -49,6 +49,7 @@ std::uint64_t tick_checksum(std::span<const std::uint8_t> frame) {
 // The ring
 
 bool TickRing::push(std::span<const std::uint8_t> frame) {
+  INSTEP_CHECK(frame.size() == frame_bytes_);
   const std::uint64_t write = write_.load(std::memory_order_relaxed);
   if (write - read_.load(std::memory_order_acquire) == frames_) return false;
   std::memcpy(bytes_.data() + write % frames_ * frame_bytes_, frame.data(), frame_bytes_);
@@ -63,7 +64,9 @@ std::span<const std::uint8_t> TickRing::front() const {
 }
 
 void TickRing::pop() {
-  read_.store(read_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  const std::uint64_t read = read_.load(std::memory_order_relaxed);
+  INSTEP_CHECK(read != write_.load(std::memory_order_relaxed));
+  read_.store(read + 1, std::memory_order_release);
 }
 
 // ---------------------------------------------------------------------------------------------------

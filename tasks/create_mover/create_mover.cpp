@@ -23,6 +23,7 @@ constexpr int kTriesMax = 10;
 // 1500 and 2600, of every battery).
 constexpr double kLowCharge = 0.58;
 constexpr double kEnoughCharge = 0.964;
+static_assert(kLowCharge < kEnoughCharge && kEnoughCharge < 1.0);
 constexpr std::int64_t kNonsensePackets = 20;  // in a row: the gauge cannot be believed
 constexpr auto kReconditioning = static_cast<std::int64_t>(Create2Charging::kReconditioning);
 constexpr auto kTrickleCharging = static_cast<std::int64_t>(Create2Charging::kTrickle);
@@ -35,6 +36,8 @@ constexpr double kChargingS = 1800.0;
 constexpr double kReconditioningS = 16.0 * 3600.0;
 constexpr double kChargingFaultS = 60.0;
 constexpr double kProgress = 0.004;  // of the capacity
+
+static_assert(kSeekDockS < kDockS && kChargingFaultS < kChargingS && kUndockS > kBackS);
 
 // What the dates of packets may be wrong by.
 constexpr std::int64_t kDateNs = 100'000'000;

@@ -21,6 +21,21 @@ constexpr std::array<double, 3> kBoxLower = {-0.2, -0.3, 0.5};
 constexpr std::array<double, 3> kBoxUpper = {0.2, 0.4, 1.0};
 constexpr double kBoxBuffer = 0.001;
 constexpr double kJointBuffer = 0.001;
+
+// A target must have room between the limits, and homing ends within them.
+constexpr bool are_limits_right() {
+  for (std::size_t i = 0; i < kJointLower.size(); ++i) {
+    const double start = kStart[kShoulder + i];
+    if (kJointLower[i] + kJointBuffer >= start || start >= kJointUpper[i] - kJointBuffer)
+      return false;
+  }
+  for (std::size_t i = 0; i < kBoxLower.size(); ++i) {
+    if (kBoxLower[i] + kBoxBuffer >= kBoxUpper[i] - kBoxBuffer) return false;
+  }
+  return kElbow == kShoulder + 1;
+}
+static_assert(are_limits_right());
+
 constexpr double kReturnRadS = 0.1;
 // SenseAct pays for each 8 ms.
 constexpr double kStepsPaid = kUrReacher2PeriodS / 0.008;

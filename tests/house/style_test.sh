@@ -57,7 +57,7 @@ forbid "command line, TOML or JSON below the tools" '#\s*include\s*<(CLI|toml|nl
 
 # Checks of what is believed (INSTEP_CHECK, static_assert): none goes unnoticed. Who adds some raises the layer's number;
 # who takes one away lowers it, and says why in the commit.
-declare -A checks_least=([kernels]=13 [runtime]=68 [drivers]=51 [tasks]=3 [tools]=12)
+declare -A checks_least=([kernels]=13 [runtime]=76 [drivers]=51 [tasks]=6 [tools]=12)
 for layer in "${layers[@]}"; do
   checks=$(find "$layer" '(' -name '*.h' -o -name '*.cpp' ')' -exec cat '{}' + | grep -cE '(INSTEP_CHECK|static_assert)\(')
   if ((checks < checks_least[$layer])); then

@@ -307,6 +307,7 @@ double Ppo::scaled_reward(double reward, bool terminated) {
 
 void Ppo::close(const double* observation, double reward, bool terminated, bool truncated) {
   State& now = state();
+  INSTEP_CHECK(now.gathered >= 0 && now.gathered < config_.rollout);
   const auto slot = static_cast<std::size_t>(now.gathered);
   const auto n = static_cast<std::size_t>(observation_dim());
   const auto m = static_cast<std::size_t>(action_dim());

@@ -129,6 +129,7 @@ void ReplayAgent::open(const double* observation, float* action) {
 void ReplayAgent::close(const double* observation, double reward, bool terminated,
                         bool /*truncated*/) {
   State& now = state();
+  INSTEP_CHECK(now.next >= 0 && now.next < config_.buffer);
   const auto slot = static_cast<std::size_t>(now.next);
   const auto n = static_cast<std::size_t>(observation_dim());
   const auto m = static_cast<std::size_t>(action_dim());
@@ -153,6 +154,7 @@ void ReplayAgent::draw_batch() {
   const auto stored = static_cast<double>(state().stored);
   for (std::size_t i = 0; i < static_cast<std::size_t>(config_.batch); ++i) {
     const auto slot = static_cast<std::size_t>(draws_[i] * stored);
+    INSTEP_CHECK(slot < static_cast<std::size_t>(state().stored));
     const float* observation = at<float>(replay_at_[kObservation]) + slot * n;
     std::memcpy(batch_.observation + i * n, observation, n * sizeof(float));
     std::memcpy(batch_.next_observation + i * n, at<float>(replay_at_[kNextObservation]) + slot * n,
