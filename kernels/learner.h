@@ -87,10 +87,10 @@ struct Executor {
   void (*drop)(const Learner&) = nullptr;
 
   // Null where the learner's block is where the computing is done. An executor whose learner lives
-  // in another memory gets ready in attach, before seal() (never fails: at worst it computes on the
-  // CPU), brings the block up to date in fetch, and takes over what is changed there afterwards.
-  // Between these calls only the state, and of the newest and open tapes what follows their d_head,
-  // are up to date. flush fetches.
+  // in another memory gets ready in attach, before the seal (never fails: at worst it computes on
+  // the CPU), brings the block up to date in fetch, and takes over what is changed there
+  // afterwards. Between these calls only the state, and of the newest and open tapes what follows
+  // their d_head, are up to date. flush fetches.
   void (*attach)(const Learner&) = nullptr;
   void (*fetch)(const Learner&) = nullptr;
   void (*detach)(const Learner&) = nullptr;

@@ -70,8 +70,9 @@ class EmbeddedAgent {
 
   int observation_dim() const;
   int action_dim() const;
-  std::uint64_t steps() const;          // closed transitions so far
-  std::uint64_t dropped_steps() const;  // of them, not learnt from as a number was not finite
+  std::uint64_t steps() const;  // closed transitions so far
+  std::uint64_t dropped_steps()
+      const;  // not learnt from: a number was not finite, or end_episode()
 
   // Writes config.toml and a checkpoint, of which one of two slots is always whole, into a folder
   // that is new, empty, or this agent's. After update() or between episodes.
