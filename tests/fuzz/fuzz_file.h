@@ -29,7 +29,8 @@ class FuzzInput {
   }
   // As many as the next byte says, or as there are.
   std::span<const std::uint8_t> piece() {
-    const std::size_t count = std::min<std::size_t>(byte(), rest_.size());
+    const std::size_t wanted = byte();
+    const std::size_t count = std::min(wanted, rest_.size());
     const auto bytes = rest_.first(count);
     rest_ = rest_.subspan(count);
     return bytes;

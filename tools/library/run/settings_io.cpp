@@ -429,7 +429,8 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
     if (equals == std::string::npos) {
       throw UsageError(shown + "must be key=value, without spaces, as --set hidden=64");
     }
-    const std::string key = option.substr(0, option.find_last_not_of(' ', equals - 1) + 1);
+    std::string key = option.substr(0, equals);
+    key.erase(key.find_last_not_of(' ') + 1);  // npos + 1 is 0
     if (key == "at") {
       throw UsageError(shown +
                        "is no setting; what happens to the world is --change 'at=100000 "
