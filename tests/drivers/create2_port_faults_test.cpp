@@ -217,6 +217,11 @@ TEST(Create2PortFaults, LeaveARobotThatMovesAgainAndStandsAtTheEnd) {
 
 // As above, and then the process dies that drives it.
 TEST(Create2PortFaults, LeaveARobotThatTheGuardianStops) {
+#ifdef INSTEP_SANITIZED
+  // The child would wait for ever for a lock of the sanitizer's that another thread had at the
+  // fork.
+  GTEST_SKIP() << "forks where there are threads, and allocates in the child";
+#endif
   const MonotonicClock clock;
   for (int seed = 1; seed <= schedules(); ++seed) {
     SCOPED_TRACE("schedule " + std::to_string(seed));
