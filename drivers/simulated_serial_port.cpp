@@ -59,28 +59,29 @@ void make_default(termios* settings) {
   cfsetspeed(settings, B9600);
 }
 
-// When the terminal of that name was made, by the clock of file times, which moves in steps.
-timespec made_at(const std::string& terminal) {
-  struct stat about {};
-  return stat(terminal.c_str(), &about) == 0 ? about.st_ctim : timespec{};
+std::int64_t nanoseconds(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-bool is_before(const timespec& a, const timespec& b) {
-  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+// When the terminal of that name was made, by the clock of file times, which moves in steps; 0:
+// there is none.
+std::int64_t made_at_ns(const std::string& terminal) {
+  struct stat about {};
+  return stat(terminal.c_str(), &about) == 0 ? nanoseconds(about.st_ctim) : 0;
 }
 
 // The system gives a terminal's name out again. Waits for at most one step of that clock, so that a
 // terminal made afterwards has a later time.
-void wait_until_after(const timespec& made) {
+void wait_until_after(std::int64_t made_ns) {
   timespec now{};
   for (int tries = 0; tries < 100; ++tries) {  // a clock that is set back must not hold the port
-    if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0 || is_before(made, now)) return;
+    if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0 || nanoseconds(now) > made_ns) return;
     usleep(500);
   }
 }
 
 // Whether some process has the terminal open of that name and time, whose other end is closed.
-bool is_held(const std::string& terminal, const timespec& made) {
+bool is_held(const std::string& terminal, std::int64_t made_ns) {
   std::error_code failed;
   for (const auto& process : fs::directory_iterator("/proc", failed)) {
     if (std::isdigit(static_cast<unsigned char>(process.path().filename().c_str()[0])) == 0) {
@@ -90,9 +91,10 @@ bool is_held(const std::string& terminal, const timespec& made) {
     for (fs::directory_iterator file(process.path() / "fd", none), end; !none && file != end;
          file.increment(none)) {
       std::error_code gone;
-      if (fs::read_symlink(file->path(), gone) != terminal + " (deleted)") continue;
-      const timespec of_file = made_at(file->path());
-      if (!is_before(made, of_file) && !is_before(of_file, made)) return true;
+      if (fs::read_symlink(file->path(), gone) == terminal + " (deleted)" &&
+          made_at_ns(file->path()) == made_ns) {
+        return true;
+      }
     }
   }
   return false;
@@ -179,7 +181,7 @@ SimulatedSerialPort::~SimulatedSerialPort() {
 void SimulatedSerialPort::choose_path() {
   if (!options_.is_strict) return;
   std::erase_if(old_terminals_,
-                [](const OldTerminal& old) { return !is_held(old.name, old.made); });
+                [](const OldTerminal& old) { return !is_held(old.name, old.made_ns); });
   const auto is_taken = [this](int number) {
     return std::any_of(old_terminals_.begin(), old_terminals_.end(),
                        [number](const OldTerminal& old) { return old.number == number; });
@@ -211,8 +213,8 @@ void SimulatedSerialPort::unplug() {
   if (!is_plugged()) return;
   remove_links();
   if (options_.is_strict) {
-    old_terminals_.push_back({number_, terminal_, made_at(terminal_)});
-    wait_until_after(old_terminals_.back().made);
+    old_terminals_.push_back({number_, terminal_, made_at_ns(terminal_)});
+    wait_until_after(old_terminals_.back().made_ns);
   }
   close(master_);
   master_ = -1;

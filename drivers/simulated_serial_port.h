@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 #include <span>
 #include <string>
 #include <vector>
@@ -77,7 +76,7 @@ class SimulatedSerialPort {
   struct OldTerminal {
     int number = 0;
     std::string name;
-    timespec made{};
+    std::int64_t made_ns = 0;  // by the clock of file times
   };
 
   SimulatedSerialPortOptions options_;

@@ -272,50 +272,56 @@ TEST(Health, AFallOfNegativeReturnsIsAFall) {
   EXPECT_EQ(warnings_after_tick(health, hand_built), kReturnFalls);
 }
 
+// Episodes on a run's way, and what is warned of there when nothing else is wrong.
+class HealthOnItsWay {
+ public:
+  HealthOnItsWay() {
+    HealthSampler sampler;
+    sampler.add_tick(hand_built_.learner());
+    sample_ = sampler.sample(hand_built_.learner());
+  }
+  void add(double episode_return, std::int64_t length) {
+    step_ += length;
+    health_.add_episode(episode_return, length, step_);
+  }
+  std::uint32_t warnings() {
+    health_.add_sample(sample_, step_);
+    return health_.warnings();
+  }
+  const Health& health() const { return health_; }
+
+ private:
+  const HandBuilt hand_built_;
+  Health health_;
+  HealthSample sample_;
+  std::int64_t step_ = 0;
+};
+
 // A robot that no longer finds its goal: two episodes out of hundreds, and all of the newest steps.
 TEST(Health, WarnsOfAFallThatIsOfFewButLongEpisodes) {
-  const HandBuilt hand_built;
-  Health health;
-  HealthSampler sampler;
-  sampler.add_tick(hand_built.learner());
-  const HealthSample sample = sampler.sample(hand_built.learner());
-  std::int64_t step = 0;
+  HealthOnItsWay way;
   const auto add = [&](int count, std::int64_t length) {
-    for (int i = 0; i < count; ++i) {
-      step += length;
-      health.add_episode(-static_cast<double>(length), length, step);
-    }
-  };
-  const auto warnings_at = [&](std::int64_t at) {
-    health.add_sample(sample, at);
-    return health.warnings();
+    for (int i = 0; i < count; ++i) way.add(-static_cast<double>(length), length);
   };
   add(20, 2000);
   add(1000, 20);
-  EXPECT_EQ(warnings_at(step), 0U);
+  EXPECT_EQ(way.warnings(), 0U);
   add(1, 5000);
-  EXPECT_EQ(warnings_at(step), 0U) << "a single bad one";
+  EXPECT_EQ(way.warnings(), 0U) << "a single bad one";
   add(1, 20'000);
-  EXPECT_EQ(warnings_at(step), kReturnFalls);
+  EXPECT_EQ(way.warnings(), kReturnFalls);
   add(1000, 20);
-  EXPECT_EQ(warnings_at(step), 0U) << "found again";
-  EXPECT_EQ(health.memory().counts[3].samples, 1);
+  EXPECT_EQ(way.warnings(), 0U) << "found again";
+  EXPECT_EQ(way.health().memory().counts[3].samples, 1);
 }
 
 // Half of what was gained is lost and got back: that is usual.
 TEST(Health, AHalfThatIsLostForAWhileIsNoFall) {
-  const HandBuilt hand_built;
-  Health health;
-  HealthSampler sampler;
-  sampler.add_tick(hand_built.learner());
-  const HealthSample sample = sampler.sample(hand_built.learner());
-  std::int64_t step = 0;
+  HealthOnItsWay way;
   for (const double episode_return : {100.0, 2000.0, 1000.0, 2000.0}) {
     for (int i = 0; i < 30; ++i) {
-      step += 1000;
-      health.add_episode(episode_return, 1000, step);
-      health.add_sample(sample, step);
-      EXPECT_EQ(health.warnings(), 0U) << step;
+      way.add(episode_return, 1000);
+      EXPECT_EQ(way.warnings(), 0U) << "episode " << i << " of " << episode_return;
     }
   }
 }

@@ -282,11 +282,8 @@ void Stopping::stop() {
   const MonotonicClock clock;
   work_.step(clock.now_ns(), -1, false);
   const bool is_away = !descriptor_.is_open() && work_.error() != 0;
-  if (is_away && (work_.error() == ENOTTY || work_.error() == EISDIR)) {  // no run's port, ever
-    throw IoError(
-        driver_.stop_place().transport->trouble(stop_name(driver_, device_), work_.error()));
-  }
-  asked_ = ask_to_end(driver_, device_, is_away);
+  const bool is_no_port = is_away && (work_.error() == ENOTTY || work_.error() == EISDIR);
+  if (!is_no_port) asked_ = ask_to_end(driver_, device_, is_away);  // it is no run's
   if (is_away) {
     for (const PortUser& user : asked_) {
       if (user.port_now.empty() || user.port_now == device_) continue;

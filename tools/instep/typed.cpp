@@ -7,6 +7,7 @@
 
 #include "runtime/settings.h"
 #include "tools/library/error.h"
+#include "tools/library/run/settings_io.h"
 
 namespace instep {
 namespace {
@@ -198,8 +199,8 @@ void append_values(std::span<const std::string> words, std::vector<std::string>&
     const bool is_first = !result.empty() && result.back() == option;
     if (option == "--set" && !is_first && !word.starts_with('-') &&
         result.back().find('=') == std::string::npos) {
-      throw UsageError("--set " + printable(result.back()) + ' ' + printable(word) +
-                       ": must be key=value, without spaces, as --set hidden=64");
+      throw UsageError("--set " + printable(result.back()) + ' ' + printable(word) + ": " +
+                       kSetForm);
     }
     if (option == "--set" && (is_first ? !word.starts_with("--") : is_set_word(word))) {
       for (const std::string& part : set_parts(word)) {

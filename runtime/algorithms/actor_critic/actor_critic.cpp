@@ -34,11 +34,32 @@ constexpr LearnerKey key(Setting setting) {
 // In the order of the enumeration.
 constexpr std::array<std::string_view, 2> kTruncationReturnWords = {"carry", "push"};
 
-constexpr std::array kKeys = {
+// Of every learner here.
+constexpr LearnerKey kDiscount =
     key<&LearnerSettings::discount>({.name = "discount",
                                      .max = 1.0,
                                      .unit = "per step",
-                                     .help = "weight of the next step's value (gamma)"}),
+                                     .help = "weight of the next step's value (gamma)"});
+constexpr LearnerKey kHidden = key<&LearnerSettings::hidden>({.name = "hidden",
+                                                              .kind = SettingKind::kInteger,
+                                                              .min = 4.0,
+                                                              .max = kHiddenDimMax,
+                                                              .multiple_of = 4,
+                                                              .unit = "units",
+                                                              .help = "size of each hidden layer"});
+constexpr LearnerKey kObservationNorm = key<&LearnerSettings::observation_norm>(
+    boolean_setting("observation_norm", true, "normalise observations"));
+constexpr LearnerKey kObservationNormHorizon = key<&LearnerSettings::observation_norm_horizon>(
+    {.name = "observation_norm_horizon",
+     .kind = SettingKind::kInteger,
+     .min = 2.0,
+     .max = 1e12,
+     .or_zero = true,
+     .unit = "steps",
+     .help = "how far back observation statistics reach; 0: the whole life"});
+
+constexpr std::array kKeys = {
+    kDiscount,
     key<&LearnerSettings::entropy_coef>({.name = "entropy_coef",
                                          .max = 100.0,
                                          .unit = "reward per nat",
@@ -66,15 +87,8 @@ constexpr std::array kKeys = {
                                      .min = 1e-30,
                                      .max = 1.0,
                                      .help = "added to the root of Adam's second moment"}),
-    key<&LearnerSettings::hidden>({.name = "hidden",
-                                   .kind = SettingKind::kInteger,
-                                   .min = 4.0,
-                                   .max = kHiddenDimMax,
-                                   .multiple_of = 4,
-                                   .unit = "units",
-                                   .help = "size of each hidden layer"}),
-    key<&LearnerSettings::observation_norm>(
-        boolean_setting("observation_norm", true, "normalise observations")),
+    kHidden,
+    kObservationNorm,
     key<&LearnerSettings::feature_norm>(
         boolean_setting("feature_norm", true, "scale the last hidden layer to length 1")),
     key<&LearnerSettings::td_error_scaling>(
@@ -82,22 +96,12 @@ constexpr std::array kKeys = {
     key<&LearnerSettings::truncation_return>(
         choice_setting("truncation_return", kTruncationReturnWords,
                        "what a time limit does to the running return that scales the TD error")),
-    key<&LearnerSettings::observation_norm_horizon>(
-        {.name = "observation_norm_horizon",
-         .kind = SettingKind::kInteger,
-         .min = 2.0,
-         .max = 1e12,
-         .or_zero = true,
-         .unit = "steps",
-         .help = "how far back observation statistics reach; 0: the whole life"}),
+    kObservationNormHorizon,
 };
 
 // RAC's own, with the initial values of its one setting.
 constexpr std::array kRacKeys = {
-    key<&LearnerSettings::discount>({.name = "discount",
-                                     .max = 1.0,
-                                     .unit = "per step",
-                                     .help = "weight of the next step's value (gamma)"}),
+    kDiscount,
     key<&LearnerSettings::entropy_coef>({.name = "entropy_coef",
                                          .max = 100.0,
                                          .unit = "reward scales per nat",
@@ -121,23 +125,9 @@ constexpr std::array kRacKeys = {
          .below_max = true,
          .unit = "per update",
          .help = "decay of the largest gradient that a weight's step is divided by"}),
-    key<&LearnerSettings::hidden>({.name = "hidden",
-                                   .kind = SettingKind::kInteger,
-                                   .min = 4.0,
-                                   .max = kHiddenDimMax,
-                                   .multiple_of = 4,
-                                   .unit = "units",
-                                   .help = "size of each hidden layer"}),
-    key<&LearnerSettings::observation_norm>(
-        boolean_setting("observation_norm", true, "normalise observations")),
-    key<&LearnerSettings::observation_norm_horizon>(
-        {.name = "observation_norm_horizon",
-         .kind = SettingKind::kInteger,
-         .min = 2.0,
-         .max = 1e12,
-         .or_zero = true,
-         .unit = "steps",
-         .help = "how far back observation statistics reach; 0: the whole life"}),
+    kHidden,
+    kObservationNorm,
+    kObservationNormHorizon,
 };
 
 using Table = std::array<Setting, kKeys.size()>;

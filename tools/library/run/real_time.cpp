@@ -283,17 +283,17 @@ const char* status_text(const RobotWorld& world, const RealtimeLink& link) {
 
 void TroubleTeller::tell() {
   constexpr std::int64_t kPauseNs = 1'000'000'000;
-  const std::string where = "--device " + device_.options().device + ": ";
+  const auto where = [this] { return "--device " + device_.options().device + ": "; };
   const RealtimeLink& link = device_.link();
   if (const std::uint64_t lacks = link.lacks(); lacks != lacks_) {
     lacks_ = lacks;
-    if (lacks != 0) voice_.say("instep: warning: " + where + device_.driver().lacks_text(lacks));
+    if (lacks != 0) voice_.say("instep: warning: " + where() + device_.driver().lacks_text(lacks));
   }
   const char* const error = link.error();
   if (error == error_ || link.now_ns() - error_ns_ < kPauseNs) return;
   error_ = error;
   error_ns_ = link.now_ns();
-  if (*error != '\0') voice_.say("instep: " + where + error);
+  if (*error != '\0') voice_.say("instep: " + where() + error);
 }
 
 std::string trouble_text(const RealTimeDevice& device, RobotEnd end, const Session& session) {

@@ -427,7 +427,7 @@ void apply_set_options(RunSettings& settings, std::span<const std::string> optio
     const std::string shown = "--set " + printable(option) + ": ";
     const std::size_t equals = option.find('=');
     if (equals == std::string::npos) {
-      throw UsageError(shown + "must be key=value, without spaces, as --set hidden=64");
+      throw UsageError(shown + kSetForm);
     }
     std::string key = option.substr(0, equals);
     key.erase(key.find_last_not_of(' ') + 1);  // npos + 1 is 0

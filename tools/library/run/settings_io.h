@@ -18,6 +18,9 @@ void apply_run_table(RunConfig& config, const std::string& path);
 // may hold the algorithm's keys; tables of other algorithms do not count.
 void apply_learner_table(RunSettings& settings, const std::string& path);
 
+// What is said of one that is not of this form.
+inline constexpr const char* kSetForm = "must be key=value, without spaces, as --set hidden=64";
+
 // Sets what `--set key=value` options say, each key at most once. Throws UsageError naming the
 // option.
 void apply_set_options(RunSettings& settings, std::span<const std::string> options);
