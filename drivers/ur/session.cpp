@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t kMillisecondNs = 1'000'000;
 constexpr std::int64_t kSecondNs = 1000 * kMillisecondNs;
-constexpr std::int64_t kNever = INT64_MAX;
 // The program says something each period; a package or two may be late.
 constexpr std::int64_t kBeatNs = 100 * kMillisecondNs;
 constexpr std::int64_t kProgramNs = 2 * kSecondNs;  // until it says something
