@@ -8,6 +8,7 @@
 namespace instep {
 namespace {
 
+constexpr double kDriveMaxRadS = kUrSpeedMaxRadS + 0.1;  // more than the controller allows
 constexpr double kFollowRadS = 80.0;
 constexpr double kJointMaxRad = 2.0 * std::numbers::pi;
 // A servoj target that would take a multiple of the joint's highest speed is a jump.
@@ -78,6 +79,8 @@ void plan_move(UrArm& arm) {
   arm.move_total_s = most / v + arm.move_ramp_s;
 }
 
+// A time that is too short asks for more than a joint's drive can do: the arm does what it can, for
+// which the controller stops it (ur_overrun()).
 void advance_move(UrArm& arm, double period_s) {
   const Progress progress = arm.move_total_s > 0.0
                                 ? trapezoid(arm.elapsed_s, arm.move_ramp_s, arm.move_total_s)
@@ -86,10 +89,12 @@ void advance_move(UrArm& arm, double period_s) {
     const double target = progress.way >= 1.0
                               ? arm.goal[i]
                               : arm.move_from[i] + progress.way * (arm.goal[i] - arm.move_from[i]);
-    const double rate = (target - arm.target_q[i]) / period_s;
+    const double wish = (target - arm.target_q[i]) / period_s;
+    const double rate = std::clamp(wish, -kDriveMaxRadS, kDriveMaxRadS);
+    const bool is_there = rate == wish;
     arm.target_qdd[i] = (rate - arm.target_qd[i]) / period_s;
-    arm.target_qd[i] = progress.way >= 1.0 ? 0.0 : rate;
-    arm.target_q[i] = target;
+    arm.target_qd[i] = is_there && progress.way >= 1.0 ? 0.0 : rate;
+    arm.target_q[i] = is_there ? target : arm.target_q[i] + rate * period_s;
   }
 }
 

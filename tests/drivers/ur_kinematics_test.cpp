@@ -199,6 +199,24 @@ TEST(UrArmTest, MovejWithTimeTakesThatTimeAndTheSliderStretchesIt) {
   }
 }
 
+// Whatever time it is given: the controller stops it for what its drives do then.
+TEST(UrArmTest, MovejInTooShortATimeIsAsFastAsItsDrivesAndStopped) {
+  for (const double duration_s : {1e-6, 0.004, 0.02, 0.5}) {
+    UrArm arm = powered_arm();
+    ur_movej(arm, {0, 4.0, 0, 0, 0, -2.0}, 1.4, 1.05, duration_s);
+    bool is_stopped = false;
+    for (int i = 0; i < 200; ++i) {
+      const double before = arm.target_q[1];
+      ur_advance(arm, kPeriodS, 1.0);
+      EXPECT_LE(std::fabs(arm.target_q[1] - before), 3.3 * kPeriodS) << duration_s;
+      EXPECT_LE(std::fabs(arm.qd[1]), 4.0) << duration_s << ", with what its follower overshoots";
+      is_stopped = is_stopped || ur_overrun(arm) != nullptr;
+    }
+    EXPECT_TRUE(is_stopped) << duration_s;
+    EXPECT_EQ(arm.target_q[1], 4.0) << "nobody stopped it here";
+  }
+}
+
 TEST(UrArmTest, MovejFromAMotionComesToRestFirst) {
   UrArm arm = powered_arm();
   ur_speedj(arm, {0, 0.5, 0, 0, 0, 0}, 40.0, 0.1);
